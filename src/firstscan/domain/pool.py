@@ -1,0 +1,65 @@
+"""The pool: every scan that could be annotated, and what was left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
+
+from .case import Case
+from .errors import UsageError
+from .finding import Finding, dropped_ids
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An immutable set of cases, ordered by case id, with the findings made so far.
+
+    ``source`` is what the user pointed at, ``layout`` how it was read (``folder``, ``bids``, …).
+    """
+
+    source: str
+    cases: tuple[Case, ...]
+    findings: tuple[Finding, ...] = ()
+    layout: str = "folder"
+    _by_id: dict[str, Case] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.cases, key=lambda c: c.case_id))
+        by_id = {c.case_id: c for c in ordered}
+        if len(by_id) != len(ordered):
+            seen: set[str] = set()
+            twice = sorted({c.case_id for c in ordered if c.case_id in seen or seen.add(c.case_id)})
+            raise UsageError(f"case ids must be unique; these appear twice: {', '.join(twice[:5])}")
+        object.__setattr__(self, "cases", ordered)
+        object.__setattr__(self, "_by_id", by_id)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self.cases)
+
+    def __contains__(self, case_id: object) -> bool:
+        return case_id in self._by_id
+
+    def __getitem__(self, case_id: str) -> Case:
+        return self._by_id[case_id]
+
+    @property
+    def case_ids(self) -> tuple[str, ...]:
+        """Ids of every case, sorted."""
+        return tuple(self._by_id)
+
+    def only(self, case_ids: Collection[str]) -> Pool:
+        """Return the pool restricted to ``case_ids`` (findings are kept)."""
+        wanted = frozenset(case_ids)
+        return replace(self, cases=tuple(c for c in self.cases if c.case_id in wanted))
+
+    def with_findings(self, findings: Collection[Finding]) -> Pool:
+        """Return the pool with ``findings`` added and every case dropped by them removed."""
+        gone = dropped_ids(findings)
+        return replace(
+            self,
+            cases=tuple(c for c in self.cases if c.case_id not in gone),
+            findings=(*self.findings, *findings),
+        )
