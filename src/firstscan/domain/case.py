@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -43,3 +44,8 @@ class Case:
     def paths(self) -> tuple[str, ...]:
         """Every file of the case, in channel order."""
         return tuple(p for channel in self.channels for p in (channel.files or (channel.path,)))
+
+
+def repeated(case_ids: Iterable[str]) -> list[str]:
+    """Return the ids that occur more than once, sorted."""
+    return sorted(case_id for case_id, n in Counter(case_ids).items() if n > 1)

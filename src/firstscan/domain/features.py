@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from .arrays import Embeddings, PerCase
+from .case import repeated
 from .errors import UsageError
 
 
@@ -40,9 +41,7 @@ class FeatureTable:
         ids = tuple(str(i) for i in self.case_ids)
         object.__setattr__(self, "case_ids", ids)
         if len(set(ids)) != len(ids):
-            seen: set[str] = set()
-            twice = sorted({i for i in ids if i in seen or seen.add(i)})
-            raise UsageError(f"case_ids must be unique; these appear twice: {', '.join(twice[:5])}")
+            raise UsageError(f"case_ids must be unique; these appear twice: {', '.join(repeated(ids)[:5])}")
         if any(not i for i in ids):
             raise UsageError("case_ids must not be empty strings")
         n = len(ids)
@@ -90,7 +89,8 @@ def _checked(name: str, values: object, ids: tuple[str, ...], *, ndim: int) -> n
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
     if array.ndim != ndim:
-        raise UsageError(f"{name} must have {ndim} dimension(s) (case{', dim' if ndim == 2 else ''}); found {array.shape}")
+        axes = "case, dim" if ndim == 2 else "case"
+        raise UsageError(f"{name} must have {ndim} dimension(s) ({axes}); found shape {array.shape}")
     if array.shape[0] != len(ids):
         raise UsageError(f"{name} has {array.shape[0]} rows but there are {len(ids)} case_ids")
     if ndim == 2 and array.shape[1] == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from .case import Case
+from .case import Case, repeated
 from .errors import UsageError
 from .finding import Finding, dropped_ids
 
@@ -27,8 +27,7 @@ class Pool:
         ordered = tuple(sorted(self.cases, key=lambda c: c.case_id))
         by_id = {c.case_id: c for c in ordered}
         if len(by_id) != len(ordered):
-            seen: set[str] = set()
-            twice = sorted({c.case_id for c in ordered if c.case_id in seen or seen.add(c.case_id)})
+            twice = repeated([c.case_id for c in ordered])
             raise UsageError(f"case ids must be unique; these appear twice: {', '.join(twice[:5])}")
         object.__setattr__(self, "cases", ordered)
         object.__setattr__(self, "_by_id", by_id)

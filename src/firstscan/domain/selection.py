@@ -12,8 +12,8 @@ from typing import Any
 class Pick:
     """One case to annotate.
 
-    ``rank`` counts from 1; ``stratum`` is the k-means stratum or None where the strategy has none; ``score``, ``typicality`` and
-    ``uncertainty`` are None where the strategy does not use them; ``reason`` is a plain sentence.
+    ``rank`` counts from 1; ``stratum`` is the k-means stratum or None where the strategy has none; ``score``,
+    ``typicality`` and ``uncertainty`` are None where the strategy does not use them; ``reason`` is a plain sentence.
     """
 
     case_id: str
@@ -29,8 +29,9 @@ class Pick:
 class Selection:
     """Exactly ``budget`` distinct picks in order, with what is needed to explain and repeat them.
 
-    ``strata`` and ``scores`` cover every case of the pool that the strategy saw (empty where it has none); ``options`` are
-    the strategy's resolved parameters; ``diagnostics`` holds dcr, dcr_pvalue, dcr_interval, alpha_eff, gamma, … .
+    ``strata`` and ``scores`` cover every case of the pool that the strategy saw (empty where it has none);
+    ``options`` are the strategy's resolved parameters; ``diagnostics`` holds dcr, dcr_pvalue, dcr_interval,
+    alpha_eff, gamma, … .
     """
 
     picks: tuple[Pick, ...]
