@@ -1,1 +1,1 @@
-"""."""
+"""Pure functions on scores: empty-mask rules, intervals, paired tests, ranking. No file, no torch."""
