@@ -1,1 +1,21 @@
-"""."""
+"""Self-supervised pretraining and extraction: the only home of torch and MONAI besides `segmentation`."""
+
+from __future__ import annotations
+
+from .batches import CropSource
+from .extract import CaseFeatures, Extractor
+from .presets import PRESETS, Preset, resolve_device, resolve_preset
+from .pretrain import HistoryRow, Trained, pretrain
+
+__all__ = [
+    "PRESETS",
+    "CaseFeatures",
+    "CropSource",
+    "Extractor",
+    "HistoryRow",
+    "Preset",
+    "Trained",
+    "pretrain",
+    "resolve_device",
+    "resolve_preset",
+]

@@ -1,0 +1,271 @@
+"""Self-supervised pretraining on the pool itself, resumable to the same bytes.
+
+Every step's input is a function of (seed, step), so a checkpoint needs no random state; the learning rate is a
+function of the step. Training runs on Lightning Fabric: CPU, one or several GPUs, one or several nodes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from firstscan.domain.errors import UsageError
+
+from .batches import Batch, CropSource, make_batch
+from .network import Network, packed_weights
+from .objective import pretext_losses
+from .presets import Preset, resolve_device
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """Losses of one optimiser step; ``learning_rate`` as applied."""
+
+    step: int
+    loss: float
+    rotation: float
+    inpainting: float
+    consistency: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What pretraining leaves: the weights file, one row a step, and why it ended (``steps`` or ``plateau``)."""
+
+    weights: Path
+    history: tuple[HistoryRow, ...]
+    stopped: str
+
+
+def pretrain(
+    crops: CropSource,
+    preset: Preset,
+    *,
+    channels: int,
+    seed: int,
+    folder: Path,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    precision: str | None = None,
+    init_weights: Path | None = None,
+    checkpoint_every: int = 50,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train the network of ``preset`` on ``crops``; pick up where an interrupted run in ``folder`` stopped.
+
+    Parameters
+    ----------
+    channels : image channels of every crop.
+    folder : holds ``checkpoint.pt`` while training and ``weights.pt`` when done.
+    precision : as Fabric names it; None: ``bf16-mixed`` on a GPU, ``32-true`` elsewhere.
+    init_weights : start from these weights (a file of :func:`save_weights`, or published SwinViT weights).
+    progress : called as (step, steps, description) after every step.
+
+    Raises
+    ------
+    UsageError : no crops, an unknown device, or weights that do not fit the network.
+    """
+    if len(crops) == 0:
+        raise UsageError("there is no scan to pretrain on")
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = resolve_device(device)
+    fabric = Fabric(
+        accelerator="gpu" if kind == "cuda" else kind,
+        devices=devices,
+        num_nodes=nodes,
+        precision=precision or ("bf16-mixed" if kind == "cuda" else "32-true"),  # type: ignore[arg-type]
+    )
+    if devices * nodes > 1:
+        fabric.launch()
+    torch.manual_seed(seed)
+    network = packed_weights(Network(preset.encoder, channels))
+    if init_weights is not None:
+        load_weights(network, init_weights)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
+    model, optimiser = fabric.setup(network, optimiser)
+    history = _resume(folder, network, optimiser, fabric)
+    stopped = "plateau" if plateaued(history, preset) else "steps"
+    first = len(history)
+    if first < preset.steps and stopped != "plateau":
+        for step, batch in _prefetched(crops, preset, seed, first, fabric):
+            history.append(_train_step(fabric, model, optimiser, batch=batch, preset=preset, step=step))
+            done = step + 1 == preset.steps
+            if plateaued(history, preset):
+                stopped, done = "plateau", True
+            if progress is not None:
+                progress(step + 1, preset.steps, f"loss {history[-1].loss:.3f}")
+            if done or (step + 1) % checkpoint_every == 0:
+                _save_checkpoint(folder, network, optimiser, history, fabric)
+            if done:
+                break
+    weights = folder / "weights.pt"
+    if fabric.global_rank == 0:
+        save_weights(network, weights)
+    fabric.barrier()
+    return Trained(weights, tuple(history), stopped)
+
+
+def learning_rate(step: int, preset: Preset) -> float:
+    """Linear warm-up, then half a cosine down to 1 % of the peak."""
+    warmup = max(1, round(preset.warmup * preset.steps))
+    if step < warmup:
+        return preset.learning_rate * (step + 1) / warmup
+    share = (step - warmup) / max(1, preset.steps - warmup)
+    return preset.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def plateaued(history: list[HistoryRow], preset: Preset) -> bool:
+    """Tell whether the last two stretches of ``patience`` show no improvement worth having."""
+    stretch = max(1, round(preset.patience * preset.steps))
+    if len(history) < 2 * stretch or len(history) % stretch:
+        return False
+    earlier = sum(row.loss for row in history[-2 * stretch : -stretch])
+    latest = sum(row.loss for row in history[-stretch:])
+    return latest > earlier * (1 - preset.plateau)
+
+
+def save_weights(network: Network, path: Path) -> None:
+    """Write the network's parameters, nothing else, in one atomic step."""
+    _save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
+
+
+def load_weights(network: Network, path: Path) -> None:
+    """Load parameters by name, refusing pickled code.
+
+    Files of :func:`save_weights` fit as a whole. Of other files, such as published SwinViT weights (keys
+    ``module.`` or ``swinViT.``), the encoder's parameters are taken; every one of them must be there.
+
+    Raises
+    ------
+    UsageError : the file is missing, is no weights file, or does not fit.
+    """
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UsageError(f"checkpoint {path} does not exist") from error
+    except Exception as error:
+        raise UsageError(
+            f"checkpoint {path} is not a file of plain weights ({type(error).__name__}: {error})"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict) or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
+        raise UsageError(f"checkpoint {path} holds no table of named weights")
+    own = network.state_dict()
+    fitting = {k: v for k, v in loaded.items() if k in own and v.shape == own[k].shape}
+    if len(fitting) == len(own):
+        network.load_state_dict(fitting)
+        return
+    encoder = _encoder_weights(loaded, own)
+    if encoder is None:
+        missing = next((k for k in own if k not in fitting), "")
+        raise UsageError(
+            f"checkpoint {path} does not fit the encoder {type(network.encoder).__name__}: "
+            f"{len(fitting)} of {len(own)} parameters match, {missing} does not; "
+            "choose the preset that it was trained with"
+        )
+    network.load_state_dict({**own, **encoder})
+
+
+def _encoder_weights(loaded: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
+    """Find the encoder's parameters under the prefixes in use, or None unless all are there with their shapes."""
+    wanted = {k.removeprefix("encoder.").removeprefix("swin_vit."): k for k in own if k.startswith("encoder.")}
+    found: dict[str, torch.Tensor] = {}
+    for key, tensor in loaded.items():
+        short = key
+        for prefix in ("module.", "encoder.", "swinViT.", "swin_vit.", "backbone."):
+            short = short.removeprefix(prefix)
+        short = short.replace(".mlp.fc1.", ".mlp.linear1.").replace(".mlp.fc2.", ".mlp.linear2.")
+        if short in wanted and tensor.shape == own[wanted[short]].shape:
+            found[wanted[short]] = tensor
+    return found if len(found) == len(wanted) else None
+
+
+def _train_step(
+    fabric: Fabric, model: Any, optimiser: torch.optim.Optimizer, *, batch: Batch, preset: Preset, step: int
+) -> HistoryRow:
+    rate = learning_rate(step, preset)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    logits, outputs = model(batch.seen())
+    losses = pretext_losses(
+        logits=logits.chunk(2)[0].float(),
+        turns=batch.turns(),
+        reconstructions=batch.restored(outputs.float()),
+        target=batch.target,
+        foreground=batch.foreground,
+        hidden=batch.hidden,
+    )
+    optimiser.zero_grad()
+    fabric.backward(losses.total)
+    fabric.clip_gradients(model, optimiser, max_norm=preset.gradient_clip, error_if_nonfinite=True)
+    optimiser.step()
+    terms = torch.stack([losses.total, losses.rotation, losses.inpainting, losses.consistency]).detach()
+    total, rotation, inpainting, consistency = fabric.all_reduce(terms, reduce_op="mean").tolist()  # type: ignore[union-attr]
+    return HistoryRow(step, total, rotation, inpainting, consistency, rate)
+
+
+def _prefetched(
+    crops: CropSource, preset: Preset, seed: int, first: int, fabric: Fabric
+) -> Iterator[tuple[int, Batch]]:
+    """Yield (step, batch) on the device while a thread prepares the next batch."""
+
+    def prepare(step: int) -> Batch:
+        batch = make_batch(crops, preset, seed=seed, step=step, rank=fabric.global_rank, ranks=fabric.world_size)
+        return batch.to(fabric.device)
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(prepare, first)
+        for step in range(first, preset.steps):
+            batch = ahead.result()
+            if step + 1 < preset.steps:
+                ahead = pool.submit(prepare, step + 1)
+            yield step, batch
+
+
+def _resume(folder: Path, network: Network, optimiser: torch.optim.Optimizer, fabric: Fabric) -> list[HistoryRow]:
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return []
+    state = torch.load(path, map_location=fabric.device, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    return [HistoryRow(**row) for row in state["history"]]
+
+
+def _save_checkpoint(
+    folder: Path, network: Network, optimiser: torch.optim.Optimizer, history: list[HistoryRow], fabric: Fabric
+) -> None:
+    if fabric.global_rank == 0:
+        state = {
+            "network": network.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "history": [asdict(row) for row in history],
+        }
+        _save(state, folder / "checkpoint.pt")
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    """Write a file of tensors so that it is either the old one or the new one, whole."""
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
