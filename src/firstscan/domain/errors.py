@@ -34,3 +34,6 @@ class ScanError(DataError):
         super().__init__(message)
         self.code = code
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[ScanError], tuple[str, str, str]]:
+        return type(self), (self.code, str(self), self.remedy)

@@ -1,0 +1,125 @@
+"""Local processes that survive a crash in one of them.
+
+The pool is loky's (shipped with joblib): workers start clean, never import the caller's ``__main__``, so that a
+script without a ``__main__`` guard works, and take environment variables before any library reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-untyped]
+from joblib.externals.loky.process_executor import BrokenProcessPool  # type: ignore[import-untyped]
+
+from .cases import WorkerDied
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_WAITING_PER_WORKER = 3
+_IDLE_S = 60
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
+}
+
+
+def in_processes(
+    function: Callable[[T], R], items: Sequence[tuple[str, T]], *, workers: int
+) -> Iterator[tuple[str, R | Exception]]:
+    """Run items in ``workers`` processes of one thread each; see :func:`firstscan.execution.run_cases`."""
+    pending = deque(items)
+    while pending:
+        try:
+            for case_id, result in _stream(function, tuple(pending), workers):
+                pending.popleft()
+                yield case_id, result
+        except _PoolBrokenError as broken:
+            for _ in range(min(broken.in_flight, len(pending))):
+                case_id, item = pending.popleft()
+                yield case_id, _alone(function, case_id, item)
+
+
+class _PoolBrokenError(Exception):
+    """A worker died; one of the ``in_flight`` first unfinished cases did it."""
+
+    def __init__(self, in_flight: int) -> None:
+        super().__init__(in_flight)
+        self.in_flight = in_flight
+
+
+def _stream(
+    function: Callable[[T], R], items: Sequence[tuple[str, T]], workers: int
+) -> Iterator[tuple[str, R | Exception]]:
+    """Yield results in order until all are there or a worker dies, which raises _PoolBrokenError."""
+    executor = _executor(workers)
+    queue: deque[tuple[str, Any]] = deque()
+    waiting = deque(items)
+    finished = False
+    try:
+        while queue or waiting:
+            while waiting and len(queue) < _WAITING_PER_WORKER * workers:
+                case_id, item = waiting.popleft()
+                queue.append((case_id, executor.submit(_guarded, function, item)))
+            case_id, future = queue[0]
+            result = future.result()
+            queue.popleft()
+            yield case_id, result
+        finished = True
+    except BrokenProcessPool as error:
+        raise _PoolBrokenError(max(len(queue), 1)) from error
+    finally:
+        executor.shutdown(wait=finished, kill_workers=not finished)
+
+
+def _alone(function: Callable[[T], R], case_id: str, item: T) -> R | Exception:
+    """Run one case in a process of its own, to learn whether it is the one that kills."""
+    executor = _executor(1)
+    try:
+        result: R | Exception = executor.submit(_guarded, function, item).result()
+        return result
+    except BrokenProcessPool:
+        return WorkerDied(
+            f"The process that worked on case {case_id!r} died twice. Its file may be damaged in a way that crashes "
+            "the reading library, or the memory ran out: remove or convert the file, or use fewer --workers."
+        )
+    finally:
+        executor.shutdown(wait=True, kill_workers=False)
+
+
+def _executor(workers: int) -> Any:
+    return ProcessPoolExecutor(
+        max_workers=workers, timeout=_IDLE_S, env=_ONE_THREAD, initializer=_start_worker, initargs=(os.getpid(),)
+    )
+
+
+def _guarded(function: Callable[[T], R], item: T) -> R | Exception:
+    try:
+        return function(item)
+    except Exception as error:  # travels back as a value, so that one case never breaks the pool
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # an exception that cannot travel still reports what it said
+            return RuntimeError(f"{type(error).__name__}: {error}")
+        return error
+
+
+def _start_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this worker soon after its parent, so that a killed run leaves nothing behind."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

@@ -1,0 +1,69 @@
+"""An output folder while a run works in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firstscan.domain.errors import UsageError
+
+from .atomic import remove_leftovers, write_error
+from .lock import output_lock
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where results (``out``) and what can be computed again (``out/work``) live."""
+
+    out: Path
+
+    @property
+    def work(self) -> Path:
+        """Caches, checkpoints and the log: safe to delete, used to resume."""
+        return self.out / "work"
+
+    def folder(self, *names: str) -> Path:
+        """Create and return a folder below ``work``."""
+        path = self.work.joinpath(*names)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(path, error) from error
+        return path
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Append one line to ``work/log.jsonl``, the only place that holds times."""
+        line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), "event": event, **fields})
+        try:
+            with (self.work / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise write_error(self.work / "log.jsonl", error) from error
+
+
+@contextmanager
+def open_workspace(out: Path) -> Iterator[Workspace]:
+    """Create ``out``, hold it against other runs, and clear what a killed run left half-written.
+
+    Raises UsageError where it is a file, cannot be created or written, or another run holds it.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; a folder is needed for the results. Give another name.")
+    blocking = next((p for p in out.parents if p.exists() and not p.is_dir()), None)
+    if blocking is not None:
+        raise UsageError(f"--out {out} cannot be created: {blocking} is a file. Give another folder.")
+    workspace = Workspace(out)
+    try:
+        workspace.work.mkdir(parents=True, exist_ok=True)
+        (workspace.work / "log.jsonl").open("a").close()
+    except OSError as error:
+        raise write_error(out, error) from error
+    with output_lock(workspace.work):
+        remove_leftovers(out)
+        yield workspace

@@ -1,0 +1,94 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from firstscan.domain.errors import ScanError, UsageError
+from firstscan.execution import WorkerDied, run_cases
+
+HERE = str(Path(__file__).parent)
+
+
+def square(x):
+    if x == 3:
+        raise ScanError("unreadable", "bad 3", "convert it")
+    return x * x
+
+
+def fragile(x):
+    if x == 4:
+        os._exit(9)
+    return x
+
+
+ITEMS = [(f"c{i}", i) for i in range(8)]
+
+
+def shown(results):
+    return [(i, (type(r), str(r)) if isinstance(r, Exception) else r) for i, r in results]
+
+
+def test_results_come_in_order_and_errors_are_values():
+    results = shown(run_cases(square, ITEMS, workers=1))
+    assert [i for i, _ in results] == [i for i, _ in ITEMS]
+    assert results[3] == ("c3", (ScanError, "bad 3"))
+    assert results[7] == ("c7", 49)
+
+
+def test_no_items():
+    assert list(run_cases(square, [], workers=2)) == []
+
+
+def test_unknown_engine():
+    with pytest.raises(UsageError, match=r"there are: .*local"):
+        list(run_cases(square, ITEMS, engine="cloud"))
+
+
+@pytest.mark.slow
+def test_processes_give_what_one_gives_and_a_dying_worker_costs_one_case():
+    # in a fresh interpreter without a __main__ guard, as a user's script would be
+    code = f"""
+import sys
+sys.path.insert(0, {HERE!r})
+from test_run_cases import ITEMS, fragile, shown, square
+from firstscan.execution import run_cases
+assert shown(run_cases(square, ITEMS, workers=2)) == shown(run_cases(square, ITEMS, workers=1))
+print(shown(run_cases(fragile, ITEMS, workers=2)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert all(f"'c{i}', {i}" in done.stdout for i in (0, 1, 2, 3, 5, 6, 7))
+    assert WorkerDied.__name__ in done.stdout
+    assert "case 'c4'" in done.stdout
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_parent():
+    code = f"""
+import sys
+sys.path.insert(0, {HERE!r})
+from test_run_cases import pid_then_sleep
+from firstscan.execution import run_cases
+for _, pid in run_cases(pid_then_sleep, [("a", 0), ("b", 30), ("c", 30)], workers=2):
+    print(pid, flush=True)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def pid_then_sleep(seconds):
+    time.sleep(seconds)
+    return os.getpid()
