@@ -79,5 +79,5 @@ def foreground_average(deepest: Tensor, foreground: Tensor) -> Tensor:
     ``deepest`` (batch, dim, g, g, g); ``foreground`` (batch, 1, s, s, s) of 0 and 1. Each position weighs as much
     as the share of its receptive cell that is foreground. Returns (batch, dim).
     """
-    weights = F.adaptive_avg_pool3d(foreground, tuple(deepest.shape[-3:]))
+    weights = F.interpolate(foreground, size=deepest.shape[-3:], mode="area")
     return torch.sum(deepest * weights, dim=(-3, -2, -1)) / weights.sum(dim=(-3, -2, -1)).clamp_min(1e-8)
