@@ -1,0 +1,188 @@
+"""The public entry: a feature table and a budget in, a ranked and explained batch out."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from firstscan.domain.errors import UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.selection import Pick, Selection
+
+from .constraints import Constraints
+from .gate import Gate, Taken
+from .geometry import twin_groups
+from .protocol import Candidates, Outcome, Strategy
+from .registry import strategy_class
+
+SIZE_COLUMNS = ("foreground_ml", "foreground_voxels", "voxel_count")
+
+
+def select(
+    features: FeatureTable,
+    budget: int,
+    strategy: str = "cscs",
+    seed: int = 42,
+    *,
+    constraints: Constraints | None = None,
+    **options: Any,
+) -> Selection:
+    """Choose the ``budget`` cases of ``features`` to annotate first, best first, each with a reason.
+
+    Parameters
+    ----------
+    features : the pool; the order of its rows does not matter.
+    budget : scans to pick, 1 … usable cases.
+    strategy : one of :func:`firstscan.selection.strategies`.
+    seed : 0 … 2³²−1; the same seed gives the same picks.
+    constraints : exclusions, fixed picks, groups, quotas, annotation time; see :class:`Constraints`.
+    options : parameters of the strategy; a value per case (``strata``) is a mapping from case id or a sequence in the
+        order of the table's rows.
+
+    Raises
+    ------
+    UsageError : a budget out of range, an unknown strategy or option, constraints that cannot hold together.
+    """
+    wanted = constraints or Constraints()
+    budget, seed = _integer("budget", budget), _integer("seed", seed)
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed must lie in 0 … 4294967295; found {seed}")
+    _check_ids(features, wanted)
+    table = _canonical(features, wanted)
+    usable = len(table) - len(wanted.labelled)
+    if not 1 <= budget <= usable:
+        raise UsageError(f"budget must lie in 1 … {usable} (the usable cases of the pool); found {budget}")
+    chooser = build_strategy(strategy, options, features, table)
+    candidates, gate = _prepare(table, budget, seed, wanted)
+    outcome = chooser(candidates, gate)
+    if len(gate.taken) != budget:
+        raise UsageError(
+            f"strategy {strategy!r} picked {len(gate.taken)} of {budget} scans; report this to its authors"
+        )
+    return _selection(strategy, chooser, table, gate.taken, outcome, seed=seed)
+
+
+def build_strategy(name: str, options: Mapping[str, Any], features: FeatureTable, table: FeatureTable) -> Strategy:
+    """Return strategy ``name`` with ``options``; per-case options are brought from ``features``' rows to ``table``'s.
+
+    Raises
+    ------
+    UsageError : an option that the strategy does not have, or a value that it refuses.
+    """
+    kind = strategy_class(name)
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        valid = f"valid options: {', '.join(known)}" if known else "it has no options"
+        raise UsageError(f"strategy {name!r} has no option {', '.join(map(repr, unknown))}; {valid}")
+    values: dict[str, Any] = {}
+    for option, value in options.items():
+        if known[option].metadata.get("per_case") and value is not None:
+            values[option] = _per_case(option, value, features, table)
+        else:
+            values[option] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
+
+
+def _per_case(
+    option: str, value: Mapping[str, Any] | Sequence[Any] | np.ndarray, features: FeatureTable, table: FeatureTable
+) -> np.ndarray:
+    if not isinstance(value, Mapping):
+        if len(value) != len(features):
+            raise UsageError(f"option {option!r} has {len(value)} values for {len(features)} cases")
+        value = dict(zip(features.case_ids, value, strict=True))
+    missing = [c for c in table.case_ids if c not in value]
+    if missing:
+        raise UsageError(f"option {option!r} has no value for {len(missing)} case(s): {', '.join(missing[:5])}")
+    codes = np.asarray([value[c] for c in table.case_ids])
+    if codes.dtype.kind not in "iu" or codes.min() < 0:
+        raise UsageError(f"option {option!r} must hold whole numbers from 0, one a case")
+    return codes.astype(np.int64)
+
+
+def _integer(name: str, value: object) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise UsageError(f"{name} must be a whole number; found {value!r}") from error
+
+
+def _check_ids(features: FeatureTable, constraints: Constraints) -> None:
+    known = set(features.case_ids)
+    for kind in ("exclude", "include", "labelled"):
+        unknown = sorted(set(getattr(constraints, kind)) - known)
+        if unknown:
+            raise UsageError(
+                f"{kind}: {len(unknown)} id(s) are not in the pool: {', '.join(unknown[:5])}; correct or remove them"
+            )
+
+
+def _canonical(features: FeatureTable, constraints: Constraints) -> FeatureTable:
+    excluded = set(constraints.exclude)
+    order = sorted(range(len(features)), key=features.case_ids.__getitem__)
+    rows = [i for i in order if features.case_ids[i] not in excluded]
+    return features if rows == list(range(len(features))) else features.rows(rows)
+
+
+def _prepare(table: FeatureTable, budget: int, seed: int, constraints: Constraints) -> tuple[Candidates, Gate]:
+    row_of = {c: i for i, c in enumerate(table.case_ids)}
+    labelled = np.array(sorted(row_of[c] for c in constraints.labelled), dtype=np.intp)
+    closed = np.zeros(len(table), dtype=bool)
+    closed[labelled] = True
+    gate = Gate(closed, budget, twin_groups(table.embeddings), covered=labelled.tolist())
+    for case_id in constraints.include:
+        gate.take(row_of[case_id], "must be included")
+    candidates = Candidates(
+        embeddings=table.embeddings,
+        uncertainty=table.uncertainty,
+        budget=budget,
+        seed=seed,
+        covered=np.concatenate([labelled, np.array(gate.rows, dtype=np.intp)]),
+        labelled=len(labelled),
+        stored_typicality=table.typicality,
+        sizes=next((table.covariates[c].astype(np.float64) for c in SIZE_COLUMNS if c in table.covariates), None),
+    )
+    return candidates, gate
+
+
+def _selection(
+    name: str, chooser: Strategy, table: FeatureTable, picks: Sequence[Taken], outcome: Outcome, *, seed: int
+) -> Selection:
+    typicality = outcome.typicality
+    explained = tuple(
+        Pick(
+            case_id=table.case_ids[t.row],
+            rank=rank,
+            stratum=t.stratum if t.stratum is not None or outcome.strata is None else int(outcome.strata[t.row]),
+            score=t.score if t.score is not None or outcome.scores is None else float(outcome.scores[t.row]),
+            typicality=None if typicality is None else float(typicality[t.row]),
+            uncertainty=float(table.uncertainty[t.row]) if chooser.uses_uncertainty else None,
+            reason=t.reason,
+        )
+        for rank, t in enumerate(picks, start=1)
+    )
+    return Selection(
+        picks=explained,
+        strategy=name,
+        seed=seed,
+        budget=len(picks),
+        diagnostics=dict(outcome.diagnostics),
+        options=_plain_options(chooser),
+        strata=_by_id(table, outcome.strata),
+        scores=_by_id(table, outcome.scores),
+    )
+
+
+def _plain_options(chooser: Strategy) -> dict[str, Any]:
+    values = {f.name: getattr(chooser, f.name) for f in fields(chooser)}  # type: ignore[arg-type]
+    return {
+        k: "given" if isinstance(v, np.ndarray) else list(v) if isinstance(v, tuple) else v for k, v in values.items()
+    }
+
+
+def _by_id(table: FeatureTable, values: np.ndarray | None) -> dict[str, Any]:
+    return {} if values is None else dict(zip(table.case_ids, values.tolist(), strict=True))

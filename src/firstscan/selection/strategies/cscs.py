@@ -1,0 +1,136 @@
+"""CSCS: one scan a stratum, hard or typical as the pool calls for (METHOD §2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from firstscan.domain.arrays import PerCase, Strata
+from firstscan.domain.errors import UsageError
+from firstscan.selection import reasons
+from firstscan.selection.gate import Gate
+from firstscan.selection.geometry import kmeans, standardise
+from firstscan.selection.protocol import Candidates, Outcome, Strategy
+from firstscan.selection.signals import best_first, composite_score, effective_budget, pacing, spearman
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """What the strata are served by; all (case,)."""
+
+    strata: Strata
+    typicality: PerCase
+    uncertainty: PerCase
+    scores: PerCase
+    gamma: float
+
+
+@dataclass(frozen=True)
+class Cscs(Strategy):
+    """Curriculum-stratified cold-start selection.
+
+    Strata are served largest first, so that whoever stops early has covered as much of the pool as possible; places
+    left by thin, covered or exhausted strata follow in the order of the score over the whole pool.
+
+    Parameters
+    ----------
+    thin_strata : ``fill`` skips strata of fewer than ``min_stratum`` scans and fills their places from the whole pool
+        (as published); ``score`` treats them like any other.
+    min_stratum : scans a stratum needs not to be thin.
+    neighbours : for typicality, where the table holds none; capped at N−1.
+    gamma_bounds : limits of γ, within [0, 1].
+    restarts : of k-means++.
+    strata : given stratum of every case; None computes K = budget strata by k-means on standardised embeddings.
+
+    References
+    ----------
+    Hattat et al. 2026, arXiv 2606.20765. Deviations: already labelled scans count in α and in K, and the strata that
+    hold one are covered; exactly B distinct scans even where strata are empty.
+    """
+
+    name: ClassVar[str] = "cscs"
+    summary: ClassVar[str] = "one scan a stratum, hard or typical as the pool calls for (the paper's method)"
+    reference: ClassVar[str] = "Hattat et al. 2026, arXiv 2606.20765"
+    uses_uncertainty: ClassVar[bool] = True
+
+    thin_strata: Literal["fill", "score"] = "fill"
+    min_stratum: int = 3
+    neighbours: int = 20
+    gamma_bounds: tuple[float, float] = (0.3, 0.7)
+    restarts: int = 10
+    strata: Strata | None = field(default=None, metadata={"per_case": True})
+
+    def __post_init__(self) -> None:
+        low, high = self.gamma_bounds
+        if not 0 <= low <= high <= 1:
+            raise UsageError(f"gamma_bounds must rise within [0, 1]; found {self.gamma_bounds}")
+
+    def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
+        """Take the best-scored scan of each stratum, largest stratum first, then fill from the whole pool."""
+        density = candidates.density(self.neighbours)
+        typicality, uncertainty = density.values, candidates.uncertainty.astype(np.float64)
+        dcr = spearman(uncertainty, typicality, np.random.default_rng(candidates.seed))
+        alpha_eff = effective_budget(candidates.annotations, len(candidates))
+        gamma = pacing(dcr.rho, alpha_eff, self.gamma_bounds)
+        strata, facts = self._strata(candidates)
+        scores = composite_score(typicality, uncertainty, gamma)
+        thin = self._pick_by_stratum(candidates, gate, _Ranked(strata, typicality, uncertainty, scores, gamma))
+        _fill(gate, strata, scores, thin)
+        diagnostics: dict[str, Any] = {
+            "dcr": dcr.rho,
+            "dcr_pvalue": dcr.pvalue,
+            "dcr_interval": list(dcr.interval),
+            "dcr_interval_method": dcr.method,
+            "alpha_eff": alpha_eff,
+            "gamma": gamma,
+            "thin_strata": sorted(thin),
+            "n_strata": candidates.annotations if self.strata is None else int(strata.max()) + 1,
+            "typicality_neighbours": density.neighbours,
+            "neighbours_exact": density.exact,
+            "neighbour_recall": density.recall,
+            **facts,
+        }
+        return Outcome(strata, scores, typicality, diagnostics)
+
+    def _strata(self, candidates: Candidates) -> tuple[Strata, dict[str, Any]]:
+        if self.strata is not None:
+            return self.strata, {"strata_method": "given"}
+        wanted = min(candidates.annotations, len(candidates))
+        clusters = kmeans(standardise(candidates.embeddings), wanted, candidates.seed, self.restarts)
+        return clusters.labels, {"strata_method": clusters.method, "inertia": clusters.inertia}
+
+    def _pick_by_stratum(self, candidates: Candidates, gate: Gate, ranked: _Ranked) -> list[int]:
+        """Serve every stratum that is neither thin nor covered; return the thin ones, largest first."""
+        sizes = np.bincount(ranked.strata)
+        order = [int(s) for s in np.argsort(-sizes, kind="stable")]
+        count = candidates.annotations if self.strata is None else len(sizes)
+        empty = range(len(sizes), count)
+        thin = [s for s in (*order, *empty) if s in empty or sizes[s] < self.min_stratum]
+        thin = thin if self.thin_strata == "fill" else []
+        skipped = {*thin, *ranked.strata[candidates.covered].tolist()}
+        by_stratum = np.split(np.argsort(ranked.strata, kind="stable"), np.cumsum(sizes)[:-1])
+        for stratum in (s for s in order if sizes[s] and s not in skipped):
+            members = by_stratum[stratum]
+            typicality, uncertainty = ranked.typicality[members], ranked.uncertainty[members]
+            for position in best_first(composite_score(typicality, uncertainty, ranked.gamma)):
+                row = int(members[position])
+                reason = reasons.in_stratum(typicality, uncertainty, int(position), stratum)
+                if gate.take(row, reason, stratum=stratum, score=float(ranked.scores[row])) or not gate.has_room():
+                    break
+        return thin
+
+
+def _fill(gate: Gate, strata: Strata, scores: PerCase, thin: list[int]) -> None:
+    sizes = np.bincount(strata, minlength=max(thin, default=0) + 1)
+    causes = [f"stratum too small to rank ({reasons.scans(int(sizes[s]))})" for s in thin]
+    ranking = best_first(scores)
+    while gate.has_room():  # a second round only where scans with identical features are all that is left
+        for place, row in enumerate(ranking, start=1):
+            why = causes[0] if causes else "no further stratum to draw from"
+            reason = reasons.by_global_rank(why, place, len(scores))
+            if gate.take(int(row), reason, stratum=int(strata[row]), score=float(scores[row])):
+                causes = causes[1:]
+            if not gate.has_room():
+                break
