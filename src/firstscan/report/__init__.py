@@ -1,1 +1,15 @@
-"""."""
+"""The report: one self-contained HTML page that says which scans to annotate first, why, and how far to trust it."""
+
+from .cards import cases_shown
+from .data import LearnedFeatures, ReportData, SignalCorrelation, Stability, TrainingRow
+from .page import render
+
+__all__ = [
+    "LearnedFeatures",
+    "ReportData",
+    "SignalCorrelation",
+    "Stability",
+    "TrainingRow",
+    "cases_shown",
+    "render",
+]

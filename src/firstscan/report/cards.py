@@ -1,0 +1,169 @@
+"""What the page says about each pick: its signals, its stratum, and the scans it stands for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.metrics.pairwise import euclidean_distances
+
+from firstscan.domain.arrays import PerCase
+from firstscan.domain.case import MetadataValue
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.finding import Finding
+from firstscan.domain.selection import Pick, Selection
+
+from .data import PLANES, ReportData
+from .privacy import without_folders
+from .theme import stratum_style
+from .thumbnails import data_uri
+
+NEIGHBOURS_SHOWN = 3
+MOST_CARDS = 200
+THUMBNAIL_CHARACTERS = 6_000_000
+WORST_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An unpicked scan near a pick: its distance in embedding units, and an axial picture where there is one."""
+
+    case_id: str
+    distance: float
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One pick as the page shows it; percentiles are shares of the other scans that lie below, 0 to 100."""
+
+    rank: int
+    case_id: str
+    reason: str
+    stratum: int | None
+    stratum_size: int
+    colour: str
+    score: float | None
+    typicality: float | None
+    typicality_percentile: float | None
+    uncertainty: float | None
+    uncertainty_percentile: float | None
+    images: tuple[tuple[str, str], ...]
+    icon: str
+    neighbours: tuple[Neighbour, ...]
+    findings: tuple[Finding, ...]
+    recurrence: float | None
+    metadata: tuple[tuple[str, str], ...]
+
+
+def percentiles(values: PerCase) -> PerCase:
+    """Return for each case the share of the other cases that lie below it, 0 to 100 (ties share their mean)."""
+    n = len(values)
+    if n < 2:
+        return np.full(n, 50.0)
+    return np.asarray((rankdata(values) - 1) / (n - 1) * 100, dtype=np.float64)
+
+
+def nearest_unpicked(
+    features: FeatureTable, picked: Sequence[str], of: Sequence[str], *, k: int = NEIGHBOURS_SHOWN
+) -> dict[str, tuple[tuple[str, float], ...]]:
+    """Return for each case in ``of`` its ``k`` nearest scans that were not ``picked``, with Euclidean distances.
+
+    Equal distances are ordered by case id, so the order of rows does not matter.
+    """
+    row = {case_id: i for i, case_id in enumerate(features.case_ids)}
+    chosen = frozenset(picked)
+    others = np.array([i for i, case_id in enumerate(features.case_ids) if case_id not in chosen], dtype=np.intp)
+    if len(others) == 0 or not of:
+        return dict.fromkeys(of, ())
+    rest = features.embeddings[others]
+    found: dict[str, tuple[tuple[str, float], ...]] = {}
+    for case_id in of:
+        distances = euclidean_distances(features.embeddings[row[case_id]][None], rest)[0]
+        limit = np.partition(distances, min(k, len(others)) - 1)[min(k, len(others)) - 1]
+        near = sorted(
+            ((float(distances[j]), features.case_ids[others[j]]) for j in np.flatnonzero(distances <= limit)),
+        )[:k]
+        found[case_id] = tuple((name, distance) for distance, name in near)
+    return found
+
+
+def worst(findings: Sequence[Finding], picked: Sequence[str]) -> tuple[str, ...]:
+    """Return the cases whose warnings are most worth a look: picks first, then those with the most warnings."""
+    counts = Counter(f.case_id for f in findings if f.severity == "warn")
+    order = sorted(counts, key=lambda c: (c not in set(picked), -counts[c], c))
+    return tuple(order[:WORST_SHOWN])
+
+
+def cases_shown(selection: Selection, features: FeatureTable, findings: Sequence[Finding] = ()) -> tuple[str, ...]:
+    """Return the ids of the cases whose thumbnails a report can use: picks, their neighbours, the worst warned."""
+    picked = selection.case_ids[:MOST_CARDS]
+    near = nearest_unpicked(features, selection.case_ids, picked)
+    ids = [*picked, *(name for pairs in near.values() for name, _ in pairs), *worst(findings, selection.case_ids)]
+    return tuple(dict.fromkeys(ids))
+
+
+def cards(data: ReportData) -> tuple[Card, ...]:
+    """Return a card for each pick, best first; pictures stop where they would make the file too large."""
+    shown = data.selection.picks[:MOST_CARDS]
+    near = nearest_unpicked(data.features, data.selection.case_ids, [p.case_id for p in shown])
+    row = {case_id: i for i, case_id in enumerate(data.features.case_ids)}
+    t, u = data.features.typicality, data.features.uncertainty
+    t_percentile = None if t is None else percentiles(t)
+    u_percentile = percentiles(u)
+    sizes = Counter(data.selection.strata.values())
+    by_case: dict[str, list[Finding]] = {}
+    for finding in data.findings:
+        by_case.setdefault(finding.case_id, []).append(finding)
+    left = THUMBNAIL_CHARACTERS
+    made: list[Card] = []
+    for pick in shown:
+        i = row[pick.case_id]
+        images, icon, neighbours = _pictures(data, pick, near[pick.case_id], room=left > 0)
+        left -= sum(len(uri) for _, uri in images) + len(icon) + sum(len(n.image) for n in neighbours)
+        made.append(
+            Card(
+                rank=pick.rank,
+                case_id=pick.case_id,
+                reason=without_folders(pick.reason),
+                stratum=pick.stratum,
+                stratum_size=0 if pick.stratum is None else sizes[pick.stratum],
+                colour=stratum_style(pick.stratum)[0],
+                score=pick.score,
+                typicality=pick.typicality if t is None else float(t[i]),
+                typicality_percentile=None if t_percentile is None else float(t_percentile[i]),
+                uncertainty=float(u[i]),
+                uncertainty_percentile=float(u_percentile[i]),
+                images=images,
+                icon=icon,
+                neighbours=neighbours,
+                findings=tuple(by_case.get(pick.case_id, ())),
+                recurrence=None if data.stability is None else data.stability.frequency.get(pick.case_id, 0.0),
+                metadata=_metadata(data.metadata, pick.case_id) if data.show_metadata else (),
+            )
+        )
+    return tuple(made)
+
+
+def _pictures(
+    data: ReportData, pick: Pick, near: Sequence[tuple[str, float]], *, room: bool
+) -> tuple[tuple[tuple[str, str], ...], str, tuple[Neighbour, ...]]:
+    planes = data.thumbnails.get(pick.case_id) if room else None
+    images: tuple[tuple[str, str], ...] = ()
+    icon = ""
+    if planes is not None:
+        images = tuple((name, data_uri(plane)) for name, plane in zip(PLANES, planes, strict=True))
+        icon = data_uri(planes[0], side=72)
+    neighbours = []
+    for case_id, distance in near:
+        picture = data.thumbnails.get(case_id) if room else None
+        neighbours.append(Neighbour(case_id, distance, "" if picture is None else data_uri(picture[0], side=96)))
+    return images, icon, tuple(neighbours)
+
+
+def _metadata(columns: Mapping[str, Mapping[str, MetadataValue]], case_id: str) -> tuple[tuple[str, str], ...]:
+    values = ((name, column.get(case_id)) for name, column in columns.items())
+    return tuple((name, str(value)) for name, value in values if value is not None)

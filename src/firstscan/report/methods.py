@@ -1,0 +1,158 @@
+"""A methods paragraph ready for a paper, with the references it cites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .data import LearnedFeatures, ReportData
+from .references import REFERENCES, Reference
+from .words import count, diagnostic, interval, number, p_value
+
+_RULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "random": ("uniformly at random", ()),
+    "strided": ("at even steps along the scans ordered by foreground size", ()),
+    "kcenter": ("by greedy k-centre (farthest-point) selection {0}", ("sener2018",)),
+    "typiclust": ("by TypiClust: the most typical scan of each k-means cluster {0}", ("hacohen2022",)),
+    "probcover": ("by ProbCover: greedy maximum coverage with balls of a fixed radius {0}", ("yehuda2022",)),
+    "csal3d": ("by the uncertainty-reinforced diversity sampling of CSAL-3D {0}", ("zhu2025",)),
+    "calr": ("by hierarchical clustering with information density (CALR) {0}", ("jin2022",)),
+    "alps": ("by k-means, taking the scan nearest to each centre (ALPS) {0}", ("yuan2020",)),
+    "usl": ("by unsupervised selective labelling {0}", ("wang2022",)),
+    "maxherding": ("by MaxHerding, a generalised coverage criterion {0}", ("bae2024",)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """The paragraph, the references it cites in order of first mention, and their BibTeX."""
+
+    paragraph: str
+    references: tuple[Reference, ...]
+    bibtex: str
+
+
+class _Citations:
+    """Collects references in the order in which they are first cited."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def __call__(self, *keys: str) -> str:
+        for key in keys:
+            if key not in self.keys:
+                self.keys.append(key)
+        return "(" + "; ".join(REFERENCES[key].short for key in keys) + ")"
+
+
+def methods(data: ReportData) -> Methods:
+    """Return a paragraph that says how this selection was made, in the words of a methods section."""
+    cite = _Citations()
+    sentences = [_opening(data, cite)]
+    if data.learned is None:
+        sentences.append("Embeddings and an uncertainty value of each scan were supplied from outside of firstscan.")
+    elif data.selection.strategy not in ("random", "strided"):
+        sentences += _features(data.learned, cite)
+    sentences += _rule(data, cite)
+    sentences.append(f"The random seed was {data.selection.seed}. No annotation was used at any stage.")
+    references = tuple(REFERENCES[key] for key in cite.keys)
+    return Methods(" ".join(sentences), references, "\n\n".join(reference.bibtex for reference in references))
+
+
+def _opening(data: ReportData, cite: _Citations) -> str:
+    version = data.versions.get("firstscan", "")
+    name = f"firstscan {version}".strip()
+    kind = _kind(data.learned)
+    text = (
+        f"From a pool of {count(len(data.features), f'unlabelled {kind}volume')}, "
+        f"{count(len(data.selection), 'volume')} to annotate first {'was' if len(data.selection) == 1 else 'were'} "
+        f"chosen with {name} {cite('firstscan')}."
+    )
+    if data.left_out:
+        text += (
+            f" Of {data.scanned:,} volumes found, {data.left_out:,} had been left out by an automatic check of headers "
+            "and voxels."
+        )
+    return text
+
+
+def _kind(learned: LearnedFeatures | None) -> str:
+    if learned is None:
+        return ""
+    channels = f"{len(learned.channels)}-channel " if len(learned.channels) > 1 else ""
+    modality = {"ct": "CT ", "mr": "MR "}.get(learned.modality.lower(), "")
+    return channels + modality
+
+
+def _features(learned: LearnedFeatures, cite: _Citations) -> list[str]:
+    size = learned.crop_voxels
+    if learned.encoder == "swin":
+        encoder = (
+            f"a Swin Transformer encoder {cite('tang2022', 'hatamizadeh2022')} as implemented in MONAI "
+            f"{cite('cardoso2022')}"
+        )
+    else:
+        encoder = f"a {'convolutional' if learned.encoder == 'conv' else learned.encoder} encoder"
+    if learned.parameters:
+        encoder += f" ({learned.parameters / 1e6:.1f} million parameters)"
+    start = f"from the weights “{learned.checkpoint}”" if learned.checkpoint else "from random weights"
+    trained = (
+        f"was trained {start} on the pool for {learned.trained_steps:,} steps on three pretext tasks: predicting a "
+        f"rotation {cite('gidaris2018')}, inpainting masked windows of {learned.window_voxels}³ voxels (masked "
+        f"fraction {learned.masked_fraction:g}), and consistency between reconstructions of differently masked and "
+        f"oriented views {cite('zhu2025')}"
+        if learned.trained_steps
+        else f"was taken {start} without training on the pool"
+    )
+    where = "foreground voxels" if learned.region == "foreground" else "all voxels of the crop"
+    return [
+        f"Volumes were resampled to an isotropic spacing of {learned.spacing_mm:.3g} mm, cropped to "
+        f"{size}×{size}×{size} voxels centred on the foreground, and normalised in intensity.",
+        f"A network with {encoder} {trained}.",
+        f"Typicality T was the inverse of the mean Euclidean distance of a volume's embedding to its "
+        f"{learned.neighbours} nearest neighbours {cite('hacohen2022')}; uncertainty U was the voxel-wise variance "
+        f"over {learned.views} masked reconstructions under rotations and permutations of axes, each mapped back to "
+        f"the volume's own frame, averaged over {where}.",
+    ]
+
+
+def _rule(data: ReportData, cite: _Citations) -> list[str]:
+    name = data.selection.strategy
+    if name != "cscs":
+        rule, keys = _RULES.get(name, (f"by the strategy “{name}”", ()))
+        return [f"Volumes were chosen {rule.format(*(cite(key) for key in keys))}."]
+    sentences = [
+        "Volumes were chosen by Curriculum-Stratified Cold-Start selection (CSCS) " + cite("hattat2026") + ".",
+        _pacing(data),
+        f"Standardised embeddings were partitioned into K = {len(data.selection)} strata by k-means++ "
+        f"{cite('arthur2007')}, and the volume with the largest S = T^(1−γ)·U^γ of the rank-normalised signals was "
+        "taken from each stratum.",
+    ]
+    least = int(data.selection.options.get("min_stratum", 3))
+    if data.selection.options.get("thin_strata", "fill") == "score":
+        sentences.append("Strata of any size were scored alike.")
+    else:
+        sentences.append(
+            f"Strata of fewer than {least} volumes were skipped, and their places were filled from the ranking of S "
+            "over the whole pool."
+        )
+    if data.learned is not None and data.learned.region == "foreground":
+        sentences.append(
+            "Unlike the authors' reference implementation, every reconstruction was mapped back before the variance "
+            "was taken, and both signals were confined to the foreground, so that neither the order of axes nor the "
+            "share of background enters them."
+        )
+    return sentences
+
+
+def _pacing(data: ReportData) -> str:
+    dcr, alpha, gamma = (diagnostic(data, name) for name in ("dcr", "alpha_eff", "gamma"))
+    if dcr is None or gamma is None:
+        return "The weight γ of uncertainty against typicality followed the published pacing rule."
+    bounds = interval(data)
+    within = f", 95 % interval {number(bounds[0])} to {number(bounds[1])}" if bounds else ""
+    effective = f" and the effective budget α = B/√N = {number(alpha)}" if alpha is not None else ""
+    return (
+        "The Difficulty-Coverage Ratio, Spearman's rank correlation of U and T over the pool, was "
+        f"{number(dcr)} ({p_value(diagnostic(data, 'dcr_pvalue'))}{within}); with it{effective}, the pacing rule gave "
+        f"the weight of uncertainty against typicality, γ = {gamma:.3f}."
+    )

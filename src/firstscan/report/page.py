@@ -1,0 +1,236 @@
+"""One self-contained HTML page from report data: no request to any host, the same bytes for the same data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from firstscan.domain.finding import SEVERITIES, Finding, count_by_code
+
+from . import words
+from .cards import MOST_CARDS, Card, cards, worst
+from .data import ReportData
+from .figures import MOST_NUMBERED, MOST_POINTS, audit_figure, plane_figure, pool_figure, training_figure
+from .maps import pool_map
+from .methods import methods
+from .privacy import flat, last_part, nameless, without_folders
+from .theme import DARK, FONT, LIGHT, chart_layout, chart_marks, stratum_style
+from .thumbnails import data_uri
+
+MOST_FINDINGS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure's place on the page: its name, what it shows in a sentence (for those who cannot see it), its height."""
+
+    name: str
+    alternative: str
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the ranked table."""
+
+    rank: int
+    case_id: str
+    stratum: int | None
+    stratum_size: int
+    colour: str
+    reason: str
+    icon: str
+    warned: bool
+
+
+def render(data: ReportData) -> str:
+    """Return the report as one HTML document.
+
+    It holds its own scripts, pictures and data, asks no host for anything, and shows no folder and (unless
+    ``data.show_metadata``) no metadata of a scan.
+    """
+    made = cards(data)
+    charts, figures, map_caption = _charts(data)
+    findings = tuple(nameless(f) for f in data.findings)
+    context = {
+        "title": f"{words.headline(data)} – {last_part(data.source) or 'firstscan'}",
+        "headline": words.headline(data),
+        "provenance": words.provenance(data),
+        "facts": _facts(data),
+        "rows": _rows(data, made),
+        "cards": made,
+        "cards_left": max(len(data.selection) - MOST_CARDS, 0),
+        "verdicts": words.trust(data),
+        "reading": words.reading(data),
+        "charts": charts,
+        "map_caption": map_caption,
+        "has_strata": bool(data.selection.strata),
+        "audit": data.audit or (),
+        "audited": data.audit is not None,
+        "finding_counts": _counts(findings),
+        "findings": _sorted(findings)[:MOST_FINDINGS],
+        "findings_left": max(len(findings) - MOST_FINDINGS, 0),
+        "severities": SEVERITIES,
+        "worst": _worst(data),
+        "left_out": data.left_out,
+        "settings": (*_strategy_settings(data), *flat(data.settings)),
+        "versions": tuple((name, str(version)) for name, version in data.versions.items()),
+        "methods": methods(data),
+        "words": words,
+        "light": asdict(LIGHT),
+        "dark": asdict(DARK),
+        "font": Markup(FONT),
+        "figures_json": _script_json(figures),
+        "themes_json": _script_json(
+            {
+                name: {"layout": chart_layout(p), "marks": chart_marks(p)}
+                for name, p in (("light", LIGHT), ("dark", DARK))
+            }
+        ),
+        "plotly_js": Markup(get_plotlyjs()),
+    }
+    return _environment().get_template("report.html.j2").render(context)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("firstscan.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = words.number
+    environment.filters["significant"] = words.significant
+    environment.filters["sentence"] = _sentence
+    return environment
+
+
+def _charts(data: ReportData) -> tuple[dict[str, Chart], dict[str, Any], str]:
+    """Return the charts by name, their plotly figures as plain values, and the caption of the map."""
+    layout = pool_map(data.features.embeddings, seed=data.selection.seed)
+    n, b = len(data.features), len(data.selection)
+    found: list[tuple[Chart, go.Figure | None]] = [
+        (
+            Chart("map", f"Map of {n:,} scans; the {b:,} picks are marked and numbered by rank.", 470),
+            pool_figure(data, layout),
+        ),
+        (
+            Chart("plane", f"Typicality against uncertainty of {n:,} scans as percentiles; the picks are marked.", 470),
+            plane_figure(data),
+        ),
+        (
+            Chart("training", "Losses of the pretext training by step, with the learning rate below.", 400),
+            training_figure(data.history) if data.history else None,
+        ),
+        (
+            Chart(
+                "audit",
+                "Rank correlation of each signal with what should not matter, with intervals.",
+                130 + 34 * len({row.covariate for row in data.audit or ()}),
+            ),
+            audit_figure(data.audit) if data.audit else None,
+        ),
+    ]
+    caption = layout.caption
+    if n > MOST_POINTS:
+        caption += f" Of the {n:,} scans {MOST_POINTS:,} are drawn: every pick, and an even spread of the others."
+    if b > MOST_NUMBERED:
+        caption += " With so many picks their numbers are shown on pointing at them."
+    drawn = [(chart, figure) for chart, figure in found if figure is not None]
+    plain = {chart.name: json.loads(figure.to_json(validate=False)) for chart, figure in drawn}
+    for figure in plain.values():
+        figure["layout"].pop("template", None)
+    return {chart.name: chart for chart, _ in drawn}, plain, caption
+
+
+def _script_json(value: object) -> Markup:
+    """Return JSON that can stand in a script element whatever the texts in it hold."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _facts(data: ReportData) -> tuple[tuple[str, str], ...]:
+    facts = [
+        ("budget", words.count(len(data.selection), "scan")),
+        ("pool", words.count(len(data.features), "scan")),
+        ("strategy", data.selection.strategy),
+        ("seed", str(data.selection.seed)),
+    ]
+    if words.diagnostic(data, "dcr") is not None:
+        facts.append(("DCR", words.number(words.diagnostic(data, "dcr"), signed=True)))
+    if words.diagnostic(data, "gamma") is not None:
+        facts.append(("γ", words.number(words.diagnostic(data, "gamma"), digits=3)))
+    return tuple(facts)
+
+
+def _rows(data: ReportData, made: tuple[Card, ...]) -> tuple[Row, ...]:
+    icons = {card.case_id: card.icon for card in made}
+    sizes: dict[int, int] = {}
+    for stratum in data.selection.strata.values():
+        sizes[stratum] = sizes.get(stratum, 0) + 1
+    warned = {f.case_id for f in data.findings if f.severity == "warn"}
+    return tuple(
+        Row(
+            pick.rank,
+            pick.case_id,
+            pick.stratum,
+            0 if pick.stratum is None else sizes.get(pick.stratum, 0),
+            stratum_style(pick.stratum)[0],
+            without_folders(pick.reason),
+            icons.get(pick.case_id, ""),
+            pick.case_id in warned,
+        )
+        for pick in data.selection.picks
+    )
+
+
+def _counts(findings: tuple[Finding, ...]) -> tuple[tuple[str, str, int, str], ...]:
+    """Return (severity, code, number, remedy of the first) for each kind of finding."""
+    remedies: dict[tuple[str, str], str] = {}
+    for finding in findings:
+        remedies.setdefault((finding.severity, finding.code), finding.remedy)
+    return tuple((*key, n, remedies[key]) for key, n in count_by_code(findings).items())
+
+
+def _sorted(findings: tuple[Finding, ...]) -> list[Finding]:
+    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code, f.case_id))
+
+
+def _worst(data: ReportData) -> tuple[tuple[str, str, str], ...]:
+    """Return (case id, picture, codes) of the most warned cases that have a picture."""
+    shown = []
+    for case_id in worst(data.findings, data.selection.case_ids):
+        if case_id in data.thumbnails:
+            codes = dict.fromkeys(f.code for f in data.findings if f.case_id == case_id and f.severity == "warn")
+            shown.append((case_id, data_uri(data.thumbnails[case_id][0], side=120), ", ".join(codes)))
+    return tuple(shown)
+
+
+def _strategy_settings(data: ReportData) -> tuple[tuple[str, str], ...]:
+    chosen: Mapping[str, Any] = {
+        "strategy": data.selection.strategy,
+        "budget": data.selection.budget,
+        "seed": data.selection.seed,
+        **{f"{data.selection.strategy}.{name}": value for name, value in data.selection.options.items()},
+    }
+    return flat(chosen)
+
+
+def _sentence(text: str) -> str:
+    """Return the text with a capital at its start and a full stop at its end."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

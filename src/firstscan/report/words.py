@@ -1,0 +1,287 @@
+"""What the numbers mean, in sentences for people who will act on them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .data import ReportData
+from .privacy import last_part, without_folders
+
+Level = Literal["good", "caution", "bad", "note"]
+GUESSING_LOSS = math.log(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One thing to know before trusting the picks: how good the news is, a title, and a sentence or two."""
+
+    level: Level
+    title: str
+    text: str
+
+
+def number(value: float | None, *, signed: bool = False, digits: int = 2) -> str:
+    """Return a number with a true minus sign, or a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def significant(value: float | None) -> str:
+    """Return a number with three significant digits, or a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.3g}".replace("-", "−")
+
+
+def p_value(p: float | None) -> str:
+    """Return ``p = 0.03`` or ``p < 0.001``."""
+    if p is None or not math.isfinite(p):
+        return "p not available"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """Return ``1 scan`` or ``1,200 scans``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def share_below(percentile: float | None, word: str) -> str:
+    """Return ``harder than 83 % of the other scans``, with words at the two ends."""
+    if percentile is None:
+        return ""
+    if percentile >= 99.95:
+        return f"{word} than every other scan"
+    if percentile <= 0.05:
+        return f"{word} than no other scan"
+    return f"{word} than {min(max(round(percentile), 1), 99)} % of the other scans"
+
+
+def headline(data: ReportData) -> str:
+    """Return the answer in one line."""
+    n = len(data.selection)
+    return "Annotate this scan first" if n == 1 else f"Annotate these {n:,} scans first"
+
+
+def provenance(data: ReportData) -> str:
+    """Return where the picks come from, in one or two sentences."""
+    name = last_part(data.source) or "the pool"
+    text = f"Chosen from {count(len(data.features), 'usable scan')} of “{name}”"
+    if data.left_out:
+        text += f" ({data.scanned:,} found, {data.left_out:,} left out)"
+    return f"{text}. No label was used."
+
+
+def diagnostic(data: ReportData, name: str) -> float | None:
+    """Return a finite number from the selection's diagnostics, or None."""
+    value = data.selection.diagnostics.get(name)
+    return float(value) if isinstance(value, int | float | np.number) and math.isfinite(float(value)) else None
+
+
+def interval(data: ReportData) -> tuple[float, float] | None:
+    """Return the bootstrap interval of DCR, or None."""
+    pair = data.selection.diagnostics.get("dcr_interval")
+    if pair is None or len(pair) != 2 or any(v is None or not math.isfinite(v) for v in pair):
+        return None
+    return float(pair[0]), float(pair[1])
+
+
+def strength(rho: float) -> str:
+    """Return a word for how strong a rank correlation is."""
+    size = abs(rho)
+    return "hardly any" if size < 0.1 else "a weak" if size < 0.3 else "a moderate" if size < 0.5 else "a strong"
+
+
+def reading(data: ReportData) -> tuple[str, ...]:
+    """Return what DCR and γ mean for this pool, a paragraph each; empty where the strategy has neither."""
+    dcr = diagnostic(data, "dcr")
+    if dcr is None:
+        return ()
+    bounds = interval(data)
+    numbers = f"{p_value(diagnostic(data, 'dcr_pvalue'))}" + (
+        f"; 95 % interval {number(bounds[0], signed=True)} to {number(bounds[1], signed=True)}" if bounds else ""
+    )
+    unsure = bounds is not None and bounds[0] <= 0 <= bounds[1]
+    relation = f"{strength(dcr)} {'positive' if dcr > 0 else 'negative'} relation" if abs(dcr) >= 0.1 else ""
+    first = (
+        "The Difficulty-Coverage Ratio (DCR) is the rank correlation between how hard and how typical the scans are. "
+        f"Here it is {number(dcr, signed=True)} ({numbers}): "
+        + (f"{relation}. " if relation else "hardly any relation between the two. ")
+    )
+    if abs(dcr) >= 0.1 and dcr > 0:
+        first += (
+            "Hard scans tend to sit in dense regions of the pool: they are hard and typical at once, "
+            "so a label on one of them helps with many like it."
+        )
+    elif abs(dcr) >= 0.1:
+        first += (
+            "Hard scans tend to be peripheral: they lie in sparse regions of the pool, "
+            "so a label on one of them helps with few others, and typical scans are the safer start."
+        )
+    else:
+        first += "How hard a scan is says next to nothing about how typical it is."
+    if unsure and abs(dcr) >= 0.1:
+        first += " The interval includes zero, so do not lean on the sign."
+    second = _gamma_in_words(data)
+    return (first, second) if second else (first,)
+
+
+def _gamma_in_words(data: ReportData) -> str:
+    gamma, alpha = diagnostic(data, "gamma"), diagnostic(data, "alpha_eff")
+    if gamma is None:
+        return "This strategy does not use DCR to choose; it is shown to describe the pool."
+    low, high = _gamma_bounds(data.selection.options)
+    budget = (
+        f"With {len(data.selection):,} picks from {len(data.features):,} scans (α = B/√N = {number(alpha)})"
+        if (alpha is not None)
+        else "For this budget"
+    )
+    lean = (
+        "an even balance"
+        if abs(gamma - 0.5) < 0.005
+        else f"a lean towards {'hard' if gamma > 0.5 else 'typical'} scans"
+        if abs(gamma - 0.5) > 0.05
+        else f"close to even, with a slight lean towards {'hard' if gamma > 0.5 else 'typical'} scans"
+    )
+    return (
+        f"{budget} the pacing rule sets γ = {gamma:.3f}: within each stratum difficulty counts {gamma:.0%} and "
+        f"typicality {1 - gamma:.0%} – {lean}. The rule keeps γ between {low:g} and {high:g}, and 0.5 is even."
+    ).replace("%", " %")
+
+
+def _gamma_bounds(options: Mapping[str, Any]) -> tuple[float, float]:
+    bounds = options.get("gamma_bounds", (0.3, 0.7))
+    return float(bounds[0]), float(bounds[1])
+
+
+def trust(data: ReportData) -> tuple[Verdict, ...]:
+    """Return what to know before relying on the picks: given advice first, then what the data themselves say."""
+    given = tuple(Verdict("note", "Advice", without_folders(sentence)) for sentence in data.advice)
+    own = (
+        _of_signals(data),
+        _of_dcr(data),
+        _of_strata(data),
+        _of_training(data),
+        _of_stability(data),
+        _of_picks(data),
+    )
+    limits = Verdict(
+        "note",
+        "What this cannot know",
+        "No label was used, so nothing here measures segmentation quality. The picks are a reasoned first batch; "
+        "whether they beat a random draw on your task shows only once both have been annotated.",
+    )
+    order = {"bad": 0, "caution": 1, "good": 2, "note": 3}
+    return (*given, *sorted((v for v in own if v), key=lambda v: order[v.level]), limits)
+
+
+def _of_signals(data: ReportData) -> Verdict | None:
+    title = "Do the signals follow the scans, or their files?"
+    if data.audit is None:
+        return Verdict("note", title, "Not checked in this run.")
+    flagged = [row for row in data.audit if row.flagged]
+    if not flagged:
+        tested = len({row.covariate for row in data.audit})
+        return Verdict(
+            "good",
+            title,
+            f"Neither typicality nor uncertainty follows any of the {tested} side issues checked.",
+        )
+    worst = sorted(flagged, key=lambda row: -abs(row.rho))[:3]
+    named = "; ".join(f"{row.signal} with {row.covariate} (ρ = {number(row.rho, signed=True)})" for row in worst)
+    more = f" and {len(flagged) - 3} more" if len(flagged) > 3 else ""
+    return Verdict(
+        "bad",
+        title,
+        f"Partly their files: {named}{more}. A DCR built on such signals means little. Select again with "
+        "--adjust and the columns named, or look into why these scans differ.",
+    )
+
+
+def _of_dcr(data: ReportData) -> Verdict | None:
+    if diagnostic(data, "gamma") is None:
+        return None
+    bounds, title = interval(data), "Is the balance of hard and typical well founded?"
+    if bounds is None:
+        return Verdict("note", title, "DCR has no interval here, so its certainty is unknown.")
+    if bounds[0] <= 0 <= bounds[1]:
+        return Verdict(
+            "caution",
+            title,
+            "The interval of DCR includes zero: this pool does not tell whether hard scans are typical or peripheral. "
+            "γ stays near its even middle, so the picks rest mainly on the spread over strata.",
+        )
+    return Verdict("good", title, "The interval of DCR excludes zero, so the direction in which γ leans has support.")
+
+
+def _of_strata(data: ReportData) -> Verdict | None:
+    if not data.selection.strata:
+        return None
+    sizes = Counter(data.selection.strata.values())
+    least = int(data.selection.options.get("min_stratum", 3))
+    thin = sum(1 for size in sizes.values() if size < least)
+    title = "Does each pick stand for a group?"
+    spread = f"{len(sizes):,} strata of {min(sizes.values()):,} to {max(sizes.values()):,} scans"
+    if thin == 0:
+        return Verdict("good", title, f"Yes: {spread}, none of them thin.")
+    level: Level = "caution" if thin * 4 > len(sizes) else "note"
+    return Verdict(
+        level,
+        title,
+        f"{spread}; {thin:,} of them {'has' if thin == 1 else 'have'} fewer than {least} scans. "
+        "A pick from such a stratum is an outlier or stands for very few scans: look at it before annotating.",
+    )
+
+
+def _of_training(data: ReportData) -> Verdict | None:
+    if not data.history:
+        return None
+    tail = data.history[-max(len(data.history) // 10, 1) :]
+    rotation = float(np.mean([row.rotation for row in tail]))
+    title = "Did the network learn the anatomy?"
+    ended = f"The rotation loss ended at {rotation:.2f}, where guessing gives {GUESSING_LOSS:.2f}"
+    if not math.isfinite(rotation) or rotation > 0.9 * GUESSING_LOSS:
+        return Verdict(
+            "bad", title, f"Hardly. {ended}. The embeddings are weak: train longer, or start from a checkpoint."
+        )
+    if rotation > 0.5 * GUESSING_LOSS:
+        return Verdict("caution", title, f"In part. {ended}. Longer training would make the map more telling.")
+    return Verdict("good", title, f"Yes, as far as the pretext tasks show. {ended}.")
+
+
+def _of_stability(data: ReportData) -> Verdict | None:
+    title = "Would another run pick the same scans?"
+    if data.stability is None:
+        return Verdict("note", title, "Not measured in this run; --stability 20 repeats the selection and counts.")
+    share = data.stability.mean_jaccard
+    b, n = len(data.selection), len(data.features)
+    chance = b / (2 * n - b)
+    text = (
+        f"Over {data.stability.repeats} repeats on other seeds and resampled pools, two batches share on average "
+        f"{share:.0%} of their scans (random draws: {chance:.0%})."
+    ).replace("%", " %")
+    if share >= 0.6:
+        return Verdict("good", title, f"Mostly. {text}")
+    if share >= max(0.3, 2 * chance):
+        return Verdict("caution", title, f"In part. {text} Several scans would serve about equally well.")
+    return Verdict("bad", title, f"Hardly. {text} A random draw would do about as well here.")
+
+
+def _of_picks(data: ReportData) -> Verdict | None:
+    picked = frozenset(data.selection.case_ids)
+    warned = sorted({f.case_id for f in data.findings if f.case_id in picked and f.severity == "warn"})
+    title = "Are the picks themselves sound?"
+    if not warned:
+        return Verdict("good", title, "No pick carries a warning.") if data.scanned else None
+    named = ", ".join(warned[:3]) + (f" and {len(warned) - 3} more" if len(warned) > 3 else "")
+    return Verdict(
+        "caution",
+        title,
+        f"{count(len(warned), 'pick')} with a warning: {named}. Look at the scan before annotating it.",
+    )
