@@ -1,1 +1,25 @@
-"""."""
+"""Files → Pool, Volume, Crop. The home of SimpleITK, nibabel and pydicom, each imported on first use."""
+
+from .files import fingerprint
+from .foreground import foreground
+from .indexing import LAYOUTS, index
+from .inspection import inspect
+from .reading import read_header, read_volume
+from .standardise import pool_spacing, standardise, summarise
+from .thumbnails import thumbnails
+from .writing import write_image
+
+__all__ = [
+    "LAYOUTS",
+    "fingerprint",
+    "foreground",
+    "index",
+    "inspect",
+    "pool_spacing",
+    "read_header",
+    "read_volume",
+    "standardise",
+    "summarise",
+    "thumbnails",
+    "write_image",
+]

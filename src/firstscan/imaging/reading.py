@@ -1,0 +1,306 @@
+"""Files → headers and volumes in canonical orientation (LPS+), through SimpleITK."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firstscan.audit.header import channel_geometry_problem
+from firstscan.domain.arrays import Float, Voxels
+from firstscan.domain.case import Case, Channel
+from firstscan.domain.errors import ScanError, UsageError
+from firstscan.domain.volume import Header, Modality, Volume
+
+from ._sitk import sitk
+from .files import is_nifti
+from .foreground import foreground
+from .integrity import check_nifti_length
+from .modality import modality_of_text, modality_of_voxels
+
+MAX_BYTES = 8 << 30
+"""Most bytes of float32 voxels that one channel may ask for; larger headers are refused before memory is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawVolume:
+    """A scan as read: canonical orientation, non-finite voxels still in place.
+
+    ``voxels`` (channel, x, y, z) float32; ``affine`` (4, 4) voxel index → LPS mm; ``headers`` as stored, one a channel.
+    """
+
+    voxels: Voxels
+    affine: Float[np.ndarray, "4 4"]
+    spacing_mm: tuple[float, float, float]
+    headers: tuple[Header, ...]
+    names: tuple[str, ...]
+
+
+def read_header(channel: Channel) -> Header:
+    """Return what the files of one channel say of themselves, without loading voxels.
+
+    Raises
+    ------
+    ScanError : the file is missing, empty, or not an image (codes ``missing-file``, ``unreadable``).
+    """
+    return _header_of(_reader(channel), channel)
+
+
+def read_volume(case: Case, *, modality: Modality | None = None, channels: Sequence[str] | None = None) -> Volume:
+    """Read every channel of ``case`` (or those named), turn it to LPS+, and find its foreground.
+
+    Parameters
+    ----------
+    modality : override; by default the header says, else the intensities.
+    channels : names of the channels to read, in that order.
+
+    Raises
+    ------
+    ScanError : unreadable, truncated, not 3D, too large, or channels that disagree in geometry.
+    UsageError : a name in ``channels`` is not a channel of this case.
+    """
+    return as_volume(case, read_raw(case, channels=channels), modality=modality)
+
+
+def as_volume(case: Case, raw: RawVolume, *, modality: Modality | None = None) -> Volume:
+    """Return ``raw`` with non-finite voxels set to the background level and its foreground found."""
+    kind = modality or known_modality(case, raw.headers) or modality_of_voxels(raw.voxels)
+    voxels = _finite(raw.voxels)
+    return Volume(
+        case_id=case.case_id,
+        voxels=voxels,
+        foreground=foreground(voxels, kind),
+        spacing_mm=raw.spacing_mm,
+        affine=raw.affine,
+        channel_names=raw.names,
+        modality=kind,
+    )
+
+
+def known_modality(case: Case, headers: Sequence[Header]) -> Modality | None:
+    """Return the modality that headers, metadata or channel names tell, in that order."""
+    for header in headers:
+        if header.modality_hint is not None:
+            return header.modality_hint
+    stated = case.metadata.get("modality")
+    texts = [stated if isinstance(stated, str) else None, *(c.name for c in case.channels)]
+    return next((kind for kind in map(modality_of_text, texts) if kind is not None), None)
+
+
+def read_raw(case: Case, *, channels: Sequence[str] | None = None) -> RawVolume:
+    """Read the channels of ``case`` onto one canonical grid, voxels untouched (see :func:`read_volume`)."""
+    chosen = choose_channels(case, channels)
+    images: list[Any] = []
+    headers: list[Header] = []
+    for channel in chosen:
+        image, header = _read_channel(channel)
+        if headers and (problem := channel_geometry_problem(headers[0], header)):
+            raise ScanError(
+                "channel-geometry",
+                f"{case.case_id}: channels {chosen[0].name!r} and {channel.name!r} disagree: {problem}",
+                "resample the channels of this scan onto one grid, or name the channels to use with --channel",
+            )
+        images.append(sitk().DICOMOrient(image, "LPS"))
+        headers.append(header)
+    arrays = [_array(image) for image in images]
+    first = images[0]
+    spacing = tuple(float(s) for s in first.GetSpacing())
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(first.GetDirection()).reshape(3, 3) * np.array(spacing)
+    affine[:3, 3] = first.GetOrigin()
+    return RawVolume(
+        voxels=np.stack(arrays) if len(arrays) > 1 else arrays[0][None],
+        affine=affine,
+        spacing_mm=(spacing[0], spacing[1], spacing[2]),
+        headers=tuple(headers),
+        names=tuple(c.name for c in chosen),
+    )
+
+
+def choose_channels(case: Case, names: Sequence[str] | None) -> tuple[Channel, ...]:
+    """Return the channels of ``case`` that ``names`` lists, in that order; all of them when None or empty.
+
+    Raises
+    ------
+    UsageError : a name is not a channel of this case.
+    """
+    if not names:
+        return case.channels
+    by_name = {c.name: c for c in case.channels}
+    missing = [n for n in names if n not in by_name]
+    if missing:
+        raise UsageError(
+            f"{case.case_id} has no channel {', '.join(map(repr, missing))}; it has {', '.join(map(repr, by_name))}"
+        )
+    return tuple(by_name[n] for n in names)
+
+
+def _reader(channel: Channel) -> Any:
+    """Return a SimpleITK file reader whose information has been read."""
+    path = Path(channel.files[0] if channel.files else channel.path)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ScanError(
+            "missing-file", f"{path} cannot be opened: {error.strerror}", "restore the file or its read permission"
+        ) from error
+    if size == 0:
+        raise ScanError("unreadable", f"{path} is empty (0 bytes)", "copy or export this scan again")
+    reader = sitk().ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ScanError(
+            "unreadable", f"{path} is not a readable image: {reason_of(error)}", "copy or export this scan again"
+        ) from error
+    return reader
+
+
+def _header_of(reader: Any, channel: Channel) -> Header:
+    dimension = int(reader.GetDimension())
+    size = tuple(int(n) for n in reader.GetSize())
+    vector = int(reader.GetNumberOfComponents())
+    volumes = math.prod(size[3:]) if dimension > 3 else 1
+    spacing = tuple(float(s) for s in reader.GetSpacing())
+    direction = np.array(reader.GetDirection()).reshape(dimension, dimension)
+    hint = modality_of_text(reader.GetMetaData("0008|0060")) if reader.HasMetaDataKey("0008|0060") else None
+    shape, spacing = size[:3], spacing[:3]
+    if channel.files:
+        shape = (*shape[:2], len(channel.files))
+    return Header(
+        shape=shape,
+        spacing_mm=spacing,
+        direction=tuple(float(d) for d in direction[:3, :3].ravel()),
+        origin_mm=tuple(float(o) for o in reader.GetOrigin()[:3]),
+        components=volumes * vector,
+        dtype=str(sitk().GetPixelIDValueAsString(reader.GetPixelID())),
+        modality_hint=hint,
+    )
+
+
+def _read_channel(channel: Channel) -> tuple[Any, Header]:
+    """Return the SimpleITK image of one channel and its header as stored."""
+    reader = _reader(channel)
+    header = _header_of(reader, channel)
+    check_readable(header, channel)
+    if not channel.files and is_nifti(channel.path):
+        check_nifti_length(Path(channel.path), math.prod(header.shape) * header.components * reader_bytes(reader))
+    try:
+        if channel.files:
+            return _read_series(channel, header)
+        if reader.GetDimension() > 3:
+            index = channel.component or 0
+            size = list(reader.GetSize())
+            reader.SetExtractSize([*size[:3], *([0] * (len(size) - 3))])
+            reader.SetExtractIndex([0, 0, 0, *_unravel(index, size[3:])])
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise _voxel_error(channel.path, error) from error
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        image = sitk().VectorIndexSelectionCast(image, channel.component or 0)
+    return image, header
+
+
+def _read_series(channel: Channel, header: Header) -> tuple[Any, Header]:
+    series = sitk().ImageSeriesReader()
+    series.SetFileNames(list(channel.files))
+    image = series.Execute()
+    stored = Header(
+        shape=tuple(image.GetSize()),
+        spacing_mm=tuple(image.GetSpacing()),
+        direction=tuple(image.GetDirection()),
+        origin_mm=tuple(image.GetOrigin()),
+        components=header.components,
+        dtype=header.dtype,
+        modality_hint=header.modality_hint,
+    )
+    return image, stored
+
+
+def check_readable(header: Header, channel: Channel) -> None:
+    """Refuse what is not one 3D volume, or claims more voxels than memory should be taken for.
+
+    Raises
+    ------
+    ScanError : codes ``not-3d`` and ``too-large``.
+    """
+    if len(header.shape) < 3 or 1 in header.shape:
+        raise ScanError(
+            "not-3d",
+            f"{channel.path} is a 2D image of {' × '.join(map(str, header.shape))} voxels; a 3D scan is expected",
+            "leave it out, or store the slices of this scan as one 3D file",
+        )
+    if header.components > 1 and channel.component is None:
+        raise ScanError(
+            "not-3d",
+            f"{channel.path} holds {header.components} volumes (a 4D or colour image); one 3D scan is expected",
+            "split it into 3D files; if its volumes are channels of one scan, read the folder with --layout msd",
+        )
+    if channel.component is not None and channel.component >= header.components:
+        raise ScanError(
+            "missing-channel",
+            f"{channel.path} holds {header.components} volumes; channel {channel.name!r} would be number "
+            f"{channel.component + 1}",
+            "complete the file, or name the channels to use with --channel",
+        )
+    wanted = 4 * math.prod(header.shape)
+    if wanted > MAX_BYTES:
+        raise ScanError(
+            "too-large",
+            f"{channel.path} claims {' × '.join(map(str, header.shape))} voxels, {wanted / 2**30:.0f} GiB in memory; "
+            f"the limit is {MAX_BYTES / 2**30:.0f} GiB a channel",
+            "check the header of this file; crop or downsample a scan that really is this large",
+        )
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the last sentence of a SimpleITK message, without its source lines and addresses."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[-1] if lines else type(error).__name__
+    for marker in ("ERROR: ", "Error: ", "error: "):
+        text = text.rsplit(marker, 1)[-1]
+    return text.split("): ", 1)[-1][:200]
+
+
+def _voxel_error(path: str, error: RuntimeError) -> ScanError:
+    return ScanError(
+        "truncated",
+        f"{path}: the header is readable but the voxels are not ({reason_of(error)}); the file is cut short or damaged",
+        "copy or export this scan again",
+    )
+
+
+def reader_bytes(reader: Any) -> int:
+    """Return the bytes that one voxel of one volume takes in the file, 1 where that is unknown."""
+    bits = reader.GetMetaData("bitpix") if reader.HasMetaDataKey("bitpix") else "8"
+    return max(int(bits) // 8, 1) if bits.isdigit() else 1
+
+
+def _unravel(index: int, sizes: Sequence[int]) -> list[int]:
+    out = []
+    for size in sizes:
+        out.append(index % size)
+        index //= size
+    return out
+
+
+def _array(image: Any) -> Float[np.ndarray, "x y z"]:
+    view = sitk().GetArrayViewFromImage(image)
+    return np.ascontiguousarray(np.asarray(view).T, dtype=np.float32)
+
+
+def _finite(voxels: Voxels) -> Voxels:
+    """Replace NaN and infinity by the channel's background: 0 where that lies within its range, else its minimum."""
+    if np.isfinite(voxels).all():
+        return voxels
+    result = voxels.copy()
+    for channel in result:
+        good = np.isfinite(channel)
+        low = float(channel[good].min()) if good.any() else 0.0
+        channel[~good] = 0.0 if low >= 0 else low
+    return result
