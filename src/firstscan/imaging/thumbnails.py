@@ -42,7 +42,7 @@ def thumbnails(volume: Volume, size: int = 160, channel: int = 0) -> UInt8[np.nd
 def _reach_mm(mask: Mask, axis: int, step_mm: float, centre: float) -> float:
     planes = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
     if planes.size == 0:
-        return mask.shape[axis] * step_mm / 2
+        return float(mask.shape[axis] * step_mm / 2)
     first, last = int(planes[0]), int(planes[-1])
     return max(centre - first + 0.5, last + 0.5 - centre) * step_mm
 
