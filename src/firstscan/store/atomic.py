@@ -54,6 +54,25 @@ def write_error(path: Path, error: OSError) -> FirstscanError:
     return UsageError(f"Cannot write {path}: {reason}. Choose a folder that you may write to with --out.")
 
 
+def disk_full_message(error: BaseException) -> str | None:
+    """Return what to tell a person if ``error``, or what caused it, is a full disk; None if it is something else.
+
+    torch reports a failed write without the system's error number, only in words.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        said = str(seen)
+        if getattr(seen, "errno", None) in _FULL or "No space left" in said or "file write failed" in said:
+            name = getattr(seen, "filename", None)
+            what = f": {name} could not be written" if name else ""
+            return (
+                f"The disk is full{what}. Free some space, or choose another --out, and run the same command again: "
+                "everything finished so far is kept."
+            )
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
 def remove_leftovers(folder: Path) -> int:
     """Delete the temporary files that a killed run left anywhere below ``folder``; return how many there were."""
     left = [p for p in folder.rglob(f".*{_SUFFIX}") if p.is_file()]

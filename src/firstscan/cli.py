@@ -1,0 +1,370 @@
+"""The command line: one thin command a step. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Choose which 3D scans to annotate first: no label, no task model needed.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Source = Annotated[str, typer.Argument(help="Folder with the scans (NIfTI, NRRD, MetaImage; nested or flat).")]
+Out = Annotated[Path, typer.Option(help="Folder for the results; made if it is not there.")]
+Budget = Annotated[int, typer.Option(help="How many scans to pick.")]
+StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
+Preset = Annotated[str, typer.Option(help="fast (CPU), paper (the published network), auto (by device).")]
+Channel = Annotated[list[str] | None, typer.Option(help="Use only this channel; repeat for several.")]
+Exclude = Annotated[Path | None, typer.Option(help="File of case ids that must not be picked.")]
+Include = Annotated[Path | None, typer.Option(help="File of case ids that are picked first.")]
+Labelled = Annotated[Path | None, typer.Option(help="File of case ids that are annotated already.")]
+GroupBy = Annotated[list[str] | None, typer.Option(help="Pick at most one scan per value of this column.")]
+ThinStrata = Annotated[
+    str | None, typer.Option(help="cscs: strata under 3 scans are skipped (fill) or scored (score).")
+]
+Option = Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a further parameter of the strategy.")]
+Modality = Annotated[str | None, typer.Option(help="Read every scan as ct, mr or other.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="Start training from these weights.")]
+Region = Annotated[str, typer.Option(help="Average signals over the foreground, or over all voxels (as published).")]
+TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of the preset's.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that read scans; one a CPU core by default.")]
+Engine = Annotated[str, typer.Option(help="Where work runs: local.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of other settings in --out.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the full traceback of an error; allowed anywhere.")
+    ] = False,
+) -> None:
+    """Take options that belong to every command; ``--debug`` is read in :func:`main`."""
+    del debug
+
+
+@app.command()
+def select(
+    source: Source,
+    *,
+    budget: Budget,
+    out: Out,
+    strategy: StrategyName = "cscs",
+    seed: Seed = 42,
+    preset: Preset = "auto",
+    channel: Channel = None,
+    exclude: Exclude = None,
+    include: Include = None,
+    labelled: Labelled = None,
+    group_by: GroupBy = None,
+    thin_strata: ThinStrata = None,
+    option: Option = None,
+    modality: Modality = None,
+    checkpoint: Checkpoint = None,
+    region: Region = "foreground",
+    train_steps: TrainSteps = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Scans in, a ranked and explained first batch out."""
+    from firstscan.steps.config import SelectCommand
+    from firstscan.steps.select import select as run
+
+    given = SelectCommand.of(
+        source=source, channel=channel or (), modality=modality, preset=preset, seed=seed, train_steps=train_steps,
+        checkpoint=checkpoint, region=region, **_picking(budget=budget, strategy=strategy, thin_strata=thin_strata, option=option, exclude=exclude,
+            include=include, labelled=labelled, group_by=group_by),
+    )  # fmt: skip
+    _show(run(given, out, _settings(workers, engine, device, overwrite)))
+
+
+@app.command()
+def demo(
+    out: Out = Path("firstscan-demo"),
+    workers: Workers = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the main job on 40 invented scans, offline: the quickest way to see a report."""
+    from firstscan.steps.demo import demo as run
+
+    _show(run(out, _settings(workers, "local", device, overwrite)))
+
+
+@app.command()
+def index(source: Source, out: Out, channel: Channel = None, overwrite: Overwrite = False) -> None:
+    """List the scans of a folder as cases.csv; no voxel is read."""
+    from firstscan import terminal
+    from firstscan.steps.commands import CASES, run_index
+    from firstscan.steps.config import IndexConfig
+    from firstscan.steps.index import found
+
+    pool = run_index(IndexConfig.of(source=source, channel=channel or ()), out, _settings(overwrite=overwrite))
+    terminal.show_findings(pool.findings, found(pool), len(pool), None)
+    terminal.say(f"Scans: {out / CASES}")
+
+
+@app.command()
+def check(
+    source: Source,
+    *,
+    out: Out,
+    channel: Channel = None,
+    modality: Modality = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    overwrite: Overwrite = False,
+) -> None:
+    """Read every scan once and list what is wrong, with remedies, in findings.csv."""
+    from firstscan import terminal
+    from firstscan.steps.commands import run_check
+    from firstscan.steps.config import CheckCommand
+
+    given = CheckCommand.of(source=source, channel=channel or (), modality=modality)
+    checked, found = run_check(given, out, _settings(workers, engine, overwrite=overwrite))
+    terminal.show_findings(checked.pool.findings, found, len(checked.pool), out / "findings.csv")
+
+
+@app.command()
+def pretrain(
+    source: Source,
+    *,
+    out: Out,
+    seed: Seed = 42,
+    preset: Preset = "auto",
+    channel: Channel = None,
+    modality: Modality = None,
+    checkpoint: Checkpoint = None,
+    train_steps: TrainSteps = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Train the network on the scans and keep its weights."""
+    from firstscan import terminal
+    from firstscan.steps.commands import run_pretrain
+    from firstscan.steps.config import PretrainCommand
+
+    given = PretrainCommand.of(
+        source=source, channel=channel or (), modality=modality, preset=preset, seed=seed, train_steps=train_steps,
+        checkpoint=checkpoint,
+    )  # fmt: skip
+    terminal.say(f"Weights: {run_pretrain(given, out, _settings(workers, engine, device, overwrite))}")
+
+
+@app.command()
+def extract(
+    source: Source,
+    *,
+    out: Out,
+    seed: Seed = 42,
+    preset: Preset = "auto",
+    channel: Channel = None,
+    modality: Modality = None,
+    checkpoint: Checkpoint = None,
+    region: Region = "foreground",
+    train_steps: TrainSteps = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure every scan: embedding and uncertainty, as features.parquet."""
+    from firstscan import terminal
+    from firstscan.steps.commands import run_extract
+    from firstscan.steps.config import ExtractCommand
+
+    given = ExtractCommand.of(
+        source=source, channel=channel or (), modality=modality, preset=preset, seed=seed, train_steps=train_steps,
+        checkpoint=checkpoint, region=region,
+    )  # fmt: skip
+    table = run_extract(given, out, _settings(workers, engine, device, overwrite))
+    terminal.say(f"{len(table)} scans, {table.dim} dimensions: {out / 'features.parquet'}")
+
+
+@app.command()
+def pick(
+    features: Annotated[
+        Path, typer.Argument(help="A Parquet table with case_id, embedding, uncertainty; or its folder.")
+    ],
+    *,
+    budget: Budget,
+    out: Out,
+    strategy: StrategyName = "cscs",
+    seed: Seed = 42,
+    exclude: Exclude = None,
+    include: Include = None,
+    labelled: Labelled = None,
+    group_by: GroupBy = None,
+    thin_strata: ThinStrata = None,
+    option: Option = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Pick from features you have: no scan is read."""
+    from firstscan import terminal
+    from firstscan.steps.config import PickConfig
+    from firstscan.steps.pick import run_pick
+
+    given = PickConfig.of(
+        **_picking(
+            budget=budget,
+            strategy=strategy,
+            thin_strata=thin_strata,
+            option=option,
+            exclude=exclude,
+            include=include,
+            labelled=labelled,
+            group_by=group_by,
+        ),
+        seed=seed,
+    )
+    selection, table = run_pick(features, given, out, _settings(overwrite=overwrite))
+    terminal.show_selection(selection, len(table), _reading(selection, table))
+    terminal.say(f"\nSelection: {out / 'selection.csv'}")
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Argument(help="Results folder of `firstscan select`.")], workers: Workers = None
+) -> None:
+    """Draw the report of a results folder again."""
+    from firstscan import terminal
+    from firstscan.steps.report import report as run
+
+    terminal.say(f"Report: {run(out, _settings(workers))}")
+
+
+@app.command()
+def strategies() -> None:
+    """List the strategies, one line each."""
+    from firstscan import terminal
+    from firstscan.selection import describe
+
+    described = describe()
+    width = max(map(len, described))
+    for name, summary in described.items():
+        terminal.say(f"{name:<{width}}  {summary}")
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 2 wrong usage, 3 the data cannot serve, 130 interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; errors are printed to stderr."""
+    import click
+
+    debug = "--debug" in arguments
+    try:
+        result = app(args=[a for a in arguments if a != "--debug"], prog_name="firstscan", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 2
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "firstscan"
+        return _failed(f"{error.format_message()}\nSee: {where} --help", 2, debug)
+    except (KeyboardInterrupt, click.Abort):
+        return _failed("interrupted; run the same command again to go on from here.", 130, debug)
+    except Exception as error:
+        return _explained(error, debug)
+
+
+def _explained(error: Exception, debug: bool) -> int:
+    from firstscan.domain.errors import FirstscanError
+    from firstscan.store.atomic import disk_full_message
+
+    if isinstance(error, FirstscanError):
+        return _failed(str(error), error.exit_code, debug)
+    full = disk_full_message(error)
+    if full is not None:
+        return _failed(full, 3, debug)
+    kind = type(error).__name__
+    return _failed(
+        f"something went wrong that firstscan did not expect ({kind}: {error}).\n"
+        "Run the same command again with --debug for the details, and please report them.",
+        1,
+        debug,
+    )
+
+
+def _failed(message: str, code: int, debug: bool) -> int:
+    from firstscan import terminal
+
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    terminal.complain(message)
+    return code
+
+
+def _settings(workers: int | None = None, engine: str = "local", device: str = "auto", overwrite: bool = False) -> Any:
+    from firstscan import terminal
+    from firstscan.domain.errors import UsageError
+    from firstscan.steps.run import Settings
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: at least 1 process is needed")
+    return Settings(workers, engine, device, overwrite, terminal.progress())
+
+
+def _picking(
+    *,
+    budget: int,
+    strategy: str,
+    thin_strata: str | None,
+    option: list[str] | None,
+    exclude: Path | None,
+    include: Path | None,
+    labelled: Path | None,
+    group_by: list[str] | None,
+) -> dict[str, Any]:
+    from firstscan.steps.pick import read_ids, read_options
+
+    lists = {"exclude": exclude, "include": include, "labelled": labelled}
+    return {
+        "budget": budget,
+        "strategy": strategy,
+        "thin_strata": thin_strata,
+        "option": read_options(option or ()),
+        "group_by": group_by or (),
+        **{name: () if path is None else read_ids(path) for name, path in lists.items()},
+    }
+
+
+def _reading(selection: Any, features: Any) -> tuple[str, ...]:
+    from firstscan.report import ReportData
+    from firstscan.report.words import reading
+
+    return reading(ReportData(selection, features, "", len(features), 0))
+
+
+def _show(selected: Any) -> None:
+    from firstscan import terminal
+    from firstscan.store import read_features
+
+    if selected.already:
+        terminal.say("Already done: nothing has changed since.")
+    terminal.show_findings(selected.pool.findings, selected.found, len(selected.pool), selected.out / "findings.csv")
+    features = read_features(selected.out)
+    terminal.show_selection(selected.selection, len(selected.pool), _reading(selected.selection, features))
+    terminal.say(f"\nSelection: {selected.out / 'selection.csv'}")
+    terminal.say(f"Report:    {selected.out / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The same steps for Python users: no output folder needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.pool import Pool
+from firstscan.execution import Progress, Silent
+from firstscan.store import read_features
+
+from .config import ExtractCommand, IndexConfig, Modality
+from .index import index as index_source
+from .pipeline import FEATURES, FINDINGS, TRAINING, measured, started
+from .run import Settings
+
+
+def index(source: str | Path, *, channels: Sequence[str] = ()) -> Pool:
+    """Return the scans of a folder as a pool; no voxel is read.
+
+    Parameters
+    ----------
+    channels : names of the channels to use; all when empty.
+
+    Raises
+    ------
+    UsageError : no such folder, an unknown channel, two files with the same case id.  DataError : no scan in it.
+    """
+    return index_source(IndexConfig.of(source=str(source), channel=tuple(channels)))
+
+
+def extract(
+    pool: Pool,
+    preset: Literal["auto", "fast", "paper"] = "auto",
+    seed: int = 42,
+    *,
+    region: Literal["foreground", "all"] = "foreground",
+    modality: Modality | None = None,
+    checkpoint: str | Path | None = None,
+    train_steps: int | None = None,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    engine: str = "local",
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> FeatureTable:
+    """Check the pool, learn from it, and measure every usable scan; what is wrong with the others is left out.
+
+    Parameters
+    ----------
+    out : folder for what can be used again by a killed or repeated call; None: nothing is kept.
+    region : where signals are averaged; ``all`` is the published behaviour.
+
+    Raises
+    ------
+    UsageError : wrong settings.  DataError : no scan is usable.
+    """
+    from .pretrain import settled
+
+    given = ExtractCommand.of(
+        source=pool.source,
+        preset=preset,
+        seed=seed,
+        region=region,
+        modality=modality,
+        checkpoint=checkpoint,
+        train_steps=train_steps,
+    )
+    config: ExtractCommand = settled(given, device)
+    settings = Settings(workers=workers, engine=engine, device=device, progress=progress or Silent())
+    with ExitStack() as stack:
+        folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory(prefix="firstscan-")))
+        begun = stack.enter_context(started("extract", pool, config, folder, settings))
+        if begun.done:
+            return read_features(folder)
+        features = measured(begun, config).features
+        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
+        return features

@@ -1,0 +1,156 @@
+"""Pool → usable pool: every scan is read once, and what is wrong with it is written down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from firstscan._version import __version__
+from firstscan.audit import check_duplicates
+from firstscan.domain.case import Case
+from firstscan.domain.errors import DataError
+from firstscan.domain.finding import Finding
+from firstscan.domain.pool import Pool
+from firstscan.domain.volume import CaseSummary
+from firstscan.execution import WorkerDied, run_cases
+from firstscan.imaging import inspect
+from firstscan.store import CaseCache, identity, load_json, to_plain
+
+from .config import CheckConfig, Modality
+from .run import Run
+
+Signature = tuple[tuple[int, int], ...]
+Inspected = tuple[CaseSummary | None, tuple[Finding, ...]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The usable ``pool`` with all findings, and by case id what one reading told (``summaries``).
+
+    ``signatures`` holds size and time of change of every file as they were when it was read.
+    """
+
+    pool: Pool
+    summaries: Mapping[str, CaseSummary]
+    signatures: Mapping[str, Signature]
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of the files of every usable case, by case id."""
+        return {case_id: self.summaries[case_id].fingerprint for case_id in self.pool.case_ids}
+
+
+def check(pool: Pool, config: CheckConfig, run: Run) -> Checked:
+    """Read every case that has changed since it was last read, and drop what cannot be used.
+
+    Raises DataError when the worker processes cannot do their work (a full disk, …), never for bad scans.
+    """
+    cache = CaseCache(run.workspace.folder("summaries"))
+    signatures = {case.case_id: signature(case) for case in pool}
+    paths = {
+        case.case_id: cache.path(case.case_id, _key(case, signatures[case.case_id], config), ".json") for case in pool
+    }
+    known: dict[str, Inspected] = {}
+    for case in pool:
+        stored = cache.read_or_none(paths[case.case_id], _read)
+        if stored is not None:
+            known[case.case_id] = stored
+    todo = [(case.case_id, (case, config.modality)) for case in pool if case.case_id not in known]
+    with run.stage("Reading scans", len(pool)) as progress:
+        progress.advance(len(known))
+        for case_id, result in run_cases(_inspect, todo, workers=run.settings.workers, engine=run.settings.engine):
+            known[case_id] = _settled(pool[case_id], result)
+            if signatures[case_id] and not isinstance(result, Exception):
+                cache.write_json(paths[case_id], {"summary": known[case_id][0], "findings": known[case_id][1]})
+            progress.advance()
+    return _assembled(pool, known, signatures)
+
+
+def signature(case: Case) -> Signature:
+    """Return (size, time of change in ns) of every file; empty where one is missing."""
+    try:
+        stats = [Path(path).stat() for path in case.paths]
+    except OSError:
+        return ()
+    return tuple((s.st_size, s.st_mtime_ns) for s in stats)
+
+
+def _key(case: Case, signed: Signature, config: CheckConfig) -> str:
+    channels = [asdict(channel) for channel in case.channels]
+    return identity(__version__, case.case_id, channels, signed, dict(case.metadata), config.resolved())
+
+
+def _inspect(item: tuple[Case, Modality | None]) -> Inspected:
+    case, modality = item
+    return inspect(case, modality=modality)
+
+
+def _settled(case: Case, result: Inspected | Exception) -> Inspected:
+    if isinstance(result, WorkerDied | MemoryError):
+        message = str(result) or "the memory is too small for this scan"
+        remedy = "remove or convert this file, or use fewer --workers"
+        return None, (Finding("crashed-reader", "drop", case.case_id, message, remedy, case.path),)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _assembled(pool: Pool, known: Mapping[str, Inspected], signatures: Mapping[str, Signature]) -> Checked:
+    summaries = {case_id: known[case_id][0] for case_id in pool.case_ids}
+    usable = {case_id: s for case_id, s in summaries.items() if s is not None}
+    findings = [f for case_id in pool.case_ids for f in known[case_id][1]]
+    findings += _odd_channels(pool, usable)
+    findings += check_duplicates(usable.values(), {case.case_id: case.path for case in pool})
+    checked = pool.with_findings(findings)
+    return Checked(checked, {i: usable[i] for i in checked.case_ids}, signatures)
+
+
+def _odd_channels(pool: Pool, summaries: Mapping[str, CaseSummary]) -> list[Finding]:
+    """Drop cases whose number of channels is not that of most others: one network takes one kind of input."""
+    counts = Counter(len(s.channel_names) for s in summaries.values())
+    if len(counts) < 2:
+        return []
+    usual = max(counts, key=lambda n: (counts[n], n))
+    return [
+        Finding(
+            code="channels-differ",
+            severity="drop",
+            case_id=case_id,
+            message=f"{len(s.channel_names)} channel(s) ({', '.join(s.channel_names)}); most scans here have {usual}",
+            remedy="name the channels that every scan has with --channel, or select from these scans on their own",
+            path=pool[case_id].path,
+            measured=float(len(s.channel_names)),
+            threshold=float(usual),
+        )
+        for case_id, s in summaries.items()
+        if len(s.channel_names) != usual
+    ]
+
+
+def require_usable(checked: Checked, total: int, findings_file: Path) -> None:
+    """Raise DataError where no scan is usable, naming the reasons and where they are listed."""
+    if len(checked.pool):
+        return
+    reasons = Counter(f.code for f in checked.pool.findings if f.severity == "drop")
+    listed = ", ".join(f"{n} {code}" for code, n in reasons.most_common(5))
+    raise DataError(
+        f"None of the {total} scan(s) in {checked.pool.source} can be used ({listed}). "
+        f"What is wrong with each, and what to do about it, is in {findings_file}."
+    )
+
+
+def _read(path: Path) -> Inspected:
+    try:
+        body = load_json(path)
+        summary = body["summary"]
+        findings = tuple(Finding(**f) for f in body["findings"])
+        return None if summary is None else CaseSummary(**_tuples(summary)), findings
+    except (DataError, TypeError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _tuples(body: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in to_plain(body).items()}

@@ -1,0 +1,83 @@
+"""The parts of the main job as commands of their own: index, check, pretrain, extract."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+from firstscan._version import __version__
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.pool import Pool
+from firstscan.store import atomic_write, open_workspace, read_features, write_manifest
+
+from .check import Checked
+from .config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
+from .index import index
+from .pipeline import FEATURES, FINDINGS, TRAINING, crops_and_network, measured, started
+from .results import guard
+from .run import Settings
+
+CASES, WEIGHTS = "cases.csv", "weights.pt"
+
+
+def run_index(config: IndexConfig, out: Path, settings: Settings) -> Pool:
+    """Write ``cases.csv``: every scan that was found, with its channels and files."""
+    pool = index(config)
+    with open_workspace(out):
+        manifest = guard(out, "index", config.resolved(), overwrite=settings.overwrite)
+        if manifest is None or manifest.kind == "index":
+            atomic_write(out / CASES, cases_table(pool))
+            write_manifest(out, kind="index", version=__version__, config=config.resolved(), inputs={}, files=[CASES])
+    return pool
+
+
+def run_check(config: CheckCommand, out: Path, settings: Settings) -> tuple[Checked, int]:
+    """Write ``findings.csv``; return the usable pool and how many scans the source holds."""
+    pool = index(config)
+    with started("check", pool, config, out, settings) as begun:
+        if not begun.done:
+            begun.finish("check", (FINDINGS,))
+    return begun.checked, begun.found
+
+
+def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path:
+    """Write ``weights.pt`` and ``training.csv``; return the weights, fit for ``--checkpoint``."""
+    from .pretrain import settled
+
+    config = settled(config, settings.device)
+    with started("pretrain", index(config), config, out, settings) as begun:
+        if not (begun.done and (out / WEIGHTS).is_file()):
+            _, learned = crops_and_network(begun, config)
+            with learned.weights.open("rb") as weights:
+                atomic_write(out / WEIGHTS, lambda file: shutil.copyfileobj(weights, file))
+            if not begun.done:
+                begun.finish("pretrain", (FINDINGS, TRAINING, WEIGHTS))
+    return out / WEIGHTS
+
+
+def run_extract(config: ExtractCommand, out: Path, settings: Settings) -> FeatureTable:
+    """Write ``features.parquet``; return the table."""
+    from .pretrain import settled
+
+    config = settled(config, settings.device)
+    with started("extract", index(config), config, out, settings) as begun:
+        if begun.done:
+            return read_features(out / FEATURES)
+        features = measured(begun, config).features
+        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
+    return features
+
+
+def cases_table(pool: Pool) -> str:
+    """Return the pool as CSV: case_id, path, channels, files, and every column of the source's table."""
+    names = list(dict.fromkeys(name for case in pool for name in case.metadata))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case_id", "path", "channels", "files", *names])
+    for case in pool:
+        channels = ";".join(c.name for c in case.channels)
+        given = ["" if case.metadata.get(n) is None else case.metadata[n] for n in names]
+        writer.writerow([case.case_id, case.path, channels, len(case.paths), *given])
+    return text.getvalue()

@@ -1,0 +1,125 @@
+"""The settings of every step that change its result; how and where it runs is :class:`firstscan.steps.run.Run`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from firstscan.domain.errors import UsageError
+
+Modality = Literal["ct", "mr", "other"]
+Region = Literal["foreground", "all"]
+Scalar = bool | int | float | str
+
+
+class Config(BaseModel):
+    """Base of every step's settings: frozen, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return the settings.  Raises UsageError naming each wrong one as the command line spells it."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            lines = [f"--{'.'.join(map(str, e['loc'])).replace('_', '-')} {_said(e)}" for e in error.errors()]
+            raise UsageError("\n".join(lines)) from error
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the settings as plain data, for manifests and identities."""
+        return self.model_dump(mode="json")
+
+
+class IndexConfig(Config):
+    """Which scans: ``source`` a folder, ``channel`` the names of the channels to use (all when empty)."""
+
+    source: str
+    channel: tuple[str, ...] = ()
+
+    @field_validator("source")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return str(Path(value).expanduser().absolute())
+
+
+class CheckConfig(Config):
+    """How scans are read: ``modality`` overrides what headers and intensities say."""
+
+    modality: Modality | None = None
+
+
+class PretrainConfig(Config):
+    """How the network learns: ``train_steps`` overrides the preset's, ``checkpoint`` gives the first weights."""
+
+    preset: Literal["auto", "fast", "paper"] = "auto"
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    train_steps: int | None = Field(default=None, ge=1)
+    checkpoint: Path | None = None
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _exists(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
+        return value
+
+
+class ExtractConfig(Config):
+    """Where signals are averaged: over the patient (``foreground``) or the whole cube, air included (``all``)."""
+
+    region: Region = "foreground"
+
+
+class PickConfig(Config):
+    """Which batch: ids in ``exclude``, ``include`` and ``labelled``; at most one scan a value of ``group_by``.
+
+    ``option`` holds further parameters of the strategy by name.
+    """
+
+    budget: int
+    strategy: str = "cscs"
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    thin_strata: Literal["fill", "score"] | None = None
+    option: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    labelled: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+
+    @field_validator("budget")
+    @classmethod
+    def _at_least_one(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("at least 1 scan has to be picked")
+        return value
+
+    def strategy_options(self) -> dict[str, Any]:
+        """Return the parameters of the strategy that were given."""
+        thin = {} if self.thin_strata is None else {"thin_strata": self.thin_strata}
+        return {**thin, **self.option}
+
+
+class CheckCommand(IndexConfig, CheckConfig):
+    """Settings of ``firstscan check``."""
+
+
+class PretrainCommand(CheckCommand, PretrainConfig):
+    """Settings of ``firstscan pretrain``."""
+
+
+class ExtractCommand(PretrainCommand, ExtractConfig):
+    """Settings of ``firstscan extract``."""
+
+
+class SelectCommand(ExtractCommand, PickConfig):
+    """Settings of ``firstscan select``."""
+
+
+def _said(error: Any) -> str:
+    found = error["input"]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message if isinstance(found, dict) else f"{found}: {message}"

@@ -1,0 +1,48 @@
+"""The offline demonstration: an invented cohort, and the main job on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from firstscan.demo import generate
+from firstscan.domain.case import Case, Channel
+from firstscan.imaging import read_volume, write_image
+from firstscan.store import open_workspace
+
+from .config import SelectCommand
+from .run import Run, Settings
+from .select import Selected, select
+
+BUDGET = 8
+COHORT_SEED = 42
+CASES = 40
+
+
+def demo(out: Path, settings: Settings) -> Selected:
+    """Write the demo cohort below ``out/cohort`` unless it is there, and select from it."""
+    cohort = out / "cohort"
+    with open_workspace(out) as workspace:
+        if not (cohort / "cohort.csv").is_file():
+            run = Run(workspace, settings)
+            with run.stage("Making 40 scans", CASES) as progress:
+                shown = 0
+
+                def report(done: int, total: int) -> None:
+                    nonlocal shown
+                    del total
+                    progress.advance(done - shown)
+                    shown = done
+
+                generate(cohort, seed=COHORT_SEED, read=_read, write=_write, n=CASES, progress=report)
+    return select(SelectCommand.of(source=str(cohort / "images"), budget=BUDGET, preset="fast"), out, settings)
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    volume = read_volume(Case("template", (Channel("image", str(path)),)), modality="other")
+    return volume.voxels[0], volume.affine
+
+
+def _write(path: Path, voxels: np.ndarray, affine: np.ndarray, dtype: str) -> None:
+    write_image(path, voxels.astype(dtype), affine)

@@ -1,0 +1,174 @@
+"""Feature table → selection."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from firstscan._version import __version__
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.selection import Selection
+from firstscan.selection import Constraints
+from firstscan.selection import select as choose
+from firstscan.selection.registry import strategy_class
+from firstscan.store import (
+    file_sha256,
+    open_workspace,
+    read_features,
+    read_manifest,
+    read_selection,
+    write_manifest,
+    write_selection,
+)
+
+from .config import PickConfig
+from .results import finished, guard
+from .run import Settings
+
+FEATURES = "features.parquet"
+SELECTION = ("selection.csv", "selection.json")
+
+
+def pick(features: FeatureTable, config: PickConfig, left_out: Mapping[str, str] | None = None) -> Selection:
+    """Choose the batch.
+
+    Parameters
+    ----------
+    left_out : why a case is not in ``features``, by case id; such cases may be named in ``exclude`` and ``labelled``.
+
+    Raises
+    ------
+    UsageError : unknown ids, strategy, column or options, impossible constraints.
+    DataError : a budget above what is usable, an included case that cannot be used.
+    """
+    reasons = left_out or {}
+    check_request(config, features.case_ids, features.covariates, reasons)
+    constraints = Constraints(
+        exclude=tuple(i for i in config.exclude if i not in reasons),
+        include=config.include,
+        labelled=tuple(i for i in config.labelled if i not in reasons),
+        group_by=config.group_by,
+    )
+    return choose(
+        features, config.budget, config.strategy, config.seed, constraints=constraints, **config.strategy_options()
+    )
+
+
+def check_strategy(config: PickConfig) -> None:
+    """Raise UsageError where the strategy does not exist or refuses its options: before any scan is read."""
+    kind = strategy_class(config.strategy)
+    options = config.strategy_options()
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        valid = f"its options are {', '.join(known)}" if known else "it has no options"
+        raise UsageError(f"strategy {config.strategy!r} has no option {', '.join(map(repr, unknown))}; {valid}")
+    kind(**options)
+
+
+def check_request(
+    config: PickConfig, usable: Collection[str], columns: Collection[str], left_out: Mapping[str, str]
+) -> None:
+    """Raise what is wrong with the ids, columns and size asked for, before anything expensive is done."""
+    ids = frozenset(usable)
+    for option in ("exclude", "include", "labelled"):
+        unknown = [i for i in getattr(config, option) if i not in ids and i not in left_out]
+        if unknown:
+            like = difflib.get_close_matches(unknown[0], sorted(ids), n=1)
+            hint = f" (do you mean {like[0]!r}?)" if like else ""
+            raise UsageError(
+                f"--{option} names {len(unknown)} case(s) that are not in the pool: {', '.join(unknown[:5])}{hint}"
+            )
+    lost = [i for i in config.include if i in left_out]
+    if lost:
+        raise DataError(
+            f"--include names {lost[0]!r}, which cannot be used: {left_out[lost[0]]}. Repair the scan or take it off "
+            "the list."
+        )
+    missing = [c for c in config.group_by if c not in columns]
+    if missing:
+        raise UsageError(f"--group-by {missing[0]}: there is no such column; there are: {', '.join(sorted(columns))}")
+    closed = ids & {*config.exclude, *config.labelled}
+    free = len(ids) - len(closed)
+    if config.budget > free:
+        why = [f"{len(left_out)} of {len(ids) + len(left_out)} were left out, see findings.csv"] if left_out else []
+        why += [f"{len(closed)} are excluded or labelled already"] if closed else []
+        because = f" ({'; '.join(why)})" if why else ""
+        raise DataError(
+            f"--budget {config.budget}: only {free} scan(s) can be picked{because}. "
+            f"Ask for at most {free}, or add scans."
+        )
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Return the case ids of a text file (one a line, ``#`` starts a comment) or of a CSV's ``case_id`` column.
+
+    Raises UsageError where the file is missing or holds no id.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a list of case ids: {error}") from error
+    if lines and "case_id" in lines[0].split(","):
+        import csv
+
+        ids = [row["case_id"] or "" for row in csv.DictReader(lines)]
+    else:
+        ids = [line.partition("#")[0] for line in lines]
+    named = tuple(dict.fromkeys(i.strip() for i in ids if i.strip()))
+    if not named:
+        raise UsageError(f"{path} names no case; write one case id a line, or a CSV table with a column case_id")
+    return named
+
+
+def read_options(given: Sequence[str]) -> dict[str, Any]:
+    """Return ``NAME=VALUE`` pairs as parameters: numbers, true and false as such, ``a,b`` as a pair, the rest as text.
+
+    Raises UsageError where one is not of that form.
+    """
+    options: dict[str, Any] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--option {pair}: write NAME=VALUE, for example --option neighbours=15")
+        parts = [_scalar(v) for v in value.split(",")]
+        options[name] = parts[0] if len(parts) == 1 else tuple(parts)
+    return options
+
+
+def _scalar(text: str) -> bool | int | float | str:
+    if text in {"true", "false"}:
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Settings) -> tuple[Selection, FeatureTable]:
+    """Pick from a feature table and write the selection; return both.
+
+    In a results folder that ``firstscan extract`` made, the selection joins the features there.
+    """
+    check_strategy(config)
+    features = read_features(features_path)
+    file = features_path / FEATURES if features_path.is_dir() else features_path
+    plain = {**config.resolved(), "features": file_sha256(file)}
+    check_request(config, features.case_ids, features.covariates, {})
+    with open_workspace(out):
+        manifest = read_manifest(out)
+        joins = manifest is not None and manifest.kind == "extract" and FEATURES in manifest.files
+        if not (joins and file.resolve() == (out / FEATURES).resolve()):
+            manifest = guard(out, "pick", plain, overwrite=settings.overwrite)
+            if manifest is not None and finished(out, manifest, "pick", manifest.inputs):
+                return read_selection(out), features
+        selection = pick(features, config)
+        write_selection(out, selection, {}, __version__)
+        write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=SELECTION)
+    return selection, features

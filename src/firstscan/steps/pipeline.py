@@ -1,0 +1,130 @@
+"""The steps strung together, each result written before the next begins."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firstscan._version import __version__
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.pool import Pool
+from firstscan.store import (
+    atomic_write,
+    file_sha256,
+    open_workspace,
+    write_features,
+    write_findings,
+    write_manifest,
+)
+
+from .check import Checked, check, require_usable
+from .config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
+from .index import found
+from .results import finished, guard
+from .run import Run, Settings
+from .standardise import CropFiles, standardise
+
+FINDINGS, TRAINING, FEATURES = "findings.csv", "training.csv", "features.parquet"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A command under way: ``done`` tells that ``out`` held its complete result already."""
+
+    run: Run
+    checked: Checked
+    config: Mapping[str, Any]
+    found: int
+    done: bool
+
+    @property
+    def out(self) -> Path:
+        """The output folder."""
+        return self.run.workspace.out
+
+    def finish(self, kind: str, files: tuple[str, ...]) -> None:
+        """Write the manifest: from here on the result counts."""
+        write_manifest(
+            self.out,
+            kind=kind,
+            version=__version__,
+            config=self.config,
+            inputs=self.checked.fingerprints,
+            files=files,
+        )
+
+
+def resolved(config: IndexConfig) -> dict[str, Any]:
+    """Return the settings for the manifest: a checkpoint is named by its content, not by its place."""
+    plain = config.resolved()
+    if plain.get("checkpoint"):
+        plain["checkpoint"] = file_sha256(Path(plain["checkpoint"]))
+    return plain
+
+
+@contextmanager
+def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Settings) -> Iterator[Started]:
+    """Open ``out`` for a command, check the pool, and write the findings unless the result is there already.
+
+    Raises
+    ------
+    UsageError : ``out`` cannot be used or holds another result.  DataError : no scan is usable.
+    """
+    with open_workspace(out) as workspace:
+        run = Run(workspace, settings)
+        workspace.log("start", kind=kind, version=__version__)
+        plain = resolved(config)
+        manifest = guard(out, kind, plain, overwrite=settings.overwrite)
+        checked = check(pool, config, run)
+        total = found(checked.pool)
+        done = finished(out, manifest, kind, checked.fingerprints)
+        if not done:
+            write_findings(out / FINDINGS, checked.pool.findings)
+        require_usable(checked, total, out / FINDINGS)
+        yield Started(run, checked, plain, total, done)
+        workspace.log("end", kind=kind, done=done)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that extraction leaves: the crops, the trained network and the feature table."""
+
+    crops: CropFiles
+    learned: Any
+    features: FeatureTable
+
+
+def crops_and_network(begun: Started, config: PretrainCommand) -> tuple[CropFiles, Any]:
+    """Standardise the pool and train on it; the losses are written as ``training.csv``."""
+    from .pretrain import preset_of, pretrain
+
+    preset = preset_of(config, begun.run.settings.device)
+    crops = standardise(begun.checked, preset.size, begun.run)
+    learned = pretrain(crops, config, begun.run)
+    write_training(begun.out / TRAINING, learned.history)
+    return crops, learned
+
+
+def measured(begun: Started, config: ExtractCommand) -> Measured:
+    """Standardise, train and measure; the table is written as ``features.parquet``."""
+    from .extract import extract
+
+    crops, learned = crops_and_network(begun, config)
+    features = extract(crops, learned, begun.checked, config, begun.run, region=config.region)
+    write_features(begun.out / FEATURES, features)
+    return Measured(crops, learned, features)
+
+
+def write_training(path: Path, history: tuple[Any, ...]) -> None:
+    """Write the losses, one row a step, with every digit."""
+    names = ("step", "loss", "rotation", "inpainting", "consistency", "learning_rate")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([repr(getattr(row, name)) for name in names] for row in history)
+    atomic_write(path, text.getvalue())

@@ -1,0 +1,198 @@
+"""Results → ``report.html``."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firstscan._version import __version__
+from firstscan.domain.case import Case, Channel
+from firstscan.domain.errors import ScanError, UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.finding import Finding
+from firstscan.domain.selection import Selection
+from firstscan.domain.volume import Modality
+from firstscan.execution import run_cases
+from firstscan.imaging import read_volume
+from firstscan.imaging import thumbnails as draw
+from firstscan.report import LearnedFeatures, ReportData, TrainingRow, cases_shown, render
+from firstscan.selection.geometry import typicality
+from firstscan.store import (
+    CaseCache,
+    atomic_write,
+    dump_json,
+    identity,
+    load_json,
+    open_workspace,
+    read_features,
+    read_findings,
+    read_manifest,
+    read_selection,
+    write_manifest,
+)
+
+from .check import Checked
+from .run import Run, Settings
+
+REPORT, STORY = "report.html", "story.json"
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "SimpleITK", "torch", "monai", "lightning-fabric", "plotly")
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a report tells besides the result files; kept in ``work/story.json`` so that it can be drawn again."""
+
+    source: str
+    found: int
+    left_out: int
+    cases: Mapping[str, Case]
+    modalities: Mapping[str, Modality]
+    fingerprints: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    history: tuple[TrainingRow, ...]
+    learned: LearnedFeatures | None
+    settings: Mapping[str, Any]
+
+
+def story(
+    checked: Checked, crops: Any, learned: Any, settings: Mapping[str, Any], *, found: int, checkpoint: str
+) -> Story:
+    """Gather what happened up to the feature table."""
+    modalities = {i: checked.summaries[i].modality for i in checked.pool.case_ids}
+    preset = learned.preset
+    return Story(
+        source=checked.pool.source,
+        found=found,
+        left_out=found - len(checked.pool),
+        cases={case.case_id: case for case in checked.pool},
+        modalities=modalities,
+        fingerprints=checked.fingerprints,
+        findings=checked.pool.findings,
+        history=tuple(TrainingRow(**asdict(row)) for row in learned.history),
+        learned=LearnedFeatures(
+            encoder=preset.encoder,
+            crop_voxels=preset.size,
+            spacing_mm=crops.spacing_mm,
+            masked_fraction=preset.masked_fraction,
+            window_voxels=preset.window,
+            trained_steps=len(learned.history),
+            region=settings["region"],
+            modality=Counter(modalities.values()).most_common(1)[0][0],
+            channels=crops.channels,
+            checkpoint=checkpoint,
+        ),
+        settings=settings,
+    )
+
+
+def report(out: Path, settings: Settings) -> Path:
+    """Draw the report of a finished ``firstscan select`` again.
+
+    Raises
+    ------
+    UsageError : ``out`` holds no such result.
+    """
+    manifest = read_manifest(out) if out.is_dir() else None
+    kept = out / "work" / STORY
+    if manifest is None or REPORT not in manifest.files or not kept.is_file():
+        raise UsageError(
+            f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
+        )
+    with open_workspace(out) as workspace:
+        told = _told(load_json(kept), read_findings(out / "findings.csv"))
+        write_report(Run(workspace, settings), read_selection(out), read_features(out), told)
+        write_manifest(
+            out,
+            kind=manifest.kind,
+            version=manifest.version,
+            config=manifest.config,
+            inputs=manifest.inputs,
+            files=manifest.files,
+        )
+    return out / REPORT
+
+
+def write_report(run: Run, selection: Selection, features: FeatureTable, told: Story) -> None:
+    """Write ``report.html``, and what is needed to draw it again."""
+    kept = {k: v for k, v in asdict(replace(told, cases={}, findings=())).items() if k not in {"cases", "findings"}}
+    kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in told.cases.items()}
+    atomic_write(run.workspace.work / STORY, dump_json(kept))
+    data = ReportData(
+        selection=selection,
+        features=_with_typicality(selection, features),
+        source=told.source,
+        scanned=told.found,
+        left_out=told.left_out,
+        findings=told.findings,
+        thumbnails=thumbnails(run, told, cases_shown(selection, features, told.findings)),
+        history=told.history,
+        settings=told.settings,
+        versions={"firstscan": __version__, "Python": platform.python_version()} | {n: version(n) for n in _LIBRARIES},
+        learned=None if told.learned is None else replace(told.learned, neighbours=_neighbours(selection)),
+    )
+    with run.stage("Writing the report", 1) as progress:
+        atomic_write(run.workspace.out / REPORT, render(data))
+        progress.advance()
+
+
+def thumbnails(run: Run, told: Story, case_ids: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return three planes a case; a scan that cannot be read any more has none, and that is said."""
+    cache = CaseCache(run.workspace.folder("thumbnails"))
+    known = [i for i in case_ids if i in told.cases]
+    paths = {i: cache.path(i, identity(__version__, told.fingerprints[i], told.modalities[i]), ".npy") for i in known}
+    planes = {i: array for i in known if (array := cache.read_or_none(paths[i], np.load)) is not None}
+    todo = [(i, (told.cases[i], told.modalities[i])) for i in known if i not in planes]
+    with run.stage("Drawing scans", len(known)) as progress:
+        progress.advance(len(planes))
+        for i, result in run_cases(_draw, todo, workers=run.settings.workers, engine=run.settings.engine):
+            if isinstance(result, ScanError):
+                progress.say(f"No picture of {i}: {result}")
+                continue
+            if isinstance(result, Exception):
+                raise result
+            cache.write_array(paths[i], result)
+            planes[i] = result
+            progress.advance()
+    return planes
+
+
+def _draw(item: tuple[Case, Modality]) -> np.ndarray:
+    case, modality = item
+    return draw(read_volume(case, modality=modality))
+
+
+def _neighbours(selection: Selection) -> int:
+    return int(selection.options.get("neighbours") or 20)
+
+
+def _with_typicality(selection: Selection, features: FeatureTable) -> FeatureTable:
+    if features.typicality is not None:
+        return features
+    return replace(features, typicality=typicality(features.embeddings, _neighbours(selection)).values)
+
+
+def _told(kept: dict[str, Any], findings: tuple[Finding, ...]) -> Story:
+    learned = kept["learned"]
+    return Story(
+        source=kept["source"],
+        found=kept["found"],
+        left_out=kept["left_out"],
+        cases={i: Case(i, tuple(_channel(c) for c in channels)) for i, channels in kept["cases"].items()},
+        modalities=kept["modalities"],
+        fingerprints=kept["fingerprints"],
+        findings=findings,
+        history=tuple(TrainingRow(**row) for row in kept["history"]),
+        learned=None if learned is None else LearnedFeatures(**{**learned, "channels": tuple(learned["channels"])}),
+        settings=kept["settings"],
+    )
+
+
+def _channel(kept: dict[str, Any]) -> Channel:
+    return Channel(**{**kept, "files": tuple(kept["files"])})

@@ -1,0 +1,71 @@
+"""Whether a folder already holds the answer, holds another one, or is free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from firstscan._version import __version__
+from firstscan.domain.errors import UsageError
+from firstscan.store import Manifest, differences, file_sha256, read_manifest
+from firstscan.store.manifest import NAME
+
+CHAIN = ("index", "check", "pretrain", "extract", "select")
+"""Commands in the order in which each does all that the one before does."""
+
+
+def guard(out: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool) -> Manifest | None:
+    """Return the manifest of the result that ``out`` holds, if it goes together with this command.
+
+    With ``overwrite`` an old result stops being one (its manifest goes first, so that no mixture is ever trusted).
+
+    Raises
+    ------
+    UsageError : it holds the result of other settings or of another command; the message names what differs.
+    """
+    if overwrite:
+        (out / NAME).unlink(missing_ok=True)
+    manifest = read_manifest(out)
+    if manifest is None:
+        return None
+    if manifest.kind != kind and not {manifest.kind, kind} <= set(CHAIN):
+        raise _refusal(out, [f"it was made by: firstscan {manifest.kind}"])
+    changed = differences({**manifest.config, "version": manifest.version}, {**config, "version": __version__})
+    if changed:
+        raise _refusal(out, changed)
+    return manifest
+
+
+def finished(out: Path, manifest: Manifest | None, kind: str, inputs: Mapping[str, str]) -> bool:
+    """Tell whether ``out`` holds the complete result of ``kind`` for these inputs.
+
+    Raises
+    ------
+    UsageError : it holds the result of other scans, or a file of the result was changed afterwards.
+    """
+    if manifest is None:
+        return False
+    moved = _changed_inputs(manifest.inputs, inputs) if manifest.kind != "index" else []
+    if moved:
+        raise _refusal(out, moved)
+    missing = [n for n in manifest.files if not (out / n).is_file()]
+    edited = [n for n, r in manifest.files.items() if n not in missing and file_sha256(out / n) != r["sha256"]]
+    if edited:
+        raise _refusal(out, [f"{name} was changed after it was written" for name in edited])
+    return not missing and (manifest.kind == kind or CHAIN.index(kind) <= CHAIN.index(manifest.kind))
+
+
+def _changed_inputs(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    added, gone = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
+    other = sorted(i for i in old.keys() & new.keys() if old[i] != new[i])
+    groups = (("new scan(s)", added), ("scan(s) no longer there", gone), ("scan(s) with other content", other))
+    return [f"{len(ids)} {what}: {', '.join(ids[:5])}{', …' if len(ids) > 5 else ''}" for what, ids in groups if ids]
+
+
+def _refusal(out: Path, lines: list[str]) -> UsageError:
+    listed = "\n".join(f"  {line}" for line in lines)
+    return UsageError(
+        f"{out} already holds results, and this command would change them:\n{listed}\n"
+        "Choose another --out to keep both, or add --overwrite to replace them (finished work is used again)."
+    )

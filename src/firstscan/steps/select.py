@@ -1,0 +1,71 @@
+"""The main job: scans in, a ranked and explained first batch out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstscan._version import __version__
+from firstscan.domain.pool import Pool
+from firstscan.domain.selection import Selection
+from firstscan.store import read_selection, write_selection
+
+from .config import SelectCommand
+from .extract import covariates
+from .index import index
+from .pick import SELECTION, check_request, check_strategy, pick
+from .pipeline import FEATURES, FINDINGS, TRAINING, Started, measured, started
+from .report import REPORT, story, write_report
+from .run import Settings
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The batch, the usable pool with its findings, and whether all of it was there ``already``."""
+
+    selection: Selection
+    pool: Pool
+    found: int
+    out: Path
+    already: bool
+
+
+def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
+    """Do everything from reading the scans to the report; what an earlier run finished is not done again.
+
+    Raises
+    ------
+    UsageError : wrong settings, or ``out`` holds another result.  DataError : the scans cannot serve.
+    """
+    from .pretrain import settled
+
+    check_strategy(config)
+    pool = index(config)
+    config = settled(config, settings.device)
+    with started("select", pool, config, out, settings) as begun:
+        already = begun.done
+        if already:
+            selection = read_selection(out)
+        else:
+            check_request(config, begun.checked.pool.case_ids, covariates(begun.checked), left_out(begun.checked.pool))
+            selection = _choose(begun, config)
+    return Selected(selection, begun.checked.pool, begun.found, out, already)
+
+
+def left_out(pool: Pool) -> dict[str, str]:
+    """Return why a scan was left out, by case id."""
+    return {f.case_id: f.message for f in reversed(pool.findings) if f.severity == "drop" and f.case_id}
+
+
+def _choose(begun: Started, config: SelectCommand) -> Selection:
+    pool = begun.checked.pool
+    result = measured(begun, config)
+    with begun.run.stage("Choosing", 1) as progress:
+        selection = pick(result.features, config, left_out(pool))
+        write_selection(begun.out, selection, {case.case_id: case.paths for case in pool}, __version__)
+        progress.advance()
+    checkpoint = "" if config.checkpoint is None else config.checkpoint.name
+    told = story(begun.checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint)
+    write_report(begun.run, selection, result.features, told)
+    begun.finish("select", (FINDINGS, TRAINING, FEATURES, *SELECTION, REPORT))
+    return selection

@@ -1,0 +1,170 @@
+"""What a person sees while a command runs and when it ends; the only place that prints."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from firstscan.domain.finding import Finding
+    from firstscan.domain.selection import Selection
+
+_QUIET_S = 10.0
+_PICKS_SHOWN = 50
+
+
+class Live:
+    """Bars with the time left, for a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+        )
+        self._task: Any = None
+
+    def start(self, stage: str, total: int) -> None:
+        """Show a new bar."""
+        self._bars.start()
+        self._task = self._bars.add_task(stage, total=total, note="")
+
+    def advance(self, units: int = 1, note: str = "") -> None:
+        """Move the bar."""
+        self._bars.update(self._task, advance=units, note=note)
+
+    def finish(self, note: str = "") -> None:
+        """Leave the bar as it stands."""
+        self._bars.update(self._task, note=note, refresh=True)
+        self._bars.stop()
+
+    def say(self, message: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(message, markup=False, highlight=False)
+
+
+class Plain:
+    """A line now and then, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._stage, self._total, self._done, self._began, self._said = "", 0, 0, 0.0, 0.0
+        self._first = 0
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin counting a stage."""
+        self._stage, self._total, self._done, self._first = stage, total, 0, -1
+        self._began = self._said = time.monotonic()
+
+    def advance(self, units: int = 1, note: str = "") -> None:
+        """Print how far it is and how long it will take, at most every ten seconds."""
+        self._first = units if self._first < 0 else self._first
+        self._done += units
+        now = time.monotonic()
+        if now - self._said < _QUIET_S or self._done >= self._total:
+            return
+        self._said = now
+        here = self._done - self._first
+        left = (now - self._began) / here * (self._total - self._done) if here > 0 else None
+        wait = f", about {duration(left)} left" if left is not None else ""
+        self.say(f"{self._stage}: {self._done}/{self._total}{wait}{f' ({note})' if note else ''}")
+
+    def finish(self, note: str = "") -> None:
+        """Print the stage's end."""
+        took = duration(time.monotonic() - self._began)
+        self.say(f"{self._stage}: {self._done}/{self._total} in {took}{f' ({note})' if note else ''}")
+
+    def say(self, message: str) -> None:
+        """Print a line."""
+        print(message, file=sys.stderr, flush=True)
+
+
+def progress() -> Live | Plain:
+    """Return bars for a terminal, lines for anything else."""
+    return Live() if sys.stderr.isatty() else Plain()
+
+
+def duration(seconds: float) -> str:
+    """Return ``8 s``, ``3 min`` or ``2 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def say(message: str) -> None:
+    """Print a line of the result."""
+    _console().print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def complain(message: str) -> None:
+    """Print an error as one readable block."""
+    print(f"firstscan: {message}", file=sys.stderr)
+
+
+def show_findings(findings: Iterable[Finding], found: int, usable: int, listed_in: Path | None) -> None:
+    """Print how many scans are usable and what was found, by kind."""
+    from firstscan.domain.finding import count_by_code
+
+    gone = found - usable
+    say(f"{found} scan(s) found, {usable} usable" + (f", {gone} left out" if gone else "") + ".")
+    counts = count_by_code(findings)
+    if not counts:
+        return
+    words = {"drop": "left out", "warn": "warning", "note": "note"}
+    for (severity, code), n in counts.items():
+        say(f"  {words[severity]:<9} {n:>5} × {code}")
+    if listed_in is not None:
+        say(f"  Each with its remedy: {listed_in}")
+
+
+def show_selection(selection: Selection, pool_size: int, reading: Iterable[str]) -> None:
+    """Print the picks with their reasons, and what the pool's numbers mean."""
+    from rich.table import Table
+
+    console = _console()
+    table = Table(
+        title=f"Annotate first: {len(selection)} of {pool_size} scans ({selection.strategy})",
+        title_justify="left",
+        show_edge=False,
+        pad_edge=False,
+    )
+    for name, justify in (("#", "right"), ("scan", "left"), ("stratum", "right"), ("T", "right"), ("U", "right")):
+        table.add_column(name, justify=justify, no_wrap=name != "scan", overflow="fold")  # type: ignore[arg-type]
+    table.add_column("why", overflow="fold")
+    from rich.text import Text
+
+    for pick in selection.picks[:_PICKS_SHOWN]:
+        stratum = "" if pick.stratum is None else str(pick.stratum)
+        table.add_row(
+            str(pick.rank),
+            Text(pick.case_id),
+            stratum,
+            _digits(pick.typicality),
+            _digits(pick.uncertainty),
+            Text(pick.reason),
+        )
+    console.print(table)
+    if len(selection) > _PICKS_SHOWN:
+        say(f"… and {len(selection) - _PICKS_SHOWN} more in selection.csv")
+    for paragraph in reading:
+        say("")
+        say(paragraph)
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140)
