@@ -1,0 +1,66 @@
+# Needs Python 3.11 or newer and make, nothing else. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# The interpreter that builds the environment; PYTHON=/path/to/python3.12 overrides it.
+NEW_ENOUGH := import sys; raise SystemExit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach p,python3 python3.11 python3.12 python3.13 python3.14,$(shell $(p) -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $(p))))
+# Options for pip, for example a package index of your own.
+PIP_ARGS ?=
+# Options for the demo and the tests: make demo OUT=elsewhere · make test JOBS=8 ARGS="-k pacing"
+OUT ?= demo-out
+JOBS ?= 2
+ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off $(PIP_ARGS)
+# pip's hundreds of lines as a few: how many packages are fetched, and that unpacking has begun.
+SAY_HOW_FAR := /^(Collecting|Requirement already)/ && ++n % 20 == 0 {print "  " n " requirements looked up"; fflush()} \
+  /^Installing collected/ {print "  all fetched, unpacking"; fflush()}
+CODE := src tests benchmarks scripts
+
+.PHONY: help venv demo test lint types format bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+venv: $(INSTALLED) ## build .venv from requirements.lock (done once; again when the lock changes)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "firstscan needs Python 3.11 or newer; none was found. Name one: make PYTHON=/path/to/python" >&2; exit 2; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { echo "Python cannot make a virtual environment; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@echo "Installing $$(grep -c == requirements.lock) packages into .venv; once, several minutes"
+	@$(PIP_INSTALL) -r requirements.lock 2> >(grep -v '^WARNING' >&2) | awk '$(SAY_HOW_FAR)'
+	@$(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable . 2> >(grep -v '^WARNING' >&2)
+	@touch $@
+
+demo: $(INSTALLED) ## run the main job on the cohort that comes with it; ends with the path of a report
+	@$(BIN)/firstscan demo --out $(OUT)
+
+test: $(INSTALLED) ## run the test suite (tests that need real scans skip where there are none)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+lint: $(INSTALLED) types ## style, format, types and the rules of who may import whom
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/lint-imports
+
+types: $(INSTALLED) ## strict type check
+	@$(BIN)/mypy
+
+format: $(INSTALLED) ## rewrite the code in the house's format
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bench: $(INSTALLED) ## run every measurement in benchmarks/ and print its numbers
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+lock: $(INSTALLED) ## write requirements.lock from what .venv holds
+	@$(BIN)/python scripts/lock.py
+	@touch $(INSTALLED)
+
+clean: ## remove what was made here, but not .venv
+	rm -rf $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
