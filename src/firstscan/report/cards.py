@@ -45,7 +45,7 @@ class Card:
     reason: str
     stratum: int | None
     stratum_size: int
-    colour: str
+    style: tuple[str, str]
     score: float | None
     typicality: float | None
     typicality_percentile: float | None
@@ -131,7 +131,7 @@ def cards(data: ReportData) -> tuple[Card, ...]:
                 reason=without_folders(pick.reason),
                 stratum=pick.stratum,
                 stratum_size=0 if pick.stratum is None else sizes[pick.stratum],
-                colour=stratum_style(pick.stratum)[0],
+                style=stratum_style(pick.stratum),
                 score=pick.score,
                 typicality=pick.typicality if t is None else float(t[i]),
                 typicality_percentile=None if t_percentile is None else float(t_percentile[i]),

@@ -32,8 +32,10 @@ LOSSES = (
 def pool_figure(data: ReportData, pool_map: PoolMap) -> go.Figure:
     """Return the map of the pool: a point a scan, coloured by stratum, the picks numbered by rank."""
     figure = _scatter(data, pool_map.xy)
-    figure.update_xaxes(showticklabels=False, ticks="", zeroline=False, constrain="domain")
-    figure.update_yaxes(showticklabels=False, ticks="", zeroline=False, scaleanchor="x", constrain="domain")
+    bare = {"showticklabels": False, "ticks": "", "zeroline": False, "showgrid": False, "mirror": True}
+    figure.update_xaxes(**bare)
+    figure.update_yaxes(scaleanchor="x", **bare)
+    figure.update_layout(margin={"l": 2, "r": 2, "t": 12, "b": 2})
     return figure
 
 
@@ -43,13 +45,14 @@ def plane_figure(data: ReportData) -> go.Figure | None:
         return None
     xy = np.column_stack([percentiles(data.features.typicality), percentiles(data.features.uncertainty)])
     figure = _scatter(data, xy)
-    figure.update_xaxes(title_text="unusual ←  <b>typicality</b> (percentile)  → typical", **_PERCENT)
-    figure.update_yaxes(title_text="easy ←  <b>uncertainty</b> (percentile)  → hard", **_PERCENT)
+    figure.update_xaxes(title_text="unusual  ←  <b>typicality</b>  →  typical", **_PERCENT)
+    figure.update_yaxes(title_text="easy  ←  <b>uncertainty</b>  →  hard", **_PERCENT)
     for line in ({"x0": 50, "x1": 50, "y0": 0, "y1": 100}, {"y0": 50, "y1": 50, "x0": 0, "x1": 100}):
         figure.add_shape(type="line", layer="below", line={"width": 1, "dash": "dot", "color": "#8794a1"}, **line)
     return figure
 
 
+_LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 _PERCENT = {"range": [-4, 104], "tickvals": [0, 25, 50, 75, 100], "zeroline": False}
 
 
@@ -72,17 +75,18 @@ def training_figure(history: Sequence[TrainingRow]) -> go.Figure:
         line={"width": 1.5, "dash": "dot", "color": "#ee6677"}, row=1, col=1,
     )  # fmt: skip
     figure.add_scatter(
-        x=steps, y=[row.learning_rate for row in rows], name="learning rate", mode="lines", showlegend=False,
-        line={"width": 2}, meta={"role": "quiet"}, hovertemplate="learning rate: %{y:.2g}<extra></extra>", row=2, col=1,
+        x=steps, y=[row.learning_rate for row in rows], name="learning rate (below)", mode="lines",
+        line={"width": 1.5, "dash": "dash"}, meta={"role": "quiet"}, hovertemplate="learning rate: %{y:.2g}<extra></extra>", row=2, col=1,
     )  # fmt: skip
     _base(figure)
+    top = float(f"{max(row.learning_rate for row in rows):.1g}") or 1.0
     figure.update_layout(
         hovermode="x unified",
-        margin={"l": 62, "r": 12, "t": 12, "b": 48},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        margin={"l": 70, "r": 12, "t": 12, "b": 48},
+        legend=_LEGEND,
     )
     figure.update_yaxes(type="log", title_text="loss", dtick=1, minor={"showgrid": False}, row=1, col=1)
-    figure.update_yaxes(title_text="rate", rangemode="tozero", nticks=3, exponentformat="power", row=2, col=1)
+    figure.update_yaxes(tickvals=[0, top], ticktext=["0", f"{top:g}"], range=[0, 1.1 * top], row=2, col=1)
     figure.update_xaxes(title_text="training step", row=2, col=1)
     return figure
 
@@ -105,7 +109,7 @@ def audit_figure(rows: Sequence[SignalCorrelation]) -> go.Figure:
             },
             mode="markers", name=html.escape(signal, quote=False),
             marker={
-                "size": 10, "color": colour, "line": {"width": 2},
+                "size": 10, "color": colour, "line": {"width": 2, "color": colour},
                 "symbol": [symbol if row.flagged else f"{symbol}-open" for row in mine],
             },
             customdata=[[html.escape(row.covariate, quote=False), significant(row.low), significant(row.high)]
@@ -113,9 +117,7 @@ def audit_figure(rows: Sequence[SignalCorrelation]) -> go.Figure:
             hovertemplate="%{customdata[0]}: ρ = %{x:.2f} (%{customdata[1]} to %{customdata[2]})",
         )  # fmt: skip
     _base(figure)
-    figure.update_layout(
-        margin={"l": 12, "r": 12, "t": 12, "b": 48}, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    )
+    figure.update_layout(showlegend=True, margin={"l": 12, "r": 12, "t": 12, "b": 48}, legend=_LEGEND)
     figure.update_xaxes(range=[-1.02, 1.02], title_text="rank correlation", tickvals=[-1, -0.5, 0, 0.5, 1])
     figure.update_yaxes(
         tickvals=list(range(len(covariates))),
@@ -137,7 +139,7 @@ def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"]) -> go.Figure:
     figure.add_scatter(
         x=np.round(xy[shown, 0], 4), y=np.round(xy[shown, 1], 4), mode="markers", name="scans",
         marker={
-            "size": 8 if len(shown) <= 400 else 6 if len(shown) <= 1_500 else 4, "opacity": 0.75,
+            "size": 8 if len(shown) <= 400 else 6 if len(shown) <= 1_500 else 4, "opacity": 0.85,
             "color": [colour for colour, _ in styles], "symbol": [symbol for _, symbol in styles],
         },
         **_hover(data, shown),
@@ -148,9 +150,9 @@ def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"]) -> go.Figure:
         x=np.round(xy[picks, 0], 4), y=np.round(xy[picks, 1], 4), name="picks", meta={"role": "pick"},
         mode="markers+text" if numbered else "markers",
         text=[str(pick.rank) for pick in data.selection.picks] if numbered else None,
-        textposition="middle center", textfont={"size": 11, "weight": 700},
+        textposition="middle center", textfont={"size": 10.5, "weight": 700},
         marker={
-            "size": 22 if numbered else 9,
+            "size": 20 if numbered else 9,
             "line": {
                 "width": 3 if numbered else 2,
                 "color": [stratum_style(pick.stratum)[0] for pick in data.selection.picks],

@@ -53,7 +53,7 @@ def methods(data: ReportData) -> Methods:
     elif data.selection.strategy not in ("random", "strided"):
         sentences += _features(data.learned, cite)
     sentences += _rule(data, cite)
-    sentences.append(f"The random seed was {data.selection.seed}. No annotation was used at any stage.")
+    sentences.append(f"The random seed was {data.selection.seed}. No annotation entered the selection.")
     references = tuple(REFERENCES[key] for key in cite.keys)
     return Methods(" ".join(sentences), references, "\n\n".join(reference.bibtex for reference in references))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from firstscan.domain.finding import SEVERITIES, Finding, count_by_code
@@ -45,7 +46,7 @@ class Row:
     case_id: str
     stratum: int | None
     stratum_size: int
-    colour: str
+    style: tuple[str, str]
     reason: str
     icon: str
     warned: bool
@@ -111,7 +112,8 @@ def _environment() -> Environment:
     )
     environment.filters["number"] = words.number
     environment.filters["significant"] = words.significant
-    environment.filters["sentence"] = _sentence
+    environment.filters["sentence"] = words.sentence
+    environment.filters["prose"] = _prose
     return environment
 
 
@@ -121,15 +123,15 @@ def _charts(data: ReportData) -> tuple[dict[str, Chart], dict[str, Any], str]:
     n, b = len(data.features), len(data.selection)
     found: list[tuple[Chart, go.Figure | None]] = [
         (
-            Chart("map", f"Map of {n:,} scans; the {b:,} picks are marked and numbered by rank.", 470),
+            Chart("map", f"Map of {n:,} scans; the {b:,} picks are marked and numbered by rank.", 450),
             pool_figure(data, layout),
         ),
         (
-            Chart("plane", f"Typicality against uncertainty of {n:,} scans as percentiles; the picks are marked.", 470),
+            Chart("plane", f"Typicality against uncertainty of {n:,} scans as percentiles; the picks are marked.", 450),
             plane_figure(data),
         ),
         (
-            Chart("training", "Losses of the pretext training by step, with the learning rate below.", 400),
+            Chart("training", "Losses of the pretext training by step, with the learning rate below.", 390),
             training_figure(data.history) if data.history else None,
         ),
         (
@@ -187,7 +189,7 @@ def _rows(data: ReportData, made: tuple[Card, ...]) -> tuple[Row, ...]:
             pick.case_id,
             pick.stratum,
             0 if pick.stratum is None else sizes.get(pick.stratum, 0),
-            stratum_style(pick.stratum)[0],
+            stratum_style(pick.stratum),
             without_folders(pick.reason),
             icons.get(pick.case_id, ""),
             pick.case_id in warned,
@@ -228,9 +230,6 @@ def _strategy_settings(data: ReportData) -> tuple[tuple[str, str], ...]:
     return flat(chosen)
 
 
-def _sentence(text: str) -> str:
-    """Return the text with a capital at its start and a full stop at its end."""
-    text = text.strip()
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+def _prose(text: str) -> Markup:
+    """Return the text escaped, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text.replace(" %", "\u00a0%")))))

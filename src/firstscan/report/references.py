@@ -22,7 +22,7 @@ class Reference:
     @property
     def full(self) -> str:
         """The entry in a list of references."""
-        people = ", ".join(self.authors)
+        people = ", ".join(_initialled(author) for author in self.authors)
         details = ", ".join(f"{_SHOWN[name]}{value}" for name, value in self.more if name in _SHOWN)
         parts = [f"{people}{f' ({self.year})' if self.year else ''}", self.title, self.venue, details]
         return ". ".join(part for part in parts if part) + "."
@@ -39,6 +39,15 @@ class Reference:
         ]
         body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields if value)
         return f"@{self.kind}{{{self.key},\n{body}\n}}"
+
+
+def _initialled(author: str) -> str:
+    """Return ``Boyd-Graber, Jordan L.`` as ``Boyd-Graber JL``."""
+    family, _, given = author.strip("{}").partition(", ")
+    if family == "others":
+        return "et al."
+    initials = "".join(word[0] for word in given.replace("-", " ").split())
+    return f"{family} {initials}".strip()
 
 
 _SHOWN = {"volume": "", "pages": "pp. ", "note": "", "eprint": "arXiv:", "doi": "doi:"}

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Noto Sans', sans-serif"
-STRATUM_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#8a7f72")
-"""Paul Tol's bright scheme with two more, apart for every common colour vision; readable on light and dark."""
+STRATUM_COLOURS = (
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#44bb99", "#9988dd", "#8a7f72",
+)  # fmt: skip
+"""Paul Tol's bright scheme and four more, for light and for dark; beyond ten, and without colour, shapes tell apart."""
 STRATUM_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon", "star")
 NO_STRATUM = "#7f8c9b"
 

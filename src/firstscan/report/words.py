@@ -34,10 +34,11 @@ def number(value: float | None, *, signed: bool = False, digits: int = 2) -> str
 
 
 def significant(value: float | None) -> str:
-    """Return a number with three significant digits, or a dash where there is none."""
+    """Return a number with three significant digits (all of them from 1,000 on), or a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.3g}".replace("-", "−")
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def p_value(p: float | None) -> str:
@@ -50,6 +51,16 @@ def p_value(p: float | None) -> str:
 def count(n: int, one: str, many: str = "") -> str:
     """Return ``1 scan`` or ``1,200 scans``."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def sentence(text: str) -> str:
+    """Return the text with a capital at its start (unless it starts with a name) and a full stop at its end."""
+    text = text.strip()
+    if not text:
+        return ""
+    first = text.split()[0].rstrip(",;:.")
+    start = text[0].upper() + text[1:] if first.replace("-", "").isalpha() else text
+    return (start + ("" if text[-1] in ".!?" else ".")).replace(" %", "\u00a0%")
 
 
 def share_below(percentile: float | None, word: str) -> str:
@@ -200,7 +211,7 @@ def _of_signals(data: ReportData) -> Verdict | None:
         "bad",
         title,
         f"Partly their files: {named}{more}. A DCR built on such signals means little. Select again with "
-        "--adjust and the columns named, or look into why these scans differ.",
+        "`--adjust` and the columns named, or look into why these scans differ.",
     )
 
 
@@ -230,13 +241,13 @@ def _of_strata(data: ReportData) -> Verdict | None:
     spread = f"{len(sizes):,} strata of {min(sizes.values()):,} to {max(sizes.values()):,} scans"
     if thin == 0:
         return Verdict("good", title, f"Yes: {spread}, none of them thin.")
+    if data.selection.options.get("thin_strata") == "fill":
+        what = "These are not represented: their places went to the best remaining scans of the whole pool."
+    else:
+        what = "A pick from such a stratum is an outlier or stands for very few scans: look before annotating."
     level: Level = "caution" if thin * 4 > len(sizes) else "note"
-    return Verdict(
-        level,
-        title,
-        f"{spread}; {thin:,} of them {'has' if thin == 1 else 'have'} fewer than {least} scans. "
-        "A pick from such a stratum is an outlier or stands for very few scans: look at it before annotating.",
-    )
+    few = f"{thin:,} of them {'has' if thin == 1 else 'have'} fewer than {least} scans"
+    return Verdict(level, title, f"{spread}; {few}. {what}")
 
 
 def _of_training(data: ReportData) -> Verdict | None:
@@ -258,7 +269,7 @@ def _of_training(data: ReportData) -> Verdict | None:
 def _of_stability(data: ReportData) -> Verdict | None:
     title = "Would another run pick the same scans?"
     if data.stability is None:
-        return Verdict("note", title, "Not measured in this run; --stability 20 repeats the selection and counts.")
+        return Verdict("note", title, "Not measured in this run; `--stability 20` repeats the selection and counts.")
     share = data.stability.mean_jaccard
     b, n = len(data.selection), len(data.features)
     chance = b / (2 * n - b)

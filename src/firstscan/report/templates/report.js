@@ -36,9 +36,10 @@
     if (touch) figure.layout.dragmode = false;
     const config = {
       displaylogo: false,
+      displayModeBar: touch ? false : "hover",
       responsive: true,
       plotlyServerURL: "",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
+      modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
       toImageButtonOptions: { format: "svg", filename: `firstscan-${div.dataset.figure}` },
     };
     Plotly.newPlot(div, figure.data, figure.layout, config);
@@ -59,11 +60,16 @@
 
   divs.forEach(draw);
   dark.addEventListener("change", repaint);
+  const printSize = (div) =>
+    div.closest(".pair:not(.single)") ? { width: 330, height: 320 } : { width: 670, height: Math.min(div.offsetHeight || 300, 300) };
   const onPrint = (now) => {
     if (printing === now) return;
     printing = now;
     repaint();
-    for (const div of divs) Plotly.Plots.resize(div);
+    for (const div of divs) {
+      if (now) Plotly.relayout(div, printSize(div));
+      else Plotly.relayout(div, { width: null, height: null, autosize: true }).then(() => Plotly.Plots.resize(div));
+    }
   };
   window.addEventListener("beforeprint", () => onPrint(true));
   window.addEventListener("afterprint", () => onPrint(false));
