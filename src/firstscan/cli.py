@@ -81,10 +81,25 @@ def select(
     from firstscan.steps.select import select as run
 
     given = SelectCommand.of(
-        source=source, channel=channel or (), modality=modality, preset=preset, seed=seed, train_steps=train_steps,
-        checkpoint=checkpoint, region=region, **_picking(budget=budget, strategy=strategy, thin_strata=thin_strata, option=option, exclude=exclude,
-            include=include, labelled=labelled, group_by=group_by),
-    )  # fmt: skip
+        source=source,
+        channel=channel or (),
+        modality=modality,
+        preset=preset,
+        seed=seed,
+        train_steps=train_steps,
+        checkpoint=checkpoint,
+        region=region,
+        **_picking(
+            budget=budget,
+            strategy=strategy,
+            thin_strata=thin_strata,
+            option=option,
+            exclude=exclude,
+            include=include,
+            labelled=labelled,
+            group_by=group_by,
+        ),
+    )
     _show(run(given, out, _settings(workers, engine, device, overwrite)))
 
 

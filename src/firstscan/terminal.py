@@ -65,11 +65,11 @@ class Plain:
         self._began = self._said = time.monotonic()
 
     def advance(self, units: int = 1, note: str = "") -> None:
-        """Print how far it is and how long it will take, at most every ten seconds."""
+        """Print how far it is and how long it will take, ever less often as time goes by."""
         self._first = units if self._first < 0 else self._first
         self._done += units
         now = time.monotonic()
-        if now - self._said < _QUIET_S or self._done >= self._total:
+        if now - self._said < max(_QUIET_S, 0.3 * (now - self._began)) or self._done >= self._total:
             return
         self._said = now
         here = self._done - self._first

@@ -15,7 +15,8 @@ from firstscan.store import read_features
 
 from .config import ExtractCommand, IndexConfig, Modality
 from .index import index as index_source
-from .pipeline import FEATURES, FINDINGS, TRAINING, measured, started
+from .pipeline import measured, settled, started
+from .results import FEATURES, FINDINGS, TRAINING
 from .run import Settings
 
 
@@ -59,8 +60,6 @@ def extract(
     ------
     UsageError : wrong settings.  DataError : no scan is usable.
     """
-    from .pretrain import settled
-
     given = ExtractCommand.of(
         source=pool.source,
         preset=preset,
@@ -70,7 +69,7 @@ def extract(
         checkpoint=checkpoint,
         train_steps=train_steps,
     )
-    config: ExtractCommand = settled(given, device)
+    config = settled(given, device)
     settings = Settings(workers=workers, engine=engine, device=device, progress=progress or Silent())
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory(prefix="firstscan-")))

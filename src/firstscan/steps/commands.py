@@ -15,8 +15,8 @@ from firstscan.store import atomic_write, open_workspace, read_features, write_m
 from .check import Checked
 from .config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
 from .index import index
-from .pipeline import FEATURES, FINDINGS, TRAINING, crops_and_network, measured, started
-from .results import guard
+from .pipeline import crops_and_network, measured, settled, started
+from .results import FEATURES, FINDINGS, TRAINING, guard
 from .run import Settings
 
 CASES, WEIGHTS = "cases.csv", "weights.pt"
@@ -44,8 +44,6 @@ def run_check(config: CheckCommand, out: Path, settings: Settings) -> tuple[Chec
 
 def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path:
     """Write ``weights.pt`` and ``training.csv``; return the weights, fit for ``--checkpoint``."""
-    from .pretrain import settled
-
     config = settled(config, settings.device)
     with started("pretrain", index(config), config, out, settings) as begun:
         if not (begun.done and (out / WEIGHTS).is_file()):
@@ -59,8 +57,6 @@ def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path
 
 def run_extract(config: ExtractCommand, out: Path, settings: Settings) -> FeatureTable:
     """Write ``features.parquet``; return the table."""
-    from .pretrain import settled
-
     config = settled(config, settings.device)
     with started("extract", index(config), config, out, settings) as begun:
         if begun.done:

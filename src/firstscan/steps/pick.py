@@ -26,11 +26,8 @@ from firstscan.store import (
 )
 
 from .config import PickConfig
-from .results import finished, guard
+from .results import FEATURES, SELECTION, finished, guard
 from .run import Settings
-
-FEATURES = "features.parquet"
-SELECTION = ("selection.csv", "selection.json")
 
 
 def pick(features: FeatureTable, config: PickConfig, left_out: Mapping[str, str] | None = None) -> Selection:

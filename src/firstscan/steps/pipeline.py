@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from firstscan._version import __version__
 from firstscan.domain.features import FeatureTable
@@ -25,11 +25,11 @@ from firstscan.store import (
 from .check import Checked, check, require_usable
 from .config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
 from .index import found
-from .results import finished, guard
+from .results import FEATURES, FINDINGS, TRAINING, finished, guard
 from .run import Run, Settings
 from .standardise import CropFiles, standardise
 
-FINDINGS, TRAINING, FEATURES = "findings.csv", "training.csv", "features.parquet"
+Learning = TypeVar("Learning", bound=PretrainCommand)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,19 @@ def resolved(config: IndexConfig) -> dict[str, Any]:
     if plain.get("checkpoint"):
         plain["checkpoint"] = file_sha256(Path(plain["checkpoint"]))
     return plain
+
+
+def settled(config: Learning, device: str) -> Learning:
+    """Return the settings with ``auto`` replaced by the preset it stands for on this machine.
+
+    Raises UsageError for a device that is not there.
+    """
+    if config.preset != "auto" and device in {"auto", "cpu"}:
+        return config
+    from firstscan.learning import resolve_device, resolve_preset
+
+    resolve_device(device)
+    return config.model_copy(update={"preset": resolve_preset(config.preset, device).name})
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError
@@ -32,11 +31,6 @@ def preset_of(config: PretrainConfig, device: str) -> Preset:
     """Return the preset with its number of steps as asked for; ``auto`` is settled by the device."""
     preset = resolve_preset(config.preset, device)
     return preset if config.train_steps is None else replace(preset, steps=config.train_steps)
-
-
-def settled(config: Any, device: str) -> Any:
-    """Return the settings with ``auto`` replaced by the preset it stands for on this machine."""
-    return config.model_copy(update={"preset": resolve_preset(config.preset, device).name})
 
 
 def pretrain(crops: CropFiles, config: PretrainConfig, run: Run) -> Learned:

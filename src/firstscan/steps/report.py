@@ -39,9 +39,10 @@ from firstscan.store import (
 )
 
 from .check import Checked
+from .results import REPORT
 from .run import Run, Settings
 
-REPORT, STORY = "report.html", "story.json"
+STORY = "story.json"
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "SimpleITK", "torch", "monai", "lightning-fabric", "plotly")
 
 

@@ -11,6 +11,9 @@ from firstscan.domain.errors import UsageError
 from firstscan.store import Manifest, differences, file_sha256, read_manifest
 from firstscan.store.manifest import NAME
 
+FINDINGS, TRAINING, FEATURES, REPORT = "findings.csv", "training.csv", "features.parquet", "report.html"
+SELECTION = ("selection.csv", "selection.json")
+
 CHAIN = ("index", "check", "pretrain", "extract", "select")
 """Commands in the order in which each does all that the one before does."""
 

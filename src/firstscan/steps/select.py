@@ -11,11 +11,11 @@ from firstscan.domain.selection import Selection
 from firstscan.store import read_selection, write_selection
 
 from .config import SelectCommand
-from .extract import covariates
+from .covariates import covariates
 from .index import index
-from .pick import SELECTION, check_request, check_strategy, pick
-from .pipeline import FEATURES, FINDINGS, TRAINING, Started, measured, started
-from .report import REPORT, story, write_report
+from .pick import check_request, check_strategy, pick
+from .pipeline import Started, measured, settled, started
+from .results import FEATURES, FINDINGS, REPORT, SELECTION, TRAINING
 from .run import Settings
 
 
@@ -37,8 +37,6 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
     ------
     UsageError : wrong settings, or ``out`` holds another result.  DataError : the scans cannot serve.
     """
-    from .pretrain import settled
-
     check_strategy(config)
     pool = index(config)
     config = settled(config, settings.device)
@@ -58,6 +56,9 @@ def left_out(pool: Pool) -> dict[str, str]:
 
 
 def _choose(begun: Started, config: SelectCommand) -> Selection:
+
+    from .report import story, write_report
+
     pool = begun.checked.pool
     result = measured(begun, config)
     with begun.run.stage("Choosing", 1) as progress:
