@@ -20,6 +20,7 @@ from .data import PLANES, ReportData
 from .privacy import without_folders
 from .theme import stratum_style
 from .thumbnails import data_uri
+from .words import significant
 
 NEIGHBOURS_SHOWN = 3
 MOST_CARDS = 200
@@ -57,6 +58,15 @@ class Card:
     findings: tuple[Finding, ...]
     recurrence: float | None
     metadata: tuple[tuple[str, str], ...]
+
+    @property
+    def numbers(self) -> str:
+        """What the two scales mean, and the signals as numbers."""
+        named = (("T", self.typicality), ("U", self.uncertainty), ("score", self.score))
+        line = "Percentiles of the pool; " + ", ".join(f"{name} = {significant(value)}" for name, value in named if value is not None)
+        if self.recurrence is not None:
+            line += f"; picked in {100 * self.recurrence:.0f}\u00a0% of the repeats"
+        return line
 
 
 def percentiles(values: PerCase) -> PerCase:

@@ -76,7 +76,8 @@ def training_figure(history: Sequence[TrainingRow]) -> go.Figure:
     )  # fmt: skip
     figure.add_scatter(
         x=steps, y=[row.learning_rate for row in rows], name="learning rate (below)", mode="lines",
-        line={"width": 1.5, "dash": "dash"}, meta={"role": "quiet"}, hovertemplate="learning rate: %{y:.2g}<extra></extra>", row=2, col=1,
+        line={"width": 1.5, "dash": "dash"}, meta={"role": "quiet"},
+        hovertemplate="learning rate: %{y:.2g}<extra></extra>", row=2, col=1,
     )  # fmt: skip
     _base(figure)
     top = float(f"{max(row.learning_rate for row in rows):.1g}") or 1.0
@@ -84,6 +85,7 @@ def training_figure(history: Sequence[TrainingRow]) -> go.Figure:
         hovermode="x unified",
         margin={"l": 70, "r": 12, "t": 12, "b": 48},
         legend=_LEGEND,
+        showlegend=True,
     )
     figure.update_yaxes(type="log", title_text="loss", dtick=1, minor={"showgrid": False}, row=1, col=1)
     figure.update_yaxes(tickvals=[0, top], ticktext=["0", f"{top:g}"], range=[0, 1.1 * top], row=2, col=1)
@@ -128,7 +130,10 @@ def audit_figure(rows: Sequence[SignalCorrelation]) -> go.Figure:
 
 
 def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"]) -> go.Figure:
-    """Return the pool as points with the picks on top; the same in the map and in the plane."""
+    """Return the pool as points with the picks on top; the same in the map and in the plane.
+
+    A last, invisible trace catches the pointer for the picks, which else would yield to points that they cover.
+    """
     ids = data.features.case_ids
     row = {case_id: i for i, case_id in enumerate(ids)}
     picked = np.zeros(len(ids), dtype=bool)
@@ -158,7 +163,11 @@ def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"]) -> go.Figure:
                 "color": [stratum_style(pick.stratum)[0] for pick in data.selection.picks],
             },
         },
-        **_hover(data, picks, picks=True),
+        hoverinfo="skip",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=np.round(xy[picks, 0], 4), y=np.round(xy[picks, 1], 4), mode="markers", name="pick", meta={"role": "target"},
+        marker={"size": 44 if numbered else 18, "opacity": 0}, **_hover(data, picks, picks=True),
     )  # fmt: skip
     return _base(figure)
 
@@ -199,10 +208,11 @@ def _base(figure: go.Figure) -> go.Figure:
         font={"family": FONT, "size": 13},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        showlegend=len(figure.data) > 2,
+        showlegend=False,
         margin={"l": 56, "r": 12, "t": 12, "b": 52},
         autosize=True,
-        uirevision="keep",
+        modebar={"bgcolor": "rgba(0,0,0,0)"},
+        hoverlabel={"font": {"family": FONT, "size": 13}, "align": "left"},
     )
     figure.update_xaxes(showline=True, ticks="outside", ticklen=4, title_standoff=10)
     figure.update_yaxes(showline=True, ticks="outside", ticklen=4, title_standoff=8)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
+
 from firstscan.domain.finding import Finding
 
 _QUOTED = re.compile(r"""(?P<quote>['"`])(?P<path>(?:/|~/|[A-Za-z]:[\\/]|\\\\)[^'"`\n]*)(?P=quote)""")
@@ -60,6 +62,8 @@ def _plain(value: object) -> str:
         return "not set"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, np.ndarray):
+        return f"{value.size:,} values"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, PurePath):

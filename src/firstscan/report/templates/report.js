@@ -44,7 +44,7 @@
     };
     Plotly.newPlot(div, figure.data, figure.layout, config);
     div.on("plotly_click", (event) => {
-      const point = event.points.find((p) => p.data.meta && p.data.meta.role === "pick");
+      const point = event.points.find((p) => p.data.meta && p.data.meta.role === "target");
       if (point && byId(`pick-${point.pointNumber + 1}`)) window.location.hash = `pick-${point.pointNumber + 1}`;
     });
   };
