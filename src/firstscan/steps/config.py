@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -13,6 +13,7 @@ from firstscan.domain.errors import UsageError
 Modality = Literal["ct", "mr", "other"]
 Region = Literal["foreground", "all"]
 Scalar = bool | int | float | str
+C = TypeVar("C", bound="Config")
 
 
 class Config(BaseModel):
@@ -21,7 +22,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def of(cls, **values: Any) -> Self:
+    def of(cls: type[C], **values: Any) -> C:  # beartype cannot check Self on a single method
         """Return the settings.  Raises UsageError naming each wrong one as the command line spells it."""
         try:
             return cls(**values)
