@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from .presets import Preset
 from .views import AXIS_ORDERS, View, restore, transform
 
 
+@runtime_checkable
 class CropSource(Protocol):
     """Standardised cubes by position; positions are those of the sorted case ids."""
 

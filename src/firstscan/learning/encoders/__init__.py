@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -13,6 +13,7 @@ from .conv import ConvEncoder
 from .swin import SwinEncoder
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """A network from a cube (batch, channel, s, s, s) to its deepest stage (batch, dim, g, g, g), g = s / stride."""
 
