@@ -16,8 +16,9 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off $(PIP_ARGS)
-# pip's hundreds of lines as a few: how many packages are fetched, and that unpacking has begun.
-SAY_HOW_FAR := /^(Collecting|Requirement already)/ && ++n % 20 == 0 {print "  " n " requirements looked up"; fflush()} \
+PACKAGES = $(shell grep -c == requirements.lock)
+# pip's hundreds of lines as a few.
+SAY_HOW_FAR := /^(Collecting|Processing)/ && ++n % 20 == 0 {print "  " n " of " total " fetched"; fflush()} \
   /^Installing collected/ {print "  all fetched, unpacking"; fflush()}
 CODE := src tests benchmarks scripts
 
@@ -31,8 +32,8 @@ venv: $(INSTALLED) ## build .venv from requirements.lock (done once; again when 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "firstscan needs Python 3.11 or newer; none was found. Name one: make PYTHON=/path/to/python" >&2; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { echo "Python cannot make a virtual environment; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 2; }
-	@echo "Installing $$(grep -c == requirements.lock) packages into .venv; once, several minutes"
-	@$(PIP_INSTALL) -r requirements.lock 2> >(grep -v '^WARNING' >&2) | awk '$(SAY_HOW_FAR)'
+	@echo "Installing $(PACKAGES) packages into .venv; once, several minutes"
+	@$(PIP_INSTALL) -r requirements.lock 2> >(grep -v '^WARNING' >&2) | awk -v total=$(PACKAGES) '$(SAY_HOW_FAR)'
 	@$(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable . 2> >(grep -v '^WARNING' >&2)
 	@touch $@
 
