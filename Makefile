@@ -20,7 +20,7 @@ PACKAGES = $(shell grep -c == requirements.lock)
 # pip's hundreds of lines as a few.
 SAY_HOW_FAR := /^(Collecting|Processing)/ && ++n % 20 == 0 {print "  " n " of " total " fetched"; fflush()} \
   /^Installing collected/ {print "  all fetched, unpacking"; fflush()}
-CODE := src tests benchmarks scripts
+CODE := $(wildcard src tests benchmarks scripts)
 
 .PHONY: help venv demo test lint types format bench lock clean
 
@@ -56,7 +56,7 @@ format: $(INSTALLED) ## rewrite the code in the house's format
 	@$(BIN)/ruff format $(CODE)
 
 bench: $(INSTALLED) ## run every measurement in benchmarks/ and print its numbers
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in $(wildcard benchmarks/[a-z]*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 lock: $(INSTALLED) ## write requirements.lock from what .venv holds
 	@$(BIN)/python scripts/lock.py
@@ -64,4 +64,4 @@ lock: $(INSTALLED) ## write requirements.lock from what .venv holds
 
 clean: ## remove what was made here, but not .venv
 	rm -rf $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
