@@ -4,7 +4,7 @@ from .files import fingerprint
 from .foreground import foreground
 from .indexing import LAYOUTS, index
 from .inspection import inspect
-from .reading import read_header, read_volume
+from .reading import read_array, read_header, read_volume
 from .standardise import pool_spacing, standardise, summarise
 from .thumbnails import thumbnails
 from .writing import write_image
@@ -16,6 +16,7 @@ __all__ = [
     "index",
     "inspect",
     "pool_spacing",
+    "read_array",
     "read_header",
     "read_volume",
     "standardise",

@@ -8,6 +8,7 @@ nothing but one value are cut off before anything is measured.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Shaped
 
 from firstscan.domain.arrays import Float, Mask, Voxels
 from firstscan.domain.volume import Modality
@@ -16,6 +17,8 @@ from ._sitk import sitk
 
 BACKGROUND_SHARE = 0.2
 """MR: the background level as a share of the median foreground intensity."""
+_NOISE_SHARE = 0.5
+_BORDER_SHARE = 0.2
 CT_AIR_HU = -500.0
 """CT: half-way between air (−1000 HU) and water (0 HU)."""
 _SAMPLES = 1 << 20
@@ -36,8 +39,8 @@ def foreground(voxels: Voxels, modality: Modality) -> Mask:
     (x, y, z) bool; never empty unless every channel is constant. Dark regions enclosed by foreground (ventricles,
     sinuses, lungs) belong to it. Several channels: a voxel counts if any channel shows it.
     """
-    box = _content_box(voxels)
     mask = np.zeros(voxels.shape[1:], dtype=bool)
+    box = _content_box(voxels)
     if box is None:
         return mask
     inner = voxels[(slice(None), *box)]
@@ -50,10 +53,10 @@ def foreground(voxels: Voxels, modality: Modality) -> Mask:
     return mask
 
 
-def background_level(channel: Float[np.ndarray, "x y z"], modality: Modality) -> float:
+def background_level(channel: Float[np.ndarray, "x y z"], modality: Modality, share: float = BACKGROUND_SHARE) -> float:
     """Return the intensity below which a voxel of one channel is background (see :func:`foreground`).
 
-    For MR the level t is the largest solution of t = floor + 0.2·(median of voxels above t − floor), found from above,
+    For MR the level t is the largest solution of t = floor + share·(median of voxels above t − floor), from above,
     so that air, of whatever amount, has no say in it.
     """
     if modality == "ct":
@@ -72,7 +75,7 @@ def background_level(channel: Float[np.ndarray, "x y z"], modality: Modality) ->
         if first == content.size:
             first = content.size - 1
         median = float(content[(first + content.size - 1) // 2])
-        following = floor + BACKGROUND_SHARE * (median - floor)
+        following = floor + share * (median - floor)
         if following >= level:
             break
         level = following
@@ -97,55 +100,103 @@ def _above_background(channel: Float[np.ndarray, "x y z"], modality: Modality) -
     """
     finite = np.isfinite(channel)
     clean = channel if finite.all() else np.where(finite, channel, np.float32(np.min(channel[finite], initial=0.0)))
-    padding = _padding(clean)
-    if padding is not None and modality != "ct":
-        inside = clean[~padding]
-        reference = clean[padding][0]
-        if inside.size and float(np.mean(inside < reference)) > 0.05:
-            inside_field = np.asarray(~padding & finite)
-            return inside_field, inside_field
-    smooth = _box_mean(clean, CT_AIR_HU * 2 if modality == "ct" else _floor(clean.ravel()[:: _stride(clean)]))
-    level = background_level(np.minimum(smooth, clean), modality)
-    valid = finite if padding is None else finite & ~padding
-    return (smooth > level) & valid, (clean > level) & valid
+    if modality == "ct":
+        return (_box_mean(clean, 2 * CT_AIR_HU) > CT_AIR_HU) & finite, (clean > CT_AIR_HU) & finite
+    floor = _floor(clean.ravel()[:: _stride(clean)])
+    if floor < 0 and (padding := _padding(clean)) is not None:
+        inside = ~padding & finite
+        return inside, inside
+    smooth = _box_mean(clean, floor)
+    values = np.minimum(smooth, clean)
+    level = background_level(values, modality)
+    level = max(level, _noise_level(smooth, values, level))
+    return (smooth > level) & finite, (clean > level) & finite
 
 
 def _padding(channel: Float[np.ndarray, "x y z"]) -> Mask | None:
-    """Return the connected constant region that fills much of the array's border, if there is one."""
-    faces = np.concatenate([np.take(channel, i, axis=a).ravel() for a in range(3) for i in (0, -1)])
-    values, counts = np.unique(faces, return_counts=True)
+    """Return the constant region around a skull-stripped scan whose intensities were standardised, if it is one.
+
+    There, the value that fills a fifth or more of the border lies in the middle of the intensities, so that no
+    threshold can tell background from tissue.
+    """
+    values, counts = np.unique(_faces(channel), return_counts=True)
     top = int(np.argmax(counts))
-    if counts[top] < 0.2 * faces.size:
+    if counts[top] < _BORDER_SHARE * counts.sum():
         return None
-    same = channel == values[top]
-    return np.asarray(same & _box_open(same, (1, 1, 1)))
+    padding: Mask = np.asarray(channel == values[top])
+    padding &= _box_open(padding, (1, 1, 1))
+    if not padding.any() or padding.all() or float(np.mean(channel[~padding] < values[top])) <= 0.05:
+        return None
+    return padding
+
+
+def _noise_level(smooth: Float[np.ndarray, "x y z"], values: Float[np.ndarray, "x y z"], level: float) -> float:
+    """Return the level that clears noisy air where ``level`` does not, else minus infinity.
+
+    Air as bright as a fifth of the tissue shows in one way: nearly all of the array's border lies above the level, and
+    most of it is far darker than the rest and, once averaged, nearly uniform.
+    """
+    rim = _rim(smooth)
+    if rim.size == 0 or float(np.mean(rim > level)) < 0.9:
+        return -np.inf
+    air = rim[rim <= background_level(values, "mr", share=_NOISE_SHARE)]
+    if air.size < 0.5 * rim.size or float(air.std()) > 0.25 * float(air.mean()):
+        return -np.inf
+    darkest = np.sort(air)
+    middle = float(darkest[darkest.size // 2])
+    spread = middle - float(darkest[int(0.16 * darkest.size)])
+    return middle + 4 * spread
+
+
+def _rim(array: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, " n"]:
+    """Return the values one voxel inside the array's six faces (none where an axis has fewer than 5 planes)."""
+    if min(array.shape) < 5:
+        return np.empty(0, dtype=array.dtype)
+    return _faces(array[1:-1, 1:-1, 1:-1])
+
+
+def _faces(array: Shaped[np.ndarray, "x y z"]) -> Shaped[np.ndarray, " n"]:
+    return np.concatenate([np.take(array, i, axis=a).ravel() for a in range(3) for i in (0, -1)])
 
 
 def _content_box(voxels: Voxels) -> tuple[slice, slice, slice] | None:
-    """Return the smallest box outside of which every channel holds one constant value, or None if nothing is left."""
+    """Return the box that is left when constant outer planes are cut off, or None if nothing is left.
+
+    Only planes that hold the value which the outermost plane on their side holds throughout are cut.
+    """
     box = [slice(0, n) for n in voxels.shape[1:]]
-    changed = True
-    while changed:
-        changed = False
+    padding = {(axis, at): _plane_value(voxels, box, axis, at) for axis in range(3) for at in (0, -1)}
+    before = None
+    while before != box:
+        before = list(box)
         for axis in range(3):
             start, stop = box[axis].start, box[axis].stop
-            while start < stop and _flat(voxels, box, axis, start):
+            while start < stop and _holds(voxels, box, axis, start, padding[axis, 0]):
                 start += 1
-            while stop > start and _flat(voxels, box, axis, stop - 1):
+            while stop > start and _holds(voxels, box, axis, stop - 1, padding[axis, -1]):
                 stop -= 1
             if start == stop:
                 return None
-            changed |= (start, stop) != (box[axis].start, box[axis].stop)
             box[axis] = slice(start, stop)
     return box[0], box[1], box[2]
 
 
-def _flat(voxels: Voxels, box: list[slice], axis: int, at: int) -> bool:
-    plane = list(box)
-    plane[axis] = slice(at, at + 1)
-    values = voxels[(slice(None), *plane)].reshape(len(voxels), -1)
-    first = values[:, :1]
-    return bool(np.all((values == first) | (np.isnan(values) & np.isnan(first))))
+def _plane(voxels: Voxels, box: list[slice], axis: int, at: int) -> Float[np.ndarray, "channel n"]:
+    where: list[slice | int] = list(box)
+    where[axis] = at
+    return voxels[(slice(None), *where)].reshape(len(voxels), -1)
+
+
+def _plane_value(voxels: Voxels, box: list[slice], axis: int, at: int) -> Float[np.ndarray, " channel"] | None:
+    """Return the one value a channel that a plane holds throughout, or None."""
+    value = _plane(voxels, box, axis, at)[:, 0]
+    return value if _holds(voxels, box, axis, at, value) else None
+
+
+def _holds(voxels: Voxels, box: list[slice], axis: int, at: int, value: Float[np.ndarray, " channel"] | None) -> bool:
+    if value is None:
+        return False
+    return bool(np.all(_plane(voxels, box, axis, at) == value[:, None]))
 
 
 def _box_mean(channel: Float[np.ndarray, "x y z"], outside: float) -> Float[np.ndarray, "x y z"]:
@@ -168,7 +219,7 @@ def _tidy(smooth: Mask, sharp: Mask, *, axial_holes: bool) -> Mask:
         return np.ones_like(smooth)
     opened = _box_open(smooth, _radii(smooth))
     kept = _large_components(opened if opened.any() else smooth)
-    trimmed = _box_grow(kept) & sharp
+    trimmed = kept & sharp
     filled = _fill_holes(trimmed if trimmed.any() else kept)
     return _fill_axial_holes(filled) if axial_holes else filled
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from firstscan.audit.header import channel_geometry_problem
 from firstscan.domain.arrays import Float, Voxels
@@ -19,8 +20,8 @@ from firstscan.domain.volume import Header, Modality, Volume
 from ._sitk import sitk
 from .files import is_nifti
 from .foreground import foreground
-from .integrity import check_nifti_length
 from .modality import modality_of_text, modality_of_voxels
+from .nifti import nifti_voxels
 
 MAX_BYTES = 8 << 30
 """Most bytes of float32 voxels that one channel may ask for; larger headers are refused before memory is taken."""
@@ -109,16 +110,29 @@ def read_raw(case: Case, *, channels: Sequence[str] | None = None) -> RawVolume:
     arrays = [_array(image) for image in images]
     first = images[0]
     spacing = tuple(float(s) for s in first.GetSpacing())
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(first.GetDirection()).reshape(3, 3) * np.array(spacing)
-    affine[:3, 3] = first.GetOrigin()
     return RawVolume(
         voxels=np.stack(arrays) if len(arrays) > 1 else arrays[0][None],
-        affine=affine,
+        affine=_affine(first),
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
         headers=tuple(headers),
         names=tuple(c.name for c in chosen),
     )
+
+
+def read_array(path: str | Path) -> tuple[Shaped[np.ndarray, "x y z"], Float[np.ndarray, "4 4"]]:
+    """Read one plain 3D file (a label map, a template) in canonical orientation, in the dtype of the file.
+
+    Returns
+    -------
+    (voxels, affine): voxel index → LPS mm.
+
+    Raises
+    ------
+    ScanError : unreadable, truncated, not 3D or too large.
+    """
+    image, _ = _read_channel(Channel(name="image", path=str(path)))
+    image = sitk().DICOMOrient(image, "LPS")
+    return np.ascontiguousarray(sitk().GetArrayFromImage(image).T), _affine(image)
 
 
 def choose_channels(case: Case, names: Sequence[str] | None) -> tuple[Channel, ...]:
@@ -189,7 +203,7 @@ def _read_channel(channel: Channel) -> tuple[Any, Header]:
     header = _header_of(reader, channel)
     check_readable(header, channel)
     if not channel.files and is_nifti(channel.path):
-        check_nifti_length(Path(channel.path), math.prod(header.shape) * header.components * reader_bytes(reader))
+        return _nifti_image(header, channel), header
     try:
         if channel.files:
             return _read_series(channel, header)
@@ -275,10 +289,14 @@ def _voxel_error(path: str, error: RuntimeError) -> ScanError:
     )
 
 
-def reader_bytes(reader: Any) -> int:
-    """Return the bytes that one voxel of one volume takes in the file, 1 where that is unknown."""
-    bits = reader.GetMetaData("bitpix") if reader.HasMetaDataKey("bitpix") else "8"
-    return max(int(bits) // 8, 1) if bits.isdigit() else 1
+def _nifti_image(header: Header, channel: Channel) -> Any:
+    """Return the SimpleITK image of one NIfTI volume: geometry by SimpleITK, voxels by ourselves."""
+    voxels = nifti_voxels(Path(channel.path), header, channel.component or 0)
+    image = sitk().GetImageFromArray(np.ascontiguousarray(voxels.T))
+    image.SetSpacing(header.spacing_mm)
+    image.SetDirection(header.direction)
+    image.SetOrigin(header.origin_mm)
+    return image
 
 
 def _unravel(index: int, sizes: Sequence[int]) -> list[int]:
@@ -287,6 +305,13 @@ def _unravel(index: int, sizes: Sequence[int]) -> list[int]:
         out.append(index % size)
         index //= size
     return out
+
+
+def _affine(image: Any) -> Float[np.ndarray, "4 4"]:
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return affine
 
 
 def _array(image: Any) -> Float[np.ndarray, "x y z"]:

@@ -13,8 +13,9 @@ from firstscan.domain.volume import CaseSummary, Crop, Modality, Volume
 CT_WINDOW_HU = (-1000.0, 400.0)
 """Lung to soft tissue and contrast-filled vessels; bone saturates."""
 MR_PERCENTILES = (0.5, 99.5)
-_SHARE_INSIDE = 0.5
-_EDGE_SHARE = 1e-3
+_SHARE_INSIDE = 0.499
+"""Just below one half: an edge half-way between two voxels must not depend on rounding."""
+_EDGE_SHARE = 0.01
 
 
 def summarise(volume: Volume, *, fingerprint: str, file_type: str) -> CaseSummary:
@@ -137,21 +138,25 @@ def _normalise(inside: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 
 def centre_of(mask: Mask, axis: int) -> float:
-    """Return the middle, as a voxel index, between the 0.1 % and 99.9 % points of the foreground along one axis.
+    """Return the middle between the 1 % and 99 % points of the foreground along one axis, to the half voxel.
 
-    The two points are interpolated in the cumulative voxel count, so a handful of noise voxels cannot move them.
+    The two points are interpolated in the cumulative voxel count and their middle is rounded, so that a handful of
+    noise voxels does not move the grid of the crop by a hair.
     """
     counts = mask.sum(axis=tuple(a for a in range(3) if a != axis)).astype(np.float64)
     if not counts.any():
         return (len(counts) - 1) / 2
-    edges = np.concatenate([[0.0], np.cumsum(counts)]) / counts.sum()
-    rising = np.concatenate([[True], np.diff(edges) > 0])
-    ends = np.arange(len(edges)) - 0.5
-    low = np.interp(_EDGE_SHARE, edges[rising], ends[rising])
-    mirrored = (1 - edges)[::-1]
-    falling = np.concatenate([[True], np.diff(mirrored) > 0])
-    high = np.interp(_EDGE_SHARE, mirrored[falling], ends[::-1][falling])
-    return float((low + high) / 2)
+    low = _first_point(counts / counts.sum())
+    high = len(counts) - 1 - _first_point(counts[::-1] / counts.sum())
+    return round(low + high) / 2
+
+
+def _first_point(shares: Float[np.ndarray, " n"]) -> float:
+    """Return where the cumulative share passes 1 %, as a voxel index (voxel i reaches from i − ½ to i + ½)."""
+    edges = np.concatenate([[0.0], np.cumsum(shares)])
+    after = int(np.searchsorted(edges, _EDGE_SHARE))
+    step = edges[after] - edges[after - 1]
+    return float(after - 1.5 + (_EDGE_SHARE - edges[after - 1]) / step)
 
 
 def _extent_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:
