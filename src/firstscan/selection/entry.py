@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -24,9 +24,9 @@ SIZE_COLUMNS = ("foreground_ml", "foreground_voxels", "voxel_count")
 
 def select(
     features: FeatureTable,
-    budget: int,
+    budget: SupportsIndex | None,
     strategy: str = "cscs",
-    seed: int = 42,
+    seed: SupportsIndex = 42,
     *,
     constraints: Constraints | None = None,
     **options: Any,

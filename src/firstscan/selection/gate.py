@@ -114,7 +114,12 @@ class Gate:
         return True
 
     def take_first(
-        self, rows: Iterable[int], reason: Reason, *, stratum: int | None = None, score: float | None = None
+        self,
+        rows: Iterable[int] | np.ndarray,
+        reason: Reason,
+        *,
+        stratum: int | None = None,
+        score: float | None = None,
     ) -> int | None:
         """Take the first of ``rows`` that is admitted; return it, or None when none is."""
         for row in rows:

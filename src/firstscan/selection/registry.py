@@ -9,14 +9,32 @@ from importlib.metadata import EntryPoint, entry_points
 from firstscan.domain.errors import UsageError
 
 from .protocol import Strategy
+from .strategies.alps import Alps
+from .strategies.calr import Calr
+from .strategies.csal3d import Csal3d
 from .strategies.cscs import Cscs
+from .strategies.kcenter import KCenter
+from .strategies.maxherding import MaxHerding
+from .strategies.probcover import ProbCover
 from .strategies.random_ import Random
+from .strategies.strided import Strided
+from .strategies.typiclust import TypiClust
+from .strategies.usl import Usl
 
 ENTRY_POINT_GROUP = "firstscan.strategies"
 
 BUILT_IN: dict[str, type[Strategy]] = {
     "cscs": Cscs,
     "random": Random,
+    "strided": Strided,
+    "kcenter": KCenter,
+    "typiclust": TypiClust,
+    "probcover": ProbCover,
+    "csal3d": Csal3d,
+    "calr": Calr,
+    "alps": Alps,
+    "usl": Usl,
+    "maxherding": MaxHerding,
 }
 
 

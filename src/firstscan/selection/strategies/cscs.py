@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +15,7 @@ from firstscan.selection.gate import Gate
 from firstscan.selection.geometry import kmeans, standardise
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 from firstscan.selection.signals import best_first, composite_score, effective_budget, pacing, spearman
+from firstscan.selection.stratified import Members, fill, serve
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,8 @@ class Cscs(Strategy):
         strata, facts = self._strata(candidates)
         scores = composite_score(typicality, uncertainty, gamma)
         thin = self._pick_by_stratum(candidates, gate, _Ranked(strata, typicality, uncertainty, scores, gamma))
-        _fill(gate, strata, scores, thin)
+        sizes = np.bincount(strata, minlength=max(thin, default=0) + 1)
+        fill(gate, strata, scores, [f"stratum too small to rank ({reasons.scans(int(sizes[s]))})" for s in thin])
         diagnostics: dict[str, Any] = {
             "dcr": dcr.rho,
             "dcr_pvalue": dcr.pvalue,
@@ -103,34 +106,14 @@ class Cscs(Strategy):
 
     def _pick_by_stratum(self, candidates: Candidates, gate: Gate, ranked: _Ranked) -> list[int]:
         """Serve every stratum that is neither thin nor covered; return the thin ones, largest first."""
-        sizes = np.bincount(ranked.strata)
-        order = [int(s) for s in np.argsort(-sizes, kind="stable")]
-        count = candidates.annotations if self.strata is None else len(sizes)
-        empty = range(len(sizes), count)
-        thin = [s for s in (*order, *empty) if s in empty or sizes[s] < self.min_stratum]
-        thin = thin if self.thin_strata == "fill" else []
-        skipped = {*thin, *ranked.strata[candidates.covered].tolist()}
-        by_stratum = np.split(np.argsort(ranked.strata, kind="stable"), np.cumsum(sizes)[:-1])
-        for stratum in (s for s in order if sizes[s] and s not in skipped):
-            members = by_stratum[stratum]
+        sizes = np.bincount(ranked.strata, minlength=candidates.annotations if self.strata is None else 0)
+        order = np.argsort(-sizes, kind="stable")
+        thin = [int(s) for s in order if sizes[s] < self.min_stratum] if self.thin_strata == "fill" else []
+
+        def rank(stratum: int, members: Members) -> Iterator[tuple[int, str]]:
             typicality, uncertainty = ranked.typicality[members], ranked.uncertainty[members]
             for position in best_first(composite_score(typicality, uncertainty, ranked.gamma)):
-                row = int(members[position])
-                reason = reasons.in_stratum(typicality, uncertainty, int(position), stratum)
-                if gate.take(row, reason, stratum=stratum, score=float(ranked.scores[row])) or not gate.has_room():
-                    break
+                yield int(members[position]), reasons.in_stratum(typicality, uncertainty, int(position), stratum)
+
+        serve(gate, ranked.strata, {*thin, *ranked.strata[candidates.covered].tolist()}, rank, ranked.scores)
         return thin
-
-
-def _fill(gate: Gate, strata: Strata, scores: PerCase, thin: list[int]) -> None:
-    sizes = np.bincount(strata, minlength=max(thin, default=0) + 1)
-    causes = [f"stratum too small to rank ({reasons.scans(int(sizes[s]))})" for s in thin]
-    ranking = best_first(scores)
-    while gate.has_room():  # a second round only where scans with identical features are all that is left
-        for place, row in enumerate(ranking, start=1):
-            why = causes[0] if causes else "no further stratum to draw from"
-            reason = reasons.by_global_rank(why, place, len(scores))
-            if gate.take(int(row), reason, stratum=int(strata[row]), score=float(scores[row])):
-                causes = causes[1:]
-            if not gate.has_room():
-                break

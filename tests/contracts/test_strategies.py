@@ -1,0 +1,175 @@
+"""What every strategy of the registry keeps, a third party's included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from firstscan.domain.errors import UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.selection import Candidates, Constraints, Gate, Outcome, Strategy, registry, select
+from firstscan.selection.registry import BUILT_IN, merge
+
+
+@dataclass(frozen=True)
+class Hardest(Strategy):
+    """A strategy as a third party would write it."""
+
+    name: ClassVar[str] = "hardest"
+    summary: ClassVar[str] = "the hardest scans"
+    reference: ClassVar[str] = ""
+    uses_uncertainty: ClassVar[bool] = True
+
+    def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
+        while gate.has_room():
+            gate.take_best(candidates.uncertainty.astype(np.float64), "hardest scan left")
+        return Outcome(scores=candidates.uncertainty)
+
+
+class InstalledEntry(EntryPoint):
+    """Loads from here, since pytest does not make this module importable by name."""
+
+    def load(self):
+        return Hardest
+
+
+THIRD_PARTY = InstalledEntry("hardest", "some_package:Hardest", registry.ENTRY_POINT_GROUP)
+
+
+@pytest.fixture(autouse=True)
+def third_party(monkeypatch):
+    known = {**BUILT_IN, "hardest": Hardest}
+    monkeypatch.setattr(registry, "registry", lambda: known)
+
+
+@pytest.fixture(params=[*BUILT_IN, "hardest"])
+def strategy(request):
+    return request.param
+
+
+def pool(n=40, dim=6, seed=0, dtype=np.float64, **covariates) -> FeatureTable:
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(4, dim)) * 3
+    embeddings = (centres[rng.integers(4, size=n)] + rng.normal(size=(n, dim))).astype(dtype)
+    ids = tuple(f"scan{i:03d}" for i in range(n))
+    return FeatureTable(ids, embeddings, rng.random(n).astype(dtype), covariates=covariates)
+
+
+def check(selection, budget):
+    assert len(selection) == budget == selection.budget
+    assert len(set(selection.case_ids)) == budget
+    assert [p.rank for p in selection] == list(range(1, budget + 1))
+    for pick in selection:
+        assert len(pick.reason) > 5
+        assert pick.stratum is None or selection.strata[pick.case_id] == pick.stratum
+
+
+@pytest.mark.parametrize("budget", [1, 2, 7, 39, 40])
+def test_exactly_b_distinct_cases(strategy, budget):
+    check(select(pool(), budget, strategy), budget)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_same_seed_same_selection(strategy, dtype):
+    assert select(pool(dtype=dtype), 8, strategy, seed=3) == select(pool(dtype=dtype), 8, strategy, seed=3)
+
+
+def test_the_order_of_rows_does_not_matter(strategy):
+    table = pool()
+    shuffled = table.rows(np.random.default_rng(1).permutation(len(table)))
+    assert select(table, 9, strategy) == select(shuffled, 9, strategy)
+
+
+def test_duplicated_scans_are_not_picked_twice(strategy):
+    table = pool(20)
+    twins = FeatureTable(
+        (*table.case_ids, *(f"{c}-again" for c in table.case_ids)),
+        np.vstack([table.embeddings] * 2),
+        np.tile(table.uncertainty, 2),
+    )
+    selection = select(twins, 12, strategy)
+    check(selection, 12)
+    assert len({c.removesuffix("-again") for c in selection.case_ids}) == 12
+    check(select(twins, 30, strategy), 30)
+
+
+@pytest.mark.parametrize("budget", [1, 5, 12])
+def test_constant_features(strategy, budget):
+    ids = tuple(f"c{i}" for i in range(12))
+    check(select(FeatureTable(ids, np.ones((12, 3)), np.ones(12)), budget, strategy), budget)
+    check(select(FeatureTable(ids, np.zeros((12, 3)), np.arange(12.0)), budget, strategy), budget)
+
+
+def test_one_dimension(strategy):
+    check(select(pool(dim=1), 6, strategy), 6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_tiny_pools(strategy, n):
+    for budget in range(1, n + 1):
+        check(select(pool(n), budget, strategy), budget)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(value):
+    broken = pool().embeddings.copy()
+    broken[3, 0] = value
+    with pytest.raises(UsageError, match="scan003"):
+        FeatureTable(pool().case_ids, broken, pool().uncertainty)
+
+
+@pytest.mark.parametrize("budget", [0, -1, 41, None])
+def test_budgets_that_make_no_sense(strategy, budget):
+    with pytest.raises(UsageError, match="budget"):
+        select(pool(), budget, strategy)
+
+
+def test_unknown_options_name_the_valid_ones(strategy):
+    with pytest.raises(UsageError, match="no option 'colour'"):
+        select(pool(), 3, strategy, colour="red")
+
+
+def test_excluded_included_and_labelled(strategy):
+    ids = pool().case_ids
+    limits = Constraints(exclude=ids[:10], include=ids[20:22], labelled=ids[30:34])
+    selection = select(pool(), 9, strategy, constraints=limits)
+    check(selection, 9)
+    assert set(selection.case_ids[:2]) == set(ids[20:22])
+    assert not set(selection.case_ids) & {*ids[:10], *ids[30:34]}
+
+
+def test_diagnostics_and_options_survive_json(strategy):
+    import json
+
+    selection = select(pool(), 5, strategy)
+    for mapping in (selection.diagnostics, selection.options):
+        assert json.loads(json.dumps(mapping, allow_nan=False)) == mapping
+
+
+def test_third_parties_register_by_entry_point():
+    known = merge(BUILT_IN, [THIRD_PARTY])
+    assert known["hardest"] is Hardest
+    assert list(known)[: len(BUILT_IN)] == list(BUILT_IN)
+
+
+def test_a_name_taken_twice_is_refused():
+    with pytest.raises(UsageError, match="registered twice"):
+        merge({"hardest": Hardest}, [THIRD_PARTY])
+
+
+def test_an_entry_point_that_fails_is_named():
+    broken = EntryPoint("broken", "no_such_module_anywhere:Thing", registry.ENTRY_POINT_GROUP)
+    with pytest.raises(UsageError, match="'broken' cannot be loaded"):
+        merge(BUILT_IN, [broken])
+    wrong = EntryPoint("wrong", "json:dumps", registry.ENTRY_POINT_GROUP)
+    with pytest.raises(UsageError, match="not a subclass"):
+        merge(BUILT_IN, [wrong])
+
+
+def test_unknown_strategies_list_the_known_ones():
+    with pytest.raises(UsageError, match=r"unknown strategy 'magic'; choose one of: cscs, random"):
+        select(pool(), 3, "magic")
