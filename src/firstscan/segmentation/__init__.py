@@ -1,1 +1,1 @@
-"""."""
+"""Downstream trainers behind one protocol, and the scorer of what they predict."""

@@ -1,0 +1,129 @@
+"""Label maps and channels on disk: arrays in stored order with the grid they live on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firstscan.domain.arrays import Float, LabelMap
+from firstscan.domain.errors import DataError
+
+TOLERANCE = 1e-3
+"""How far two grids may differ: mm for spacing and origin, cosine for directions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where voxels lie: ``shape``, ``spacing_mm``, ``origin_mm`` along stored axes (x, y, z), and ``direction``."""
+
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    origin_mm: tuple[float, ...]
+    direction: tuple[float, ...]
+
+    def difference(self, other: Grid) -> str:
+        """Say in words how ``other`` differs from this grid; empty where it does not."""
+        if self.shape != other.shape:
+            return f"shape {_by(self.shape)} against {_by(other.shape)} voxels"
+        for name, unit in (("spacing_mm", " mm"), ("origin_mm", " mm"), ("direction", "")):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if not np.allclose(ours, theirs, rtol=0, atol=TOLERANCE):
+                return f"{name.removesuffix('_mm')} {_listed(ours)} against {_listed(theirs)}{unit}"
+        return ""
+
+
+def read_labels(path: Path) -> tuple[LabelMap, Grid]:
+    """Return a label map (x, y, z) as int32 with its grid.
+
+    Raises
+    ------
+    DataError : the file cannot be read, is not 3D, or holds values that are not whole numbers.
+    """
+    image = _read(path)
+    values = sitk().GetArrayFromImage(image)
+    if values.ndim != 3:
+        raise DataError(f"{path.name}: a label map has 3 dimensions; found {values.ndim}. Export one label map a scan.")
+    whole = values.astype(np.int32)
+    if values.dtype.kind == "f" and not np.array_equal(whole, values):
+        raise DataError(
+            f"{path.name}: label values must be whole numbers; found fractions. "
+            "Resample label maps with nearest-neighbour interpolation, or threshold probabilities first."
+        )
+    return whole.T, _grid(image)
+
+
+def read_channels(paths: Sequence[Path]) -> tuple[Float[np.ndarray, "channel x y z"], Grid]:
+    """Return the channels of one scan (channel, x, y, z) as float32 with the grid they share.
+
+    Raises
+    ------
+    DataError : a file cannot be read, or the channels do not lie on one grid.
+    """
+    images = [_read(p) for p in paths]
+    grid = _grid(images[0])
+    for path, image in zip(paths[1:], images[1:], strict=True):
+        if found := grid.difference(_grid(image)):
+            raise DataError(f"{path.name} lies on another grid than {paths[0].name}: {found}; register the channels")
+    voxels = np.stack([sitk().GetArrayFromImage(i).astype(np.float32).T for i in images])
+    if voxels.ndim != 4:
+        raise DataError(f"{paths[0].name}: expected one 3D volume a file; split 4D files into channels first")
+    return voxels, grid
+
+
+def read_grid(path: Path) -> Grid:
+    """Return the grid of a file without loading its voxels."""
+    reader = sitk().ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    return Grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+
+
+def write_labels(labels: LabelMap, grid: Grid, path: Path) -> None:
+    """Write a label map (x, y, z) on ``grid``, as the smallest unsigned type that holds its values."""
+    image = sitk().GetImageFromArray(labels.T.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16))
+    image.SetSpacing(grid.spacing_mm)
+    image.SetOrigin(grid.origin_mm)
+    image.SetDirection(grid.direction)
+    sitk().WriteImage(image, str(path), useCompression=True)
+
+
+@cache
+def sitk() -> Any:
+    """Return SimpleITK, its C++ warnings silenced."""
+    import SimpleITK
+
+    module: Any = SimpleITK
+    module.ProcessObject.SetGlobalWarningDisplay(False)
+    return module
+
+
+def _read(path: Path) -> Any:
+    try:
+        return sitk().ReadImage(str(path))
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: RuntimeError) -> DataError:
+    last = str(error).strip().splitlines()[-1]
+    return DataError(f"{path} cannot be read as an image: {last}")
+
+
+def _grid(image: Any) -> Grid:
+    return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "×".join(str(n) for n in shape)
+
+
+def _listed(values: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{v:g}" for v in values) + ")"

@@ -1,0 +1,1 @@
+"""Trainers that nnU-Net finds through ``nnUNet_extTrainer``; they run inside nnU-Net's own environment."""
