@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.neighbors import NearestNeighbors
 
 from firstscan.domain.arrays import PerCase
 from firstscan.domain.case import MetadataValue
@@ -19,12 +19,14 @@ from firstscan.domain.selection import Pick, Selection
 from .data import PLANES, ReportData
 from .privacy import without_folders
 from .theme import stratum_style
-from .thumbnails import data_uri
+from .thumbnails import data_uri, stretched
 from .words import significant
 
 NEIGHBOURS_SHOWN = 3
+TIES_LOOKED_AT = 8
 MOST_CARDS = 200
-THUMBNAIL_CHARACTERS = 6_000_000
+FEW_CARDS = 40
+THUMBNAIL_CHARACTERS = 7_500_000
 WORST_SHOWN = 8
 
 
@@ -63,7 +65,8 @@ class Card:
     def numbers(self) -> str:
         """What the two scales mean, and the signals as numbers."""
         named = (("T", self.typicality), ("U", self.uncertainty), ("score", self.score))
-        line = "Percentiles of the pool; " + ", ".join(f"{name} = {significant(value)}" for name, value in named if value is not None)
+        values = ", ".join(f"{name} = {significant(value)}" for name, value in named if value is not None)
+        line = f"Percentiles of the pool; {values}"
         if self.recurrence is not None:
             line += f"; picked in {100 * self.recurrence:.0f}\u00a0% of the repeats"
         return line
@@ -89,16 +92,21 @@ def nearest_unpicked(
     others = np.array([i for i, case_id in enumerate(features.case_ids) if case_id not in chosen], dtype=np.intp)
     if len(others) == 0 or not of:
         return dict.fromkeys(of, ())
-    rest = features.embeddings[others]
+    wanted = features.embeddings[[row[case_id] for case_id in of]]
+    search = NearestNeighbors(n_neighbors=min(k + TIES_LOOKED_AT, len(others)), algorithm="brute")
+    candidates = search.fit(features.embeddings[others]).kneighbors(wanted, return_distance=False)
     found: dict[str, tuple[tuple[str, float], ...]] = {}
-    for case_id in of:
-        distances = euclidean_distances(features.embeddings[row[case_id]][None], rest)[0]
-        limit = np.partition(distances, min(k, len(others)) - 1)[min(k, len(others)) - 1]
-        near = sorted(
-            ((float(distances[j]), features.case_ids[others[j]]) for j in np.flatnonzero(distances <= limit)),
-        )[:k]
-        found[case_id] = tuple((name, distance) for distance, name in near)
+    for case_id, own, near in zip(of, wanted, others[candidates], strict=True):
+        offsets = features.embeddings[near].astype(np.float64) - own
+        ordered = sorted(
+            zip(np.linalg.norm(offsets, axis=1).tolist(), near.tolist(), strict=True), key=_by_name(features)
+        )
+        found[case_id] = tuple((features.case_ids[i], distance) for distance, i in ordered[:k])
     return found
+
+
+def _by_name(features: FeatureTable) -> Callable[[tuple[float, int]], tuple[float, str]]:
+    return lambda pair: (pair[0], features.case_ids[pair[1]])
 
 
 def worst(findings: Sequence[Finding], picked: Sequence[str]) -> tuple[str, ...]:
@@ -162,15 +170,19 @@ def _pictures(
     data: ReportData, pick: Pick, near: Sequence[tuple[str, float]], *, room: bool
 ) -> tuple[tuple[tuple[str, str], ...], str, tuple[Neighbour, ...]]:
     planes = data.thumbnails.get(pick.case_id) if room else None
+    few = len(data.selection) <= FEW_CARDS
     images: tuple[tuple[str, str], ...] = ()
     icon = ""
     if planes is not None:
-        images = tuple((name, data_uri(plane)) for name, plane in zip(PLANES, planes, strict=True))
-        icon = data_uri(planes[0], side=72)
+        clear = stretched(planes)
+        side = 192 if few else 96
+        images = tuple((name, data_uri(plane, side=side)) for name, plane in zip(PLANES, clear, strict=True))
+        icon = data_uri(clear[0], side=72 if few else 48)
     neighbours = []
     for case_id, distance in near:
         picture = data.thumbnails.get(case_id) if room else None
-        neighbours.append(Neighbour(case_id, distance, "" if picture is None else data_uri(picture[0], side=96)))
+        image = "" if picture is None else data_uri(stretched(picture)[0], side=96 if few else 64)
+        neighbours.append(Neighbour(case_id, distance, image))
     return images, icon, tuple(neighbours)
 
 

@@ -24,7 +24,7 @@ from .maps import pool_map
 from .methods import methods
 from .privacy import flat, last_part, nameless, without_folders
 from .theme import DARK, FONT, LIGHT, chart_layout, chart_marks, stratum_style
-from .thumbnails import data_uri
+from .thumbnails import data_uri, stretched
 
 MOST_FINDINGS = 1_000
 
@@ -68,6 +68,7 @@ def render(data: ReportData) -> str:
         "facts": _facts(data),
         "rows": _rows(data, made),
         "cards": made,
+        "pictures_until": next((card.rank - 1 for card in made if made[0].images and not card.images), 0),
         "cards_left": max(len(data.selection) - MOST_CARDS, 0),
         "verdicts": words.trust(data),
         "reading": words.reading(data),
@@ -216,7 +217,7 @@ def _worst(data: ReportData) -> tuple[tuple[str, str, str], ...]:
     for case_id in worst(data.findings, data.selection.case_ids):
         if case_id in data.thumbnails:
             codes = dict.fromkeys(f.code for f in data.findings if f.case_id == case_id and f.severity == "warn")
-            shown.append((case_id, data_uri(data.thumbnails[case_id][0], side=120), ", ".join(codes)))
+            shown.append((case_id, data_uri(stretched(data.thumbnails[case_id])[0], side=132), ", ".join(codes)))
     return tuple(shown)
 
 

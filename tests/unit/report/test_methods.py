@@ -1,0 +1,66 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from firstscan.report import LearnedFeatures, ReportData
+from firstscan.report.methods import methods
+from firstscan.report.references import REFERENCES
+
+
+def test_cscs_paragraph_states_its_numbers_and_cites(data: ReportData) -> None:
+    text = methods(data)
+    for part in (
+        "24 unlabelled MR volumes", "firstscan 0.1.0", "1.2 mm", "48×48×48", "400 steps", "0.45", "0.31",
+        "p = 0.02", "γ = 0.535", "K = 4", "Hattat et al., 2026", "fewer than 3", "seed was 42",
+    ):  # fmt: skip
+        assert part in text.paragraph, part
+    keys = [reference.key for reference in text.references]
+    assert keys[0] == "firstscan"
+    assert {"hattat2026", "arthur2007", "hacohen2022", "gidaris2018", "zhu2025"} <= set(keys)
+    assert "tang2022" not in keys
+    assert "2606.20765" in text.bibtex
+
+
+def test_every_citation_is_listed_once(data: ReportData) -> None:
+    text = methods(data)
+    for reference in text.references:
+        assert reference.short in text.paragraph
+        assert text.bibtex.count("{" + reference.key + ",") == 1
+
+
+def test_swin_cites_its_sources(data: ReportData) -> None:
+    learned = LearnedFeatures("swin", 96, 1.5, 0.45, 16, 1000, parameters=18_700_000, checkpoint="w.pt", region="all")
+    text = methods(replace(data, learned=learned))
+    assert "18.7 million parameters" in text.paragraph
+    assert "MONAI (Cardoso et al., 2022)" in text.paragraph
+    assert "from the weights “w.pt”" in text.paragraph
+    assert "all voxels of the crop" in text.paragraph
+    assert "Unlike the authors' reference implementation" not in text.paragraph
+
+
+def test_own_features(data: ReportData) -> None:
+    assert "supplied from outside" in methods(replace(data, learned=None)).paragraph
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [("random", "uniformly at random"), ("kcenter", "Sener and Savarese, 2018"), ("mine", "the strategy “mine”")],
+)
+def test_other_strategies(with_selection: Callable[..., ReportData], strategy: str, words: str) -> None:
+    text = methods(with_selection(strategy=strategy, diagnostics={})).paragraph
+    assert words in text
+    assert "Curriculum" not in text
+
+
+def test_scored_thin_strata(with_selection: Callable[..., ReportData]) -> None:
+    assert "scored alike" in methods(with_selection(options={"thin_strata": "score"})).paragraph
+
+
+@pytest.mark.parametrize("key", sorted(REFERENCES))
+def test_bibtex_is_balanced(key: str) -> None:
+    text = REFERENCES[key].bibtex
+    assert text.count("{") == text.count("}")
+    assert text.startswith("@")
+    assert REFERENCES[key].full.endswith(".")
+    assert "{" not in REFERENCES[key].full
