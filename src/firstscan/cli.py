@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     help="Choose which 3D scans to annotate first: no label, no task model needed.",
     no_args_is_help=True,
@@ -278,53 +280,21 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; errors are printed to stderr."""
-    import click
-
+    """Run one command and return its exit code; errors are printed to stderr, as one block each."""
     debug = "--debug" in arguments
     try:
         result = app(args=[a for a in arguments if a != "--debug"], prog_name="firstscan", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return 2
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context is not None else "firstscan"
-        return _failed(f"{error.format_message()}\nSee: {where} --help", 2, debug)
-    except (KeyboardInterrupt, click.Abort):
-        return _failed("interrupted; run the same command again to go on from here.", 130, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        result = INTERRUPTED
     except Exception as error:
-        return _explained(error, debug)
+        from firstscan import terminal
 
+        return terminal.explain(error, debug=debug)
+    if result == INTERRUPTED:
+        from firstscan import terminal
 
-def _explained(error: Exception, debug: bool) -> int:
-    from firstscan.domain.errors import FirstscanError
-    from firstscan.store.atomic import disk_full_message
-
-    if isinstance(error, FirstscanError):
-        return _failed(str(error), error.exit_code, debug)
-    full = disk_full_message(error)
-    if full is not None:
-        return _failed(full, 3, debug)
-    kind = type(error).__name__
-    return _failed(
-        f"something went wrong that firstscan did not expect ({kind}: {error}).\n"
-        "Run the same command again with --debug for the details, and please report them.",
-        1,
-        debug,
-    )
-
-
-def _failed(message: str, code: int, debug: bool) -> int:
-    from firstscan import terminal
-
-    if debug:
-        import traceback
-
-        traceback.print_exc()
-    terminal.complain(message)
-    return code
+        terminal.complain("interrupted; run the same command again to go on from here.")
+    return result if isinstance(result, int) else 0
 
 
 def _settings(workers: int | None = None, engine: str = "local", device: str = "auto", overwrite: bool = False) -> Any:

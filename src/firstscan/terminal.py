@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from firstscan.domain.finding import Finding
     from firstscan.domain.selection import Selection
 
+BROKEN_PIPE = 141
 _QUIET_S = 10.0
 _PICKS_SHOWN = 50
 
@@ -108,6 +111,38 @@ def say(message: str) -> None:
 def complain(message: str) -> None:
     """Print an error as one readable block."""
     print(f"firstscan: {message}", file=sys.stderr)
+
+
+def explain(error: Exception, *, debug: bool) -> int:
+    """Print what went wrong and what to do about it; return the exit code."""
+    if isinstance(error, BrokenPipeError):  # the reader of our output has gone, as with `| head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # for the interpreter's last flush
+        return BROKEN_PIPE
+    if debug:
+        traceback.print_exception(error)
+    if hasattr(error, "format_message"):  # wrong usage, found by typer
+        context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+        else:
+            where = context.command_path if context is not None else "firstscan"
+            complain(f"{error.format_message()}\nSee: {where} --help")
+        return 2
+    from firstscan.domain.errors import FirstscanError
+    from firstscan.store.atomic import disk_full_message
+
+    if isinstance(error, FirstscanError):
+        complain(str(error))
+        return error.exit_code
+    full = disk_full_message(error)
+    if full is not None:
+        complain(full)
+        return 3
+    complain(
+        f"something went wrong that firstscan did not expect ({type(error).__name__}: {error}).\n"
+        "Run the same command again with --debug for the details, and please report them."
+    )
+    return 1
 
 
 def show_findings(findings: Iterable[Finding], found: int, usable: int, listed_in: Path | None) -> None:
