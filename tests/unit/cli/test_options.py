@@ -1,0 +1,99 @@
+"""The command line says what the step configs say, and answers --help at once."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import firstscan
+from firstscan import cli
+from firstscan.steps.config import (
+    CheckCommand,
+    Config,
+    ExtractCommand,
+    IndexConfig,
+    PickConfig,
+    PretrainCommand,
+    SelectCommand,
+)
+
+EXECUTION = {"out", "workers", "engine", "device", "overwrite", "features"}
+EMPTY = (None, (), {})
+COMMANDS: dict[str, type[Config]] = {
+    "select": SelectCommand,
+    "index": IndexConfig,
+    "check": CheckCommand,
+    "pretrain": PretrainCommand,
+    "extract": ExtractCommand,
+    "pick": PickConfig,
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_and_defaults_are_those_of_the_config(name):
+    options = {n: p for n, p in inspect.signature(getattr(cli, name)).parameters.items() if n not in EXECUTION}
+    fields = COMMANDS[name].model_fields
+    assert set(options) == set(fields)
+    for option, parameter in options.items():
+        field = fields[option]
+        if field.is_required():
+            assert parameter.default is inspect.Parameter.empty, option
+            continue
+        expected = field.get_default(call_default_factory=True)
+        assert parameter.default == expected or (parameter.default in EMPTY and expected in EMPTY), option
+
+
+def test_every_option_has_a_help_text():
+    for name in (*COMMANDS, "demo", "report"):
+        for option, parameter in inspect.signature(getattr(cli, name)).parameters.items():
+            annotation = inspect.get_annotations(getattr(cli, name), eval_str=True)[option]
+            assert annotation.__metadata__[0].help, (name, option, parameter)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["select", "--help"], []])
+def test_help_imports_nothing_heavy(arguments):
+    code = f"""
+import sys
+from firstscan.cli import run
+code = run({arguments!r})
+heavy = {{"torch", "numpy", "pandas", "scipy", "SimpleITK", "pyarrow", "sklearn", "rich.console"}}
+print("HEAVY", sorted(heavy & set(sys.modules)), code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"HEAVY [] {0 if arguments else 2}"
+    assert "Usage: firstscan" in done.stdout
+
+
+def test_importing_the_package_is_cheap_and_its_names_work():
+    code = """
+import sys, firstscan
+assert not {"numpy", "torch", "pydantic"} & set(sys.modules)
+for name in firstscan.__all__:
+    assert getattr(firstscan, name) is not None, name
+assert "torch" not in sys.modules
+assert issubclass(firstscan.UsageError, ValueError)
+assert "cscs" in firstscan.strategies()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        firstscan.nothing  # noqa: B018
+    assert set(dir(firstscan)) == set(firstscan.__all__)
+
+
+def test_the_version_is_that_of_the_package():
+    text = (Path(__file__).parents[3] / "pyproject.toml").read_text()
+    assert f'version = "{firstscan.__version__}"' in text
+
+
+def test_strategies_are_listed_with_one_line_each(capsys):
+    assert cli.run(["strategies"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} >= {"cscs", "random"}
+    assert all(len(line.split()) > 3 for line in lines)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from firstscan.domain.errors import DataError
+from firstscan.domain.finding import Finding
+from firstscan.execution import WorkerDied
+from firstscan.imaging import write_image
+from firstscan.steps import check as step
+from firstscan.steps.config import CheckConfig, IndexConfig
+from firstscan.steps.index import found, index
+from firstscan.steps.run import Run, Settings
+from firstscan.steps.standardise import standardise
+from firstscan.store import open_workspace
+
+
+@pytest.fixture
+def scans(tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        voxels = np.zeros((14, 12, 10), np.float32)
+        voxels[2:-2, 2:-2, 2:-2] = 100 + rng.random((10, 8, 6))
+        write_image(folder / f"s{i}.nii.gz", voxels, np.eye(4))
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    with open_workspace(tmp_path / "out") as workspace:
+        yield Run(workspace, Settings(workers=1))
+
+
+def checked(scans, run):
+    return step.check(index(IndexConfig(source=str(scans))), CheckConfig(), run)
+
+
+def test_only_changed_scans_are_read_again(scans, run, monkeypatch):
+    read: list[str] = []
+    real = step.inspect
+
+    def counted(case, **options):
+        read.append(case.case_id)
+        return real(case, **options)
+
+    monkeypatch.setattr(step, "inspect", counted)
+    first = checked(scans, run)
+    assert len(first.pool) == 4
+    assert checked(scans, run) == first
+    assert read == ["s0", "s1", "s2", "s3"]
+    os.utime(scans / "s1.nii.gz", ns=(1, 1))
+    again = checked(scans, run)
+    assert read == ["s0", "s1", "s2", "s3", "s1"]
+    assert again.fingerprints == first.fingerprints
+    for path in (run.workspace.work / "summaries").glob("s2*"):
+        path.write_text('{"summary": {}}')
+    assert checked(scans, run).fingerprints == first.fingerprints
+    assert read[-1] == "s2"
+
+
+def test_duplicates_and_odd_channels_are_dropped(scans, run):
+    (scans / "s9.nii.gz").write_bytes((scans / "s0.nii.gz").read_bytes())
+    for number in range(2):
+        voxels = np.random.default_rng(number).random((12, 12, 12), np.float32)
+        write_image(scans / f"multi_{number:04d}.nii.gz", voxels, np.eye(4))
+    result = checked(scans, run)
+    assert {f.case_id: f.code for f in result.pool.findings if f.severity == "drop"} == {
+        "s9": "duplicate",
+        "multi": "channels-differ",
+    }
+    assert result.pool.case_ids == ("s0", "s1", "s2", "s3")
+    assert found(result.pool) == 6
+    assert set(result.summaries) == set(result.pool.case_ids)
+
+
+def test_a_reader_that_dies_is_a_finding_and_a_defect_is_not(scans, run, monkeypatch):
+    def dying(function, items, **_):
+        for case_id, _item in items:
+            yield case_id, WorkerDied("died")
+
+    monkeypatch.setattr(step, "run_cases", dying)
+    result = checked(scans, run)
+    assert {f.code for f in result.pool.findings} == {"crashed-reader"}
+    with pytest.raises(DataError, match=r"None of the 4 scan\(s\).*4 crashed-reader"):
+        step.require_usable(result, 4, run.workspace.out / "findings.csv")
+
+    def defect(function, items, **_):
+        yield items[0][0], ZeroDivisionError("x")
+
+    monkeypatch.setattr(step, "run_cases", defect)
+    os.utime(scans / "s1.nii.gz", ns=(2, 2))
+    with pytest.raises(ZeroDivisionError):
+        checked(scans, run)
+
+
+def test_a_file_that_changes_or_vanishes_after_the_check_stops_the_run(scans, run):
+    result = checked(scans, run)
+    original = (scans / "s1.nii.gz").read_bytes()
+    os.utime(scans / "s1.nii.gz", ns=(3, 3))
+    with pytest.raises(DataError, match=r"s1 .*changed while it was read.*same command again"):
+        standardise(result, 16, run)
+    (scans / "s1.nii.gz").unlink()
+    with pytest.raises(DataError, match=r"s1 could be read a moment ago.*same command again"):
+        standardise(result, 16, run)
+    (scans / "s1.nii.gz").write_bytes(original)
+    crops = standardise(checked(scans, run), 16, run)
+    assert len(crops) == 4
+    assert crops[1].case_id == "s1"
+    assert crops[1].voxels.shape == (1, 16, 16, 16)
+    assert np.all(crops[1].voxels[0][~crops[1].foreground] == 0)
+
+
+def test_results_hold_for_one_set_of_scans(scans, run):
+    first = standardise(checked(scans, run), 16, run)
+    assert standardise(checked(scans, run), 16, run).keys == first.keys
+    assert standardise(checked(scans, run), 24, run).keys != first.keys
+
+
+def test_findings_travel_through_the_cache(scans, run):
+    (scans / "bad.nii.gz").write_bytes(b"nothing")
+    first, second = checked(scans, run), checked(scans, run)
+    assert isinstance(second.pool.findings[0], Finding)
+    assert first.pool.findings == second.pool.findings
