@@ -46,7 +46,7 @@ class Constraints:
     group_by: tuple[str, ...] = ()
     quotas: tuple[Quota, ...] = ()
     cost_column: str | None = None
-    minutes: float | None = None
+    minutes: float | int | None = None
 
     def __post_init__(self) -> None:
         for a, b in (("include", "exclude"), ("include", "labelled"), ("labelled", "exclude")):

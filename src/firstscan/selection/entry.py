@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, SupportsIndex
 
@@ -14,8 +14,10 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Pick, Selection
 
 from .constraints import Constraints
+from .feasibility import ledger
 from .gate import Gate, Taken
 from .geometry import twin_groups
+from .limits import Limits, read_limits
 from .protocol import Candidates, Outcome, Strategy
 from .registry import strategy_class
 
@@ -36,7 +38,7 @@ def select(
     Parameters
     ----------
     features : the pool; the order of its rows does not matter.
-    budget : scans to pick, 1 … usable cases.
+    budget : scans to pick, 1 … usable cases; None with a budget in minutes: as many as fit at the mean cost.
     strategy : one of :func:`firstscan.selection.strategies`.
     seed : 0 … 2³²−1; the same seed gives the same picks.
     constraints : exclusions, fixed picks, groups, quotas, annotation time; see :class:`Constraints`.
@@ -47,22 +49,29 @@ def select(
     ------
     UsageError : a budget out of range, an unknown strategy or option, constraints that cannot hold together.
     """
-    wanted = constraints or Constraints()
-    budget, seed = _integer("budget", budget), _integer("seed", seed)
+    wanted, seed = constraints or Constraints(), _integer("seed", seed)
     if not 0 <= seed < 2**32:
         raise UsageError(f"seed must lie in 0 … 4294967295; found {seed}")
     _check_ids(features, wanted)
     table = _canonical(features, wanted)
-    usable = len(table) - len(wanted.labelled)
-    if not 1 <= budget <= usable:
-        raise UsageError(f"budget must lie in 1 … {usable} (the usable cases of the pool); found {budget}")
+    labelled = _rows(table, sorted(wanted.labelled))
+    limits = read_limits(table, wanted, labelled)
+    count = _budget(budget, limits, len(table) - len(labelled))
     chooser = build_strategy(strategy, options, features, table)
-    candidates, gate = _prepare(table, budget, seed, wanted)
+    gate = _gate(table, count, limits, labelled, _rows(table, wanted.include))
+    candidates = Candidates(
+        embeddings=table.embeddings,
+        uncertainty=table.uncertainty,
+        budget=count,
+        seed=seed,
+        covered=np.concatenate([labelled, np.array(gate.rows, dtype=np.intp)]),
+        labelled=len(labelled),
+        stored_typicality=table.typicality,
+        sizes=next((table.covariates[c].astype(np.float64) for c in SIZE_COLUMNS if c in table.covariates), None),
+    )
     outcome = chooser(candidates, gate)
-    if len(gate.taken) != budget:
-        raise UsageError(
-            f"strategy {strategy!r} picked {len(gate.taken)} of {budget} scans; report this to its authors"
-        )
+    if len(gate.taken) != count:
+        raise UsageError(f"strategy {strategy!r} picked {len(gate.taken)} of {count} scans; report this to its authors")
     return _selection(strategy, chooser, table, gate.taken, outcome, seed=seed)
 
 
@@ -128,25 +137,37 @@ def _canonical(features: FeatureTable, constraints: Constraints) -> FeatureTable
     return features if rows == list(range(len(features))) else features.rows(rows)
 
 
-def _prepare(table: FeatureTable, budget: int, seed: int, constraints: Constraints) -> tuple[Candidates, Gate]:
+def _rows(table: FeatureTable, case_ids: Iterable[str]) -> np.ndarray:
     row_of = {c: i for i, c in enumerate(table.case_ids)}
-    labelled = np.array(sorted(row_of[c] for c in constraints.labelled), dtype=np.intp)
+    return np.array([row_of[c] for c in case_ids], dtype=np.intp)
+
+
+def _budget(budget: SupportsIndex | None, limits: Limits, usable: int) -> int:
+    if budget is None:
+        if not np.isfinite(limits.minutes):
+            raise UsageError("budget must be a number of scans, or None together with a budget in minutes")
+        budget = min(usable, int(limits.minutes // limits.cost.mean()))
+        if budget < 1:
+            raise UsageError(f"{limits.minutes:g} minutes are less than one scan takes on average; raise the budget")
+    count = _integer("budget", budget)
+    if not 1 <= count <= usable:
+        raise UsageError(f"budget must lie in 1 … {usable} (the usable cases of the pool); found {count}")
+    return count
+
+
+def _gate(table: FeatureTable, count: int, limits: Limits, labelled: np.ndarray, include: np.ndarray) -> Gate:
     closed = np.zeros(len(table), dtype=bool)
     closed[labelled] = True
-    gate = Gate(closed, budget, twin_groups(table.embeddings), covered=labelled.tolist())
-    for case_id in constraints.include:
-        gate.take(row_of[case_id], "must be included")
-    candidates = Candidates(
-        embeddings=table.embeddings,
-        uncertainty=table.uncertainty,
-        budget=budget,
-        seed=seed,
-        covered=np.concatenate([labelled, np.array(gate.rows, dtype=np.intp)]),
-        labelled=len(labelled),
-        stored_typicality=table.typicality,
-        sizes=next((table.covariates[c].astype(np.float64) for c in SIZE_COLUMNS if c in table.covariates), None),
-    )
-    return candidates, gate
+    unlimited = not limits.names and not np.isfinite(limits.minutes)
+    rules = None if unlimited else ledger(limits, ~closed, count, include, table.case_ids)
+    gate = Gate(closed, count, twin_groups(table.embeddings), rules, labelled.tolist())
+    if len(include) > count:
+        raise UsageError(
+            f"{len(include)} cases must be included but the budget is {count}; raise it or shorten the list"
+        )
+    for row in include:
+        gate.fix(int(row), "must be included")
+    return gate
 
 
 def _selection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .clusters import Clusters, birch, kmeans
 from .distances import (
     balls,
+    near_duplicate_groups,
     nearest_of_other_group,
     pairwise_distances,
     refuse_pairwise,
@@ -23,6 +24,7 @@ __all__ = [
     "balls",
     "birch",
     "kmeans",
+    "near_duplicate_groups",
     "nearest",
     "nearest_of_other_group",
     "pairwise_distances",

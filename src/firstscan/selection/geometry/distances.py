@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import UInt8
@@ -99,13 +100,29 @@ def nearest_of_other_group(x: Embeddings, groups: Strata) -> PerCase:
 
 
 def twin_groups(x: Embeddings) -> Int[np.ndarray, " case"]:
-    """Return a number per case that cases with identical embeddings, bit for bit, share (case,)."""
-    factors = np.random.default_rng(0).integers(2**63, size=x.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    word = {2: np.uint16, 4: np.uint32, 8: np.uint64}.get(x.itemsize)
-    if word is None:
-        x, word = x.astype(np.float64), np.uint64
-    total = np.empty(len(x), dtype=np.uint64)
-    for start in range(0, len(x), BLOCK):
-        bits = np.ascontiguousarray(x[start : start + BLOCK] + x.dtype.type(0)).view(word)  # −0 becomes 0
-        total[start : start + BLOCK] = (bits.astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
-    return np.unique(total, return_inverse=True)[1].astype(np.int64)
+    """Return a number per case that cases with identical embeddings share (case,)."""
+    numbers: dict[bytes, int] = {}
+    groups = np.empty(len(x), dtype=np.int64)
+    for case, row in enumerate(x):
+        digest = blake2b((row + 0.0).tobytes(), digest_size=16).digest()  # + 0.0: −0 becomes 0
+        groups[case] = numbers.setdefault(digest, len(numbers))
+    return groups
+
+
+def near_duplicate_groups(x: Embeddings, share: float = 0.05) -> Int[np.ndarray, " case"]:
+    """Return a number per case that near-duplicates share (case,).
+
+    Near means: closer than ``share`` of the pool's median distance to the tenth neighbour, directly or in a chain.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    from .neighbours import nearest
+
+    if len(x) < 2:
+        return np.zeros(len(x), dtype=np.int64)
+    found = nearest(x, min(10, len(x) - 1))
+    near = found.distances <= share * np.median(found.distances[:, -1])
+    case, place = np.nonzero(near)
+    links = coo_array((np.ones(len(case)), (case, found.rows[case, place])), shape=(len(x), len(x)))
+    return connected_components(links, directed=False)[1].astype(np.int64)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from firstscan.domain.errors import UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.selection import Constraints, Quota, select
+
+
+@pytest.fixture
+def table() -> FeatureTable:
+    rng = np.random.default_rng(0)
+    n = 24
+    return FeatureTable(
+        tuple(f"c{i:02d}" for i in range(n)),
+        rng.normal(size=(n, 4)),
+        rng.random(n),
+        covariates={
+            "patient": np.array([f"p{i // 2}" for i in range(n)]),
+            "site": np.array(["north"] * 4 + ["south"] * 20),
+            "minutes": np.linspace(10, 33, n),
+            "batch": np.array([1.0] * 12 + [np.nan] * 12),
+        },
+    )
+
+
+def test_an_impossible_minimum_is_named_with_what_there_is(table):
+    limits = Constraints(quotas=(Quota("site", "north", minimum=5),), group_by=("patient",))
+    with pytest.raises(UsageError, match=r"at least 5 more of site=north \(4 usable\)") as raised:
+        select(table, 8, constraints=limits)
+    assert "patient" not in str(raised.value), "one scan per patient is not to blame"
+
+
+def test_two_constraints_that_clash_are_both_named(table):
+    limits = Constraints(quotas=(Quota("site", "north", minimum=3),), group_by=("patient",))
+    with pytest.raises(UsageError, match=r"at most one scan per patient; at least 3 more of site=north"):
+        select(table, 8, constraints=limits)
+
+
+def test_too_few_minutes_are_named(table):
+    limits = Constraints(cost_column="minutes", minutes=40)
+    with pytest.raises(UsageError, match=r"at most 40 minutes \(the 4 cheapest scans take 46\)"):
+        select(table, 4, constraints=limits)
+
+
+def test_minutes_alone_decide_the_number_of_scans(table):
+    selection = select(table, None, constraints=Constraints(cost_column="minutes", minutes=110))
+    cost = dict(zip(table.case_ids, table.covariates["minutes"], strict=True))
+    assert len(selection) == 5
+    assert sum(cost[c] for c in selection.case_ids) <= 110
+
+
+def test_labelled_scans_count_in_quotas_groups_and_pacing(table):
+    limits = Constraints(
+        labelled=("c00", "c08"), group_by=("patient",), quotas=(Quota("site", "north", minimum=2, maximum=2),)
+    )
+    selection = select(table, 5, constraints=limits)
+    assert not {"c01", "c09"} & set(selection.case_ids), "their patients are covered"
+    assert sum(c < "c04" for c in selection.case_ids) == 1
+    assert selection.diagnostics["alpha_eff"] == pytest.approx(7 / np.sqrt(24))
+
+
+def test_a_covered_stratum_is_not_served_again(table):
+    strata = {c: i // 6 for i, c in enumerate(table.case_ids)}
+    selection = select(table, 3, constraints=Constraints(labelled=("c00",)), strata=strata)
+    assert {p.stratum for p in selection} == {1, 2, 3}
+
+
+def test_twins_that_must_be_included_are_both_picked():
+    twins = FeatureTable(("a", "b", "c"), np.array([[1.0], [1.0], [5.0]]), np.arange(3.0))
+    assert select(twins, 2, constraints=Constraints(include=("a", "b"))).case_ids == ("a", "b")
+
+
+def test_near_duplicates_form_groups_by_themselves():
+    rng = np.random.default_rng(3)
+    first = rng.normal(size=(10, 5))
+    embeddings = np.vstack([first, first + 1e-4])
+    table = FeatureTable(tuple(f"c{i:02d}" for i in range(20)), embeddings, rng.random(20))
+    selection = select(table, 10, "random", constraints=Constraints(group_by=("near_duplicate",)))
+    assert len({int(c[1:]) % 10 for c in selection.case_ids}) == 10
+
+
+def test_groups_by_whole_floats_and_missing_values(table):
+    limits = Constraints(quotas=(Quota("batch", "1", maximum=0),))
+    assert all(c >= "c12" for c in select(table, 12, "random", constraints=limits).case_ids)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"exclude": ("nobody",)}, "exclude: 1 id.* nobody"),
+        ({"group_by": ("hospital",)}, "no column 'hospital'; its columns: patient, site"),
+        ({"quotas": (Quota("site", "west", 1),)}, "no case has site=west; the groups there are: north, south"),
+        ({"cost_column": "batch", "minutes": 50.0}, "minutes above 0; not so in 12 case"),
+    ],
+)
+def test_what_the_table_does_not_hold_is_named(table, limits, message):
+    with pytest.raises(UsageError, match=message):
+        select(table, 4, constraints=Constraints(**limits))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"include": ("a",), "exclude": ("a",)},
+        {"include": ("a",), "labelled": ("a",)},
+        {"minutes": 5.0},
+        {"cost_column": "minutes"},
+    ],
+)
+def test_contradictions_are_refused_at_once(limits):
+    with pytest.raises(UsageError):
+        Constraints(**limits)
+
+
+def test_a_quota_whose_bounds_cross_is_refused():
+    with pytest.raises(UsageError, match="site=north"):
+        Quota("site", "north", 3, 2)
