@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 INTERRUPTED = 130
+EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "overwrite"})
+"""Options that say where and how to run, and never what comes out."""
 
 app = typer.Typer(
     help="Choose which 3D scans to annotate first: no label, no task model needed.",
@@ -18,7 +20,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Source = Annotated[str, typer.Argument(help="Folder with the scans (NIfTI, NRRD, MetaImage; nested or flat).")]
+Source = Annotated[str, typer.Argument(help="Folder of scans, or a table (CSV, TSV, Parquet) that lists them.")]
+Layout = Annotated[str, typer.Option(help="How the source is read; recognised by default.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made if it is not there.")]
 Budget = Annotated[int, typer.Option(help="How many scans to pick.")]
 StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
@@ -44,7 +47,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the result
 
 
 @app.callback()
-def options(
+def every_command(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the full traceback of an error; allowed anywhere.")
     ] = False,
@@ -62,6 +65,7 @@ def select(
     strategy: StrategyName = "cscs",
     seed: Seed = 42,
     preset: Preset = "auto",
+    layout: Layout = "auto",
     channel: Channel = None,
     exclude: Exclude = None,
     include: Include = None,
@@ -79,30 +83,11 @@ def select(
     overwrite: Overwrite = False,
 ) -> None:
     """Scans in, a ranked and explained first batch out."""
+    options = locals()
     from firstscan.steps.config import SelectCommand
     from firstscan.steps.select import select as run
 
-    given = SelectCommand.of(
-        source=source,
-        channel=channel or (),
-        modality=modality,
-        preset=preset,
-        seed=seed,
-        train_steps=train_steps,
-        checkpoint=checkpoint,
-        region=region,
-        **_picking(
-            budget=budget,
-            strategy=strategy,
-            thin_strata=thin_strata,
-            option=option,
-            exclude=exclude,
-            include=include,
-            labelled=labelled,
-            group_by=group_by,
-        ),
-    )
-    _show(run(given, out, _settings(workers, engine, device, overwrite)))
+    _show(run(SelectCommand.of(**_given(options)), out, _settings(options)))
 
 
 @app.command()
@@ -113,20 +98,24 @@ def demo(
     overwrite: Overwrite = False,
 ) -> None:
     """Run the main job on 40 invented scans, offline: the quickest way to see a report."""
+    options = locals()
     from firstscan.steps.demo import demo as run
 
-    _show(run(out, _settings(workers, "local", device, overwrite)))
+    _show(run(out, _settings(options)))
 
 
 @app.command()
-def index(source: Source, out: Out, channel: Channel = None, overwrite: Overwrite = False) -> None:
+def index(
+    source: Source, *, out: Out, layout: Layout = "auto", channel: Channel = None, overwrite: Overwrite = False
+) -> None:
     """List the scans of a folder as cases.csv; no voxel is read."""
+    options = locals()
     from firstscan import terminal
     from firstscan.steps.commands import CASES, run_index
     from firstscan.steps.config import IndexConfig
     from firstscan.steps.index import found
 
-    pool = run_index(IndexConfig.of(source=source, channel=channel or ()), out, _settings(overwrite=overwrite))
+    pool = run_index(IndexConfig.of(**_given(options)), out, _settings(options))
     terminal.show_findings(pool.findings, found(pool), len(pool), None)
     terminal.say(f"Scans: {out / CASES}")
 
@@ -136,6 +125,7 @@ def check(
     source: Source,
     *,
     out: Out,
+    layout: Layout = "auto",
     channel: Channel = None,
     modality: Modality = None,
     workers: Workers = None,
@@ -143,12 +133,12 @@ def check(
     overwrite: Overwrite = False,
 ) -> None:
     """Read every scan once and list what is wrong, with remedies, in findings.csv."""
+    options = locals()
     from firstscan import terminal
     from firstscan.steps.commands import run_check
     from firstscan.steps.config import CheckCommand
 
-    given = CheckCommand.of(source=source, channel=channel or (), modality=modality)
-    checked, found = run_check(given, out, _settings(workers, engine, overwrite=overwrite))
+    checked, found = run_check(CheckCommand.of(**_given(options)), out, _settings(options))
     terminal.show_findings(checked.pool.findings, found, len(checked.pool), out / "findings.csv")
 
 
@@ -159,6 +149,7 @@ def pretrain(
     out: Out,
     seed: Seed = 42,
     preset: Preset = "auto",
+    layout: Layout = "auto",
     channel: Channel = None,
     modality: Modality = None,
     checkpoint: Checkpoint = None,
@@ -169,15 +160,13 @@ def pretrain(
     overwrite: Overwrite = False,
 ) -> None:
     """Train the network on the scans and keep its weights."""
+    options = locals()
     from firstscan import terminal
     from firstscan.steps.commands import run_pretrain
     from firstscan.steps.config import PretrainCommand
 
-    given = PretrainCommand.of(
-        source=source, channel=channel or (), modality=modality, preset=preset, seed=seed, train_steps=train_steps,
-        checkpoint=checkpoint,
-    )  # fmt: skip
-    terminal.say(f"Weights: {run_pretrain(given, out, _settings(workers, engine, device, overwrite))}")
+    weights = run_pretrain(PretrainCommand.of(**_given(options)), out, _settings(options))
+    terminal.say(f"Weights: {weights}")
 
 
 @app.command()
@@ -187,6 +176,7 @@ def extract(
     out: Out,
     seed: Seed = 42,
     preset: Preset = "auto",
+    layout: Layout = "auto",
     channel: Channel = None,
     modality: Modality = None,
     checkpoint: Checkpoint = None,
@@ -198,15 +188,12 @@ def extract(
     overwrite: Overwrite = False,
 ) -> None:
     """Measure every scan: embedding and uncertainty, as features.parquet."""
+    options = locals()
     from firstscan import terminal
     from firstscan.steps.commands import run_extract
     from firstscan.steps.config import ExtractCommand
 
-    given = ExtractCommand.of(
-        source=source, channel=channel or (), modality=modality, preset=preset, seed=seed, train_steps=train_steps,
-        checkpoint=checkpoint, region=region,
-    )  # fmt: skip
-    table = run_extract(given, out, _settings(workers, engine, device, overwrite))
+    table = run_extract(ExtractCommand.of(**_given(options)), out, _settings(options))
     terminal.say(f"{len(table)} scans, {table.dim} dimensions: {out / 'features.parquet'}")
 
 
@@ -229,24 +216,12 @@ def pick(
     overwrite: Overwrite = False,
 ) -> None:
     """Pick from features you have: no scan is read."""
+    options = locals()
     from firstscan import terminal
     from firstscan.steps.config import PickConfig
     from firstscan.steps.pick import run_pick
 
-    given = PickConfig.of(
-        **_picking(
-            budget=budget,
-            strategy=strategy,
-            thin_strata=thin_strata,
-            option=option,
-            exclude=exclude,
-            include=include,
-            labelled=labelled,
-            group_by=group_by,
-        ),
-        seed=seed,
-    )
-    selection, table = run_pick(features, given, out, _settings(overwrite=overwrite))
+    selection, table = run_pick(features, PickConfig.of(**_given(options)), out, _settings(options))
     terminal.show_selection(selection, len(table), _reading(selection, table))
     terminal.say(f"\nSelection: {out / 'selection.csv'}")
 
@@ -256,10 +231,11 @@ def report(
     out: Annotated[Path, typer.Argument(help="Results folder of `firstscan select`.")], workers: Workers = None
 ) -> None:
     """Draw the report of a results folder again."""
+    options = locals()
     from firstscan import terminal
     from firstscan.steps.report import report as run
 
-    terminal.say(f"Report: {run(out, _settings(workers))}")
+    terminal.say(f"Report: {run(out, _settings(options))}")
 
 
 @app.command()
@@ -297,38 +273,29 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _settings(workers: int | None = None, engine: str = "local", device: str = "auto", overwrite: bool = False) -> Any:
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's options as its step's config takes them; what was not given is left to the config."""
+    from firstscan.steps.pick import read_ids, read_options
+
+    given = {k: v for k, v in options.items() if k not in EXECUTION and v is not None}
+    for name in ("exclude", "include", "labelled"):
+        if name in given:
+            given[name] = read_ids(given[name])
+    if "option" in given:
+        given["option"] = read_options(given["option"])
+    return given
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    """Return how to run, from a command's options."""
     from firstscan import terminal
     from firstscan.domain.errors import UsageError
     from firstscan.steps.run import Settings
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: at least 1 process is needed")
-    return Settings(workers, engine, device, overwrite, terminal.progress())
-
-
-def _picking(
-    *,
-    budget: int,
-    strategy: str,
-    thin_strata: str | None,
-    option: list[str] | None,
-    exclude: Path | None,
-    include: Path | None,
-    labelled: Path | None,
-    group_by: list[str] | None,
-) -> dict[str, Any]:
-    from firstscan.steps.pick import read_ids, read_options
-
-    lists = {"exclude": exclude, "include": include, "labelled": labelled}
-    return {
-        "budget": budget,
-        "strategy": strategy,
-        "thin_strata": thin_strata,
-        "option": read_options(option or ()),
-        "group_by": group_by or (),
-        **{name: () if path is None else read_ids(path) for name, path in lists.items()},
-    }
+    given = {k: options[k] for k in ("workers", "engine", "device", "overwrite") if k in options}
+    if given.get("workers") is not None and given["workers"] < 1:
+        raise UsageError(f"--workers {given['workers']}: at least 1 process is needed")
+    return Settings(**given, progress=terminal.progress())
 
 
 def _reading(selection: Any, features: Any) -> tuple[str, ...]:

@@ -45,7 +45,8 @@ def test_the_output_folder_holds_what_the_contract_names(result, cohort):
     assert all(p["reason"] for p in body["picks"])
     manifest = json.loads((result / "manifest.json").read_text())
     assert set(manifest["files"]) == set(RESULTS)
-    assert len(manifest["inputs"]) == 9
+    assert len(manifest["inputs"]) == 11
+    assert manifest["inputs"]["broken"] == "left out: unreadable"
     assert "<html" in (result / "report.html").read_text()
 
 

@@ -20,18 +20,19 @@ from .results import FEATURES, FINDINGS, TRAINING
 from .run import Settings
 
 
-def index(source: str | Path, *, channels: Sequence[str] = ()) -> Pool:
-    """Return the scans of a folder as a pool; no voxel is read.
+def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] = ()) -> Pool:
+    """Return the scans of a folder or table as a pool; no voxel is read.
 
     Parameters
     ----------
+    layout : how the source is read; by default it is recognised.
     channels : names of the channels to use; all when empty.
 
     Raises
     ------
-    UsageError : no such folder, an unknown channel, two files with the same case id.  DataError : no scan in it.
+    UsageError : no such source, an unknown layout or channel, two scans with the same id.  DataError : no scan in it.
     """
-    return index_source(IndexConfig.of(source=str(source), channel=tuple(channels)))
+    return index_source(IndexConfig.of(source=str(source), layout=layout, channel=tuple(channels)))
 
 
 def extract(

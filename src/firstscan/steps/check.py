@@ -38,6 +38,16 @@ class Checked:
     signatures: Mapping[str, Signature]
 
     @property
+    def inputs(self) -> dict[str, str]:
+        """What a result depends on, by case id: files and metadata of usable cases, the reason for those left out."""
+        prints = self.fingerprints
+        used = {
+            case.case_id: identity(prints[case.case_id], dict(case.metadata), [c.name for c in case.channels])
+            for case in self.pool
+        }
+        return {f.case_id: f"left out: {f.code}" for f in self.pool.findings if f.severity == "drop"} | used
+
+    @property
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the files of every usable case, by case id."""
         return {case_id: self.summaries[case_id].fingerprint for case_id in self.pool.case_ids}

@@ -36,9 +36,10 @@ class Config(BaseModel):
 
 
 class IndexConfig(Config):
-    """Which scans: ``source`` a folder, ``channel`` the names of the channels to use (all when empty)."""
+    """Which scans: ``source`` a folder or table, ``layout`` how to read it, ``channel`` which channels (empty: all)."""
 
     source: str
+    layout: str = "auto"
     channel: tuple[str, ...] = ()
 
     @field_validator("source")

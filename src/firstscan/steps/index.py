@@ -13,9 +13,9 @@ def index(config: IndexConfig) -> Pool:
 
     Raises
     ------
-    UsageError : no such folder, an unknown channel, two files with the same case id.  DataError : no scan in it.
+    UsageError : no such source, an unknown layout or channel, two scans with the same id.  DataError : no scan in it.
     """
-    return find_scans(config.source, channels=config.channel or None)
+    return find_scans(config.source, layout=config.layout, channels=config.channel or None)
 
 
 def found(pool: Pool) -> int:

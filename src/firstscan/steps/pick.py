@@ -8,6 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
@@ -44,12 +46,7 @@ def pick(features: FeatureTable, config: PickConfig, left_out: Mapping[str, str]
     """
     reasons = left_out or {}
     check_request(config, features.case_ids, features.covariates, reasons)
-    constraints = Constraints(
-        exclude=tuple(i for i in config.exclude if i not in reasons),
-        include=config.include,
-        labelled=tuple(i for i in config.labelled if i not in reasons),
-        group_by=config.group_by,
-    )
+    constraints = _constraints(config, reasons)
     return choose(
         features, config.budget, config.strategy, config.seed, constraints=constraints, **config.strategy_options()
     )
@@ -68,9 +65,12 @@ def check_strategy(config: PickConfig) -> None:
 
 
 def check_request(
-    config: PickConfig, usable: Collection[str], columns: Collection[str], left_out: Mapping[str, str]
+    config: PickConfig, usable: Collection[str], columns: Mapping[str, np.ndarray], left_out: Mapping[str, str]
 ) -> None:
-    """Raise what is wrong with the ids, columns and size asked for, before anything expensive is done."""
+    """Raise what is wrong with the ids, columns and size asked for, before anything expensive is done.
+
+    Whether all constraints can hold together is found by a rehearsal: a random draw under the same constraints.
+    """
     ids = frozenset(usable)
     for option in ("exclude", "include", "labelled"):
         unknown = [i for i in getattr(config, option) if i not in ids and i not in left_out]
@@ -89,6 +89,24 @@ def check_request(
     missing = [c for c in config.group_by if c not in columns]
     if missing:
         raise UsageError(f"--group-by {missing[0]}: there is no such column; there are: {', '.join(sorted(columns))}")
+    _require_room(config, ids, left_out)
+    if ids and (config.group_by or config.include):
+        rehearsal = FeatureTable(
+            tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
+        )
+        choose(rehearsal, config.budget, "random", config.seed, constraints=_constraints(config, left_out))
+
+
+def _constraints(config: PickConfig, left_out: Collection[str]) -> Constraints:
+    return Constraints(
+        exclude=tuple(i for i in config.exclude if i not in left_out),
+        include=config.include,
+        labelled=tuple(i for i in config.labelled if i not in left_out),
+        group_by=config.group_by,
+    )
+
+
+def _require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[str]) -> None:
     closed = ids & {*config.exclude, *config.labelled}
     free = len(ids) - len(closed)
     if config.budget > free:

@@ -54,7 +54,7 @@ class Started:
             kind=kind,
             version=__version__,
             config=self.config,
-            inputs=self.checked.fingerprints,
+            inputs=self.checked.inputs,
             files=files,
         )
 
@@ -95,7 +95,7 @@ def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Se
         manifest = guard(out, kind, plain, overwrite=settings.overwrite)
         checked = check(pool, config, run)
         total = found(checked.pool)
-        done = finished(out, manifest, kind, checked.fingerprints)
+        done = finished(out, manifest, kind, checked.inputs)
         if not done:
             write_findings(out / FINDINGS, checked.pool.findings)
         require_usable(checked, total, out / FINDINGS)
