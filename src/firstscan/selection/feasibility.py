@@ -79,7 +79,6 @@ class Ledger:
         else:
             self._completion = completion
             self._usable[row] = False
-            self._usable[row] = False
             self._record(row)
             closes = self._exhausted()
         self._usable &= ~closes

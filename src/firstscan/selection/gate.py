@@ -119,12 +119,6 @@ class Gate:
         self._waiting[row] = False
         self.take(row, reason)
 
-    def fix(self, row: int, reason: str) -> None:
-        """Take ``row`` whatever has been taken before; the constraints are known to allow it."""
-        self._open[row] |= self._waiting[row]
-        self._waiting[row] = False
-        self.take(row, reason)
-
     def take_first(
         self,
         rows: Iterable[int] | np.ndarray,
