@@ -120,4 +120,4 @@ def test_margins_do_not_show_on_real_scans(data_dir):
                 standardise(padded, spacing_mm=1.2, size=48).voxels
                 - standardise(volume, spacing_mm=1.2, size=48).voxels
             )
-            assert np.sqrt(np.mean(difference**2)) <= (0.02 if allowed else 1e-4)
+            assert np.sqrt(np.mean(difference**2)) <= (0.1 if allowed else 1e-4)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from firstscan.domain.arrays import Float
 from firstscan.domain.finding import Finding
 from firstscan.domain.volume import Header
 
@@ -13,6 +14,9 @@ IMPOSSIBLE_SPACING_MM = (0.01, 50.0)
 UNUSUAL_SPACING_MM = (0.1, 10.0)
 IMPOSSIBLE_EXTENT_MM = (4.0, 3000.0)
 GEOMETRY_TOLERANCE = 1e-3
+FEWEST_SLICES = 3
+FEW_SLICES = 8
+ORIENTATION_SHARE = 0.01
 
 
 def channel_geometry_problem(first: Header, other: Header) -> str:
@@ -67,6 +71,20 @@ def check_header(case_id: str, header: Header, path: str = "") -> tuple[Finding,
                 threshold=far[1],
             )
         )
+    fewest = min(header.shape)
+    if fewest < FEW_SLICES:
+        found.append(
+            Finding(
+                code="too-few-slices",
+                severity="drop" if fewest < FEWEST_SLICES else "warn",
+                case_id=case_id,
+                message=f"only {fewest} slices ({_by(header.shape)} voxels)",
+                remedy="look at this scan: is it a localiser, or a part of a series?",
+                path=path,
+                measured=float(fewest),
+                threshold=float(FEWEST_SLICES if fewest < FEWEST_SLICES else FEW_SLICES),
+            )
+        )
     unusual = _worst(spacing, UNUSUAL_SPACING_MM)
     if unusual is not None and far is None:
         found.append(
@@ -82,6 +100,54 @@ def check_header(case_id: str, header: Header, path: str = "") -> tuple[Finding,
             )
         )
     return tuple(found)
+
+
+def check_orientation(
+    case_id: str,
+    qform: Float[np.ndarray, "4 4"] | None,
+    sform: Float[np.ndarray, "4 4"] | None,
+    extent_mm: float,
+    path: str = "",
+) -> tuple[Finding, ...]:
+    """Find NIfTI files without orientation, or whose two orientations (qform and sform) disagree (warn).
+
+    Parameters
+    ----------
+    qform, sform : voxel → mm, or None where the file does not set it.
+    extent_mm : longest side of the scan; the two may move its corners apart by 1 % of that.
+    """
+    if qform is None and sform is None:
+        return (
+            Finding(
+                code="orientation-missing",
+                severity="warn",
+                case_id=case_id,
+                message="the file does not say how the patient lies in it (neither qform nor sform is set)",
+                remedy="check left and right in a viewer, and store the orientation",
+                path=path,
+            ),
+        )
+    if qform is None or sform is None or extent_mm <= 0:
+        return ()
+    steps = np.linalg.norm(sform[:3, :3], axis=0)
+    reach = np.where(steps > 0, extent_mm / np.where(steps > 0, steps, 1.0), 0.0)
+    corners = np.array([[x, y, z, 1.0] for x in (0, reach[0]) for y in (0, reach[1]) for z in (0, reach[2])])
+    apart = float(np.linalg.norm(((qform - sform) @ corners.T)[:3], axis=0).max())
+    limit = max(ORIENTATION_SHARE * extent_mm, 1.0)
+    if not apart > limit:
+        return ()
+    return (
+        Finding(
+            code="orientation-conflict",
+            severity="warn",
+            case_id=case_id,
+            message=f"the file states two orientations (qform, sform) that lie {apart:.1f} mm apart",
+            remedy="check the scan in a viewer, and store one orientation in both",
+            path=path,
+            measured=apart,
+            threshold=limit,
+        ),
+    )
 
 
 def _worst(values: tuple[float, ...], bounds: tuple[float, float]) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
 from .files import fingerprint
 from .foreground import foreground
 from .indexing import LAYOUTS, index
-from .inspection import inspect
+from .inspection import inspect, inspect_header
 from .reading import read_array, read_header, read_volume
 from .standardise import pool_spacing, standardise, summarise
 from .thumbnails import thumbnails
@@ -15,6 +15,7 @@ __all__ = [
     "foreground",
     "index",
     "inspect",
+    "inspect_header",
     "pool_spacing",
     "read_array",
     "read_header",

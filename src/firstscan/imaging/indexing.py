@@ -1,35 +1,44 @@
-"""A folder of scans → a Pool."""
+"""A folder or table of scans → a Pool."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from firstscan.domain.case import Case
 from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 
 from .files import VOLUME_ENDINGS, is_volume
+from .layouts.bids import is_bids, is_feta, read_bids
+from .layouts.brats import brats_year, read_brats
+from .layouts.dicom import read_dicom
 from .layouts.folder import read_folder
-from .reading import choose_channels
+from .layouts.msd import read_msd
+from .layouts.table import TABLE_ENDINGS, read_table
 from .walking import walk
 
-LAYOUTS = ("auto", "folder", "nnunet")
+Found = tuple[tuple[Case, ...], tuple[Finding, ...]]
+
+LAYOUTS = ("auto", "folder", "nnunet", "msd", "bids", "feta", "brats2021", "brats2023", "dicom", "table")
 
 
 def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] | None = None) -> Pool:
-    """Find the scans below ``source``: no voxel and no header is read.
+    """Find the scans below ``source``; no voxel is read, and no header except those of DICOM files.
 
     Parameters
     ----------
+    source : a folder of scans, or a table (CSV, TSV, Parquet) that lists them.
     layout : ``auto`` recognises it; or one of the names in ``LAYOUTS``.
-    channels : names of the channels to keep, in that order; all when None.
+    channels : names of the channels to keep, in that order; all when None. Cases that lack one are dropped.
 
     Raises
     ------
-    UsageError : ``source`` is missing or a file, unknown layout or channel, two files with the same case id.
+    UsageError : ``source`` is missing or not a folder, unknown layout or channel, two files with the same case id.
     DataError : there is no scan in ``source``.
     """
     root = Path(source)
@@ -37,30 +46,99 @@ def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] |
         raise UsageError(f"unknown layout {layout!r}; known: {', '.join(LAYOUTS)}")
     if not root.exists():
         raise UsageError(f"{root} does not exist; name the folder that holds the scans")
-    if not root.is_dir():
-        raise UsageError(f"{root} is a file; name the folder that holds the scans")
-    kind = _layout_of(root) if layout == "auto" else layout
-    start = root / "imagesTr" if kind == "nnunet" and (root / "imagesTr").is_dir() else root
-    files = [path for path in walk(start) if is_volume(path.name)]
-    if not files:
+    if root.is_dir():
+        kind, (cases, findings) = _read(root, layout, channels)
+    elif root.suffix.lower() in TABLE_ENDINGS and layout in {"auto", "table"}:
+        kind, (cases, findings) = "table", read_table(root)
+    else:
+        raise UsageError(f"{root} is a file; name the folder that holds the scans, or a table (CSV, Parquet) of them")
+    if not cases:
+        reason = "".join(f"\n  {f.path}: {f.message}" for f in findings[:5])
         raise DataError(
-            f"no scan found in {start}; files that end in {', '.join(VOLUME_ENDINGS)} are read. Is it the right folder?"
+            f"no scan found in {root} (read as layout {kind!r}); files that end in {', '.join(VOLUME_ENDINGS)} and "
+            f"DICOM files are read. Is it the right folder?{reason}"
         )
-    cases, findings = read_folder(start, files, _channel_names(root) if kind == "nnunet" else None)
-    cases = tuple(_only(case, channels) for case in cases)
-    return Pool(source=str(source), cases=cases, layout=kind).with_findings(findings)
+    pool = Pool(source=str(source), cases=cases, layout=kind)
+    return _with_channels(pool, findings, channels) if channels else pool.with_findings(findings)
 
 
-def _layout_of(root: Path) -> str:
-    return "nnunet" if (root / "imagesTr").is_dir() else "folder"
+def _read(root: Path, layout: str, channels: Sequence[str] | None) -> tuple[str, Found]:
+    start = _images_folder(root) if layout in {"auto", "nnunet", "msd"} else root
+    everything = list(walk(start))
+    files = [path for path in everything if is_volume(path.name)]
+    description = _description(root)
+    kind = layout if layout != "auto" else _recognise(root, start, files, description)
+    names = _channel_names(description)
+    readers: Mapping[str, Callable[[], Found]] = {
+        "folder": lambda: read_folder(root, files),
+        "nnunet": lambda: read_folder(start, files, names),
+        "msd": lambda: read_msd(start, files, names),
+        "bids": lambda: read_bids(root, files, channels),
+        "feta": lambda: read_bids(root, files, channels),
+        "brats2021": lambda: read_brats(files, kind),
+        "brats2023": lambda: read_brats(files, kind),
+        "dicom": lambda: read_dicom(root, everything),
+    }
+    if kind == "table":
+        raise UsageError(f"{root} is a folder; layout 'table' needs a CSV, TSV or Parquet file")
+    return kind, readers[kind]()
 
 
-def _only(case: Case, channels: Sequence[str] | None) -> Case:
-    return replace(case, channels=choose_channels(case, channels)) if channels else case
+def _images_folder(root: Path) -> Path:
+    return root / "imagesTr" if (root / "imagesTr").is_dir() else root
 
 
-def _channel_names(root: Path) -> dict[str, str]:
-    """Return ``channel_names`` (or ``modality``) of nnU-Net's dataset.json; empty where there is none."""
+def _recognise(root: Path, start: Path, files: Sequence[Path], description: Mapping[str, Any]) -> str:
+    if start != root:
+        four_dimensional = "channel_names" not in description and "modality" in description
+        grouped = any(path.name.rsplit("_", 1)[-1].startswith("000") for path in files)
+        return "msd" if four_dimensional and not grouped else "nnunet"
+    if not files:
+        return "dicom"
+    if is_bids(files):
+        return "feta" if is_feta(files) else "bids"
+    return brats_year(files) or "folder"
+
+
+def _with_channels(pool: Pool, findings: Sequence[Finding], channels: Sequence[str]) -> Pool:
+    """Return the pool with only ``channels``, in that order; a case that lacks one is dropped.
+
+    Raises
+    ------
+    UsageError : no case has one of the channels.
+    """
+    known = sorted({c.name for case in pool for c in case.channels})
+    unknown = [name for name in channels if name not in known]
+    if unknown:
+        raise UsageError(
+            f"no scan has a channel {', '.join(map(repr, unknown))}; there are {', '.join(map(repr, known))}"
+        )
+    chosen, lacking = [], []
+    for case in pool:
+        by_name = {c.name: c for c in case.channels}
+        missing = [name for name in channels if name not in by_name]
+        if not missing:
+            chosen.append(replace(case, channels=tuple(by_name[name] for name in channels)))
+            continue
+        lacking.append(
+            Finding(
+                code="missing-channel",
+                severity="drop",
+                case_id=case.case_id,
+                message=f"channel {', '.join(missing)} is missing",
+                remedy="add the missing file, or leave this channel out of --channel",
+                path=case.path,
+            )
+        )
+    kept = {case.case_id for case in chosen}
+    others = [f for f in findings if not (f.code == "missing-channel" and f.severity == "drop")]
+    if not kept:
+        raise DataError(f"no scan has all of the channels {', '.join(channels)}")
+    return replace(pool, cases=tuple(chosen)).with_findings([*others, *lacking])
+
+
+def _description(root: Path) -> Mapping[str, Any]:
+    """Return the content of dataset.json; empty where there is none."""
     path = root / "dataset.json"
     if not path.is_file():
         return {}
@@ -68,5 +146,9 @@ def _channel_names(root: Path) -> dict[str, str]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}); correct it or remove it") from error
-    names = content.get("channel_names", content.get("modality")) if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
+
+
+def _channel_names(description: Mapping[str, Any]) -> dict[str, str]:
+    names = description.get("channel_names", description.get("modality"))
     return {str(k): str(v) for k, v in names.items()} if isinstance(names, dict) else {}

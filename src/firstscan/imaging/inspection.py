@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from firstscan.audit import check_constant, check_finite, check_header
+from firstscan.audit import (
+    channel_geometry_problem,
+    check_constant,
+    check_finite,
+    check_header,
+    check_orientation,
+    check_quality,
+)
 from firstscan.domain.case import Case
 from firstscan.domain.errors import ScanError
 from firstscan.domain.finding import Finding, dropped_ids
-from firstscan.domain.volume import CaseSummary, Modality
+from firstscan.domain.volume import CaseSummary, Header, Modality
 
-from .files import file_type, fingerprint
-from .reading import as_volume, read_raw
+from .files import file_type, fingerprint, is_nifti
+from .nifti import nifti_orientations
+from .reading import as_volume, check_readable, choose_channels, geometry_error, read_header, read_raw
 from .standardise import summarise
 
 
@@ -28,16 +37,52 @@ def inspect(
     except ScanError as error:
         return None, (_dropped(case, error.code, str(error), error.remedy),)
     except OSError as error:
-        message = f"{error.filename or case.path} cannot be opened: {error.strerror}"
-        return None, (_dropped(case, "missing-file", message, "restore the file or its read permission"),)
-    found = [f for header in raw.headers for f in check_header(case.case_id, header, case.path)]
+        return None, (_unopened(case, error),)
+    found = _header_findings(case, raw.headers)
     found += check_finite(case.case_id, raw.voxels, raw.names, case.path)
     found += check_constant(case.case_id, raw.voxels, raw.names, case.path)
-    findings = tuple(dict.fromkeys(found))
-    if dropped_ids(findings):
-        return None, findings
+    if dropped_ids(found):
+        return None, tuple(dict.fromkeys(found))
     volume = as_volume(case, raw, modality=modality)
-    return summarise(volume, fingerprint=identity, file_type=file_type(case)), findings
+    found += check_quality(volume, case.path)
+    return summarise(volume, fingerprint=identity, file_type=file_type(case)), tuple(dict.fromkeys(found))
+
+
+def inspect_header(case: Case, *, channels: Sequence[str] | None = None) -> tuple[Finding, ...]:
+    """Return what the headers of one case alone give away: unreadable, not 3D, spacing, geometry, orientation.
+
+    Bad data never raises; no voxel is read.
+    """
+    try:
+        chosen = choose_channels(case, channels)
+        headers: list[Header] = []
+        for channel in chosen:
+            header = read_header(channel)
+            check_readable(header, channel)
+            if headers and (problem := channel_geometry_problem(headers[0], header)):
+                raise geometry_error(case, chosen[0], channel, problem)
+            headers.append(header)
+    except ScanError as error:
+        return (_dropped(case, error.code, str(error), error.remedy),)
+    except OSError as error:
+        return (_unopened(case, error),)
+    return tuple(dict.fromkeys(_header_findings(case, headers)))
+
+
+def _header_findings(case: Case, headers: Sequence[Header]) -> list[Finding]:
+    found: list[Finding] = []
+    for header in headers:
+        found += check_header(case.case_id, header, case.path)
+    if is_nifti(case.path) and headers:
+        extent_mm = max(n * s for n, s in zip(headers[0].shape, headers[0].spacing_mm, strict=True))
+        qform, sform = nifti_orientations(Path(case.path))
+        found += check_orientation(case.case_id, qform, sform, float(extent_mm), case.path)
+    return found
+
+
+def _unopened(case: Case, error: OSError) -> Finding:
+    message = f"{error.filename or case.path} cannot be opened: {error.strerror or error}"
+    return _dropped(case, "missing-file", message, "restore the file or its read permission")
 
 
 def _dropped(case: Case, code: str, message: str, remedy: str) -> Finding:

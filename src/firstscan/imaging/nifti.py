@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from firstscan.domain.arrays import Float
 from firstscan.domain.errors import ScanError
 from firstscan.domain.volume import Header
 
@@ -55,6 +56,31 @@ def nifti_voxels(path: Path, header: Header, component: int = 0) -> Shaped[np.nd
         voxels = np.asarray(image.dataobj[(slice(None),) * 3 + tuple(int(i) for i in index)])
     kept = np.float64 if voxels.dtype.itemsize > 8 else voxels.dtype.newbyteorder("=")
     return voxels.astype(kept, copy=False)
+
+
+def nifti_orientations(
+    path: Path,
+) -> tuple[Float[np.ndarray, "4 4"] | None, Float[np.ndarray, "4 4"] | None]:
+    """Return (qform, sform) as voxel → mm in the file's own frame; None for one that is not set or cannot be read."""
+    nibabel: Any = importlib.import_module("nibabel")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+        if start[:2] == _GZIP:
+            start = zlib.decompressobj(31).decompress(start, 1024)
+        kind = nibabel.Nifti2Header if _is_nifti2(start) else nibabel.Nifti1Header
+        header = kind(start[: kind.template_dtype.itemsize], check=False)
+        with np.errstate(all="ignore"):
+            qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
+    except (nibabel.spatialimages.HeaderDataError, zlib.error, ValueError, OSError):
+        return None, None
+    return _plain(qform), _plain(sform)
+
+
+def _plain(affine: Float[np.ndarray, "4 4"] | None) -> Float[np.ndarray, "4 4"] | None:
+    if affine is None or not np.isfinite(affine).all():
+        return None
+    return np.asarray(affine, dtype=np.float64)
 
 
 def _is_nifti2(content: bytes | bytearray) -> bool:

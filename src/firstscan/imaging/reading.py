@@ -100,11 +100,7 @@ def read_raw(case: Case, *, channels: Sequence[str] | None = None) -> RawVolume:
     for channel in chosen:
         image, header = _read_channel(channel)
         if headers and (problem := channel_geometry_problem(headers[0], header)):
-            raise ScanError(
-                "channel-geometry",
-                f"{case.case_id}: channels {chosen[0].name!r} and {channel.name!r} disagree: {problem}",
-                "resample the channels of this scan onto one grid, or name the channels to use with --channel",
-            )
+            raise geometry_error(case, chosen[0], channel, problem)
         images.append(sitk().DICOMOrient(image, "LPS"))
         headers.append(header)
     arrays = [_array(image) for image in images]
@@ -133,6 +129,15 @@ def read_array(path: str | Path) -> tuple[Shaped[np.ndarray, "x y z"], Float[np.
     image, _ = _read_channel(Channel(name="image", path=str(path)))
     image = sitk().DICOMOrient(image, "LPS")
     return np.ascontiguousarray(sitk().GetArrayFromImage(image).T), _affine(image)
+
+
+def geometry_error(case: Case, first: Channel, other: Channel, problem: str) -> ScanError:
+    """Return the error that says how two channels of a scan differ in geometry."""
+    return ScanError(
+        "channel-geometry",
+        f"{case.case_id}: channels {first.name!r} and {other.name!r} disagree: {problem}",
+        "resample the channels of this scan onto one grid, or name the channels to use with --channel",
+    )
 
 
 def choose_channels(case: Case, names: Sequence[str] | None) -> tuple[Channel, ...]:

@@ -1,0 +1,56 @@
+"""How strictly findings are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Literal, get_args
+
+from firstscan.domain.errors import UsageError
+from firstscan.domain.finding import SEVERITIES, Finding
+
+Strictness = Literal["strict", "normal", "off"]
+
+UNREADABLE = frozenset(
+    {
+        "unreadable", "truncated", "damaged", "oversized", "missing-file", "not-3d", "too-large", "missing-channel",
+        "channel-geometry", "non-finite", "constant", "spacing-implausible", "extent-implausible", "channel-count",
+    }
+)  # fmt: skip
+"""Codes of scans that no network can be fed with; they are dropped whatever the strictness."""
+
+
+def apply_policy(
+    findings: Iterable[Finding], strictness: Strictness = "normal", overrides: Mapping[str, str] | None = None
+) -> tuple[Finding, ...]:
+    """Return ``findings`` with their severity set by policy.
+
+    Parameters
+    ----------
+    strictness : ``normal`` keeps severities; ``strict`` turns warnings into drops; ``off`` keeps only what cannot be
+        used at all.
+    overrides : code → ``drop``, ``warn``, ``note`` or ``off`` (leave the finding out); they win over ``strictness``.
+
+    Raises
+    ------
+    UsageError : unknown strictness or severity.
+    """
+    if strictness not in get_args(Strictness):
+        raise UsageError(f"unknown audit {strictness!r}; known: {', '.join(get_args(Strictness))}")
+    wanted = dict(overrides or {})
+    wrong = sorted(set(wanted.values()) - {*SEVERITIES, "off"})
+    if wrong:
+        raise UsageError(f"unknown severity {wrong[0]!r}; known: {', '.join((*SEVERITIES, 'off'))}")
+    result = []
+    for finding in findings:
+        severity = wanted.get(finding.code) or _severity(finding, strictness)
+        result += [replace(finding, severity=known) for known in SEVERITIES if known == severity]
+    return tuple(result)
+
+
+def _severity(finding: Finding, strictness: Strictness) -> str:
+    if strictness == "strict" and finding.severity == "warn":
+        return "drop"
+    if strictness == "off" and finding.code not in UNREADABLE:
+        return "off"
+    return finding.severity

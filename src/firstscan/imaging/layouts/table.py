@@ -1,0 +1,91 @@
+"""A table of scans, CSV or Parquet: case_id, one or more image columns, any metadata."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from firstscan.domain.case import Case, Channel, repeated
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.finding import Finding
+from firstscan.imaging.files import digest, is_volume, safe_id
+from firstscan.imaging.metadata import clean_metadata
+
+TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
+_IMAGE_NAMES = ("path", "image", "image_path", "file", "filename", "filepath", "scan")
+
+
+def read_table(path: Path) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
+    """Return one case a row. Paths are relative to the table; image columns are those that hold file names of volumes.
+
+    Raises
+    ------
+    UsageError : no case_id column, no image column, or two rows with the same case id.
+    DataError : the table cannot be read or is empty.
+    """
+    rows = _rows(path)
+    if not rows:
+        raise DataError(f"{path} holds no row; one row a scan is expected")
+    columns = list(rows[0])
+    if "case_id" not in columns:
+        raise UsageError(f"{path} has no column case_id; it has {', '.join(map(str, columns))}")
+    images = [c for c in columns if c != "case_id" and _is_image_column(c, [row.get(c) for row in rows])]
+    if not images:
+        raise UsageError(f"{path} has no column of image paths; it has {', '.join(map(str, columns))}")
+    twice = repeated(str(row["case_id"]) for row in rows)
+    if twice:
+        raise UsageError(f"two rows of {path} with the same case id: {', '.join(twice[:5])}")
+    ids = _safe_ids([str(row["case_id"]) for row in rows])
+    cases, findings = [], []
+    for row, case_id in zip(rows, ids, strict=True):
+        here = [c for c in images if row.get(c)]
+        channels = tuple(
+            Channel(name=c if len(images) > 1 else "image", path=str(path.parent / str(row[c]))) for c in here
+        )
+        metadata = clean_metadata(row, skip=("case_id", *images))
+        missing = [c for c in images if c not in here]
+        case = Case(case_id, channels or (Channel("image", ""),), MappingProxyType(metadata))
+        cases.append(case)
+        if missing:
+            findings.append(
+                Finding(
+                    code="missing-channel",
+                    severity="drop",
+                    case_id=case_id,
+                    message=f"no file in column {', '.join(missing)}",
+                    remedy="complete the row, or name the channels to use with --channel",
+                    path=str(path),
+                    measured=float(len(here)),
+                    threshold=float(len(images)),
+                )
+            )
+    return tuple(cases), tuple(findings)
+
+
+def _rows(path: Path) -> list[Mapping[str, Any]]:
+    try:
+        if path.suffix.lower() == ".parquet":
+            parquet: Any = importlib.import_module("pyarrow.parquet")
+            return list(parquet.read_table(path).to_pylist())
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+    except (ValueError, OSError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}") from error
+
+
+def _is_image_column(name: str, values: Sequence[object]) -> bool:
+    texts = [v for v in values if v]
+    if not texts or not all(isinstance(v, str) for v in texts):
+        return False
+    return name.lower() in _IMAGE_NAMES or all(is_volume(Path(str(v)).name) for v in texts)
+
+
+def _safe_ids(names: Sequence[str]) -> list[str]:
+    """Return safe ids; those that only differ in unsafe characters get a hash of the original."""
+    safe = [safe_id(n) for n in names]
+    clash = set(repeated(safe))
+    return [f"{s}-{digest(n)}" if s in clash else s for s, n in zip(safe, names, strict=True)]
