@@ -20,6 +20,7 @@ from .words import GUESSING_LOSS, significant
 
 MOST_POINTS = 5_000
 MOST_NUMBERED = 60
+MOST_COLOURED = 30
 MOST_STEPS = 1_000
 LOSSES = (
     ("loss", "sum", None, "solid"),
@@ -40,11 +41,14 @@ def pool_figure(data: ReportData, pool_map: PoolMap) -> go.Figure:
 
 
 def plane_figure(data: ReportData) -> go.Figure | None:
-    """Return the plane of typicality and uncertainty as percentiles, or None where there is no typicality."""
+    """Return the plane of typicality and uncertainty as percentiles, or None where there is no typicality.
+
+    Only a few strata are coloured here: many, mixed over the plane, would be mere noise around the picks.
+    """
     if data.features.typicality is None:
         return None
     xy = np.column_stack([percentiles(data.features.typicality), percentiles(data.features.uncertainty)])
-    figure = _scatter(data, xy)
+    figure = _scatter(data, xy, coloured=len(set(data.selection.strata.values())) <= MOST_COLOURED)
     figure.update_xaxes(title_text="unusual  ←  <b>typicality</b>  →  typical", **_PERCENT)
     figure.update_yaxes(title_text="easy  ←  <b>uncertainty</b>  →  hard", **_PERCENT)
     for line in ({"x0": 50, "x1": 50, "y0": 0, "y1": 100}, {"y0": 50, "y1": 50, "x0": 0, "x1": 100}):
@@ -129,7 +133,7 @@ def audit_figure(rows: Sequence[SignalCorrelation]) -> go.Figure:
     return figure
 
 
-def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"]) -> go.Figure:
+def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"], *, coloured: bool = True) -> go.Figure:
     """Return the pool as points with the picks on top; the same in the map and in the plane.
 
     A last, invisible trace catches the pointer for the picks, which else would yield to points that they cover.
@@ -139,7 +143,7 @@ def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"]) -> go.Figure:
     picked = np.zeros(len(ids), dtype=bool)
     picked[[row[case_id] for case_id in data.selection.case_ids]] = True
     shown = np.flatnonzero(drawn(len(ids), picked, MOST_POINTS) & ~picked)
-    styles = [stratum_style(data.selection.strata.get(ids[i])) for i in shown]
+    styles = [stratum_style(data.selection.strata.get(ids[i]) if coloured else None) for i in shown]
     figure = go.Figure()
     figure.add_scatter(
         x=np.round(xy[shown, 0], 4), y=np.round(xy[shown, 1], 4), mode="markers", name="scans",

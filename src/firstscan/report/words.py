@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from firstscan.selection.signals import pacing
+
 from .data import ReportData
 from .privacy import last_part, without_folders
 
@@ -30,7 +32,8 @@ def number(value: float | None, *, signed: bool = False, digits: int = 2) -> str
     """Return a number with a true minus sign, or a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
 def significant(value: float | None) -> str:
@@ -148,6 +151,10 @@ def _gamma_in_words(data: ReportData) -> str:
     if gamma is None:
         return "This strategy does not use DCR to choose; it is shown to describe the pool."
     low, high = _gamma_bounds(data.selection.options)
+    ends, over = interval(data), ""
+    if ends is not None and alpha is not None:
+        least, most = (pacing(end, alpha, (low, high)) for end in ends)
+        over = f" Over the interval of DCR it would run from {least:.3f} to {most:.3f}."
     budget = (
         f"With {len(data.selection):,} picks from {len(data.features):,} scans (α = B/√N = {number(alpha)})"
         if (alpha is not None)
@@ -162,7 +169,7 @@ def _gamma_in_words(data: ReportData) -> str:
     )
     return (
         f"{budget} the pacing rule sets γ = {gamma:.3f}: within each stratum difficulty counts {gamma:.0%} and "
-        f"typicality {1 - gamma:.0%} – {lean}. The rule keeps γ between {low:g} and {high:g}, and 0.5 is even."
+        f"typicality {1 - gamma:.0%} – {lean}. The rule keeps γ between {low:g} and {high:g}, and 0.5 is even.{over}"
     ).replace("%", " %")
 
 

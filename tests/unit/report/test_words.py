@@ -22,6 +22,7 @@ def test_positive_dcr_means_hard_and_typical(data: ReportData) -> None:
     assert "p = 0.02" in text
     assert "+0.05 to +0.55" in text
     assert "γ = 0.535" in text
+    assert "from 0.506 to 0.562" in text
 
 
 def test_negative_dcr_means_peripheral(data: ReportData, with_selection: Callable[..., ReportData]) -> None:
@@ -95,6 +96,11 @@ def test_given_advice_leads(data: ReportData) -> None:
 def test_a_warned_pick_is_named(data: ReportData) -> None:
     assert "scan_01" in verdict(data, "picks themselves").text
     assert verdict(replace(data, findings=()), "picks themselves").level == "good"
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.001, "0.00"), (0.004, "0.00"), (-0.31, "−0.31"), (0.31, "+0.31")])
+def test_number(value: float, text: str) -> None:
+    assert words.number(value, signed=True) == text
 
 
 def test_headline_and_provenance(data: ReportData, with_selection: Callable[..., ReportData]) -> None:
