@@ -71,7 +71,7 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         arguments = ["1", self.configuration, _FOLD, "-tr", self.trainer_class, "-device", self.device]
         if any(model.glob(f"results/{DATASET}/*/fold_{_FOLD}/checkpoint_*.pth")):
             arguments.append("--c")
-        run("nnUNetv2_train", *arguments, settings=self._environment(seed), on_line=_epochs(progress, self.epochs))
+        run("nnUNetv2_train", *arguments, settings=self._training(seed), on_line=_epochs(progress, self.epochs))
         told = {"absent_classes": list(absent), "seed": seed, "channels": len(raw.channel_names)}
         (model / _DONE).write_text(json.dumps(told), encoding="utf-8")
 
@@ -101,7 +101,7 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
                 done = sum(1 for _ in out.glob(f"*{ENDING}"))
                 progress(min(done, len(found)), len(found), line.removeprefix("Predicting ").rstrip(":"))
 
-        self._program(model)("nnUNetv2_predict", *arguments, settings=self._environment(0), on_line=count)
+        self._program(model)("nnUNetv2_predict", *arguments, on_line=count)
         missing = [name for name in found if not (out / f"{name}{ENDING}").exists()]
         if missing:
             raise DataError(f"nnU-Net predicted nothing for {len(missing)} scan(s): {', '.join(missing[:5])}")
@@ -115,10 +115,11 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
     def _program(self, model: Path) -> Program:
         return program(model, folder=self.folder, workers=self.workers, device=self.device)
 
-    def _environment(self, seed: int) -> dict[str, str]:
-        """Return the settings that our trainers read."""
+    def _training(self, seed: int) -> dict[str, str]:
+        """Return the settings that our trainers read; on a CPU scans are augmented in the same process, in order."""
         wanted = {"FIRSTSCAN_SEED": seed, "FIRSTSCAN_EPOCHS": self.epochs, "FIRSTSCAN_ITERATIONS": self.iterations}
-        return {k: str(v) for k, v in wanted.items() if v is not None}
+        in_order = {"nnUNet_n_proc_DA": "0"} if self.device == "cpu" else {}
+        return {k: str(v) for k, v in wanted.items() if v is not None} | in_order
 
 
 def link_dataset(raw: RawDataset, target: Path) -> None:

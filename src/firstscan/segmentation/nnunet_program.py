@@ -84,7 +84,7 @@ def program(model: Path, *, folder: str, workers: int, device: str) -> Program:
         "PYTHONUNBUFFERED": "1",
     }
     if device == "cpu":
-        environment |= {"nnUNet_compile": "0", "nnUNet_n_proc_DA": "0"}
+        environment["nnUNet_compile"] = "0"
     return Program(_find(folder), model, environment)
 
 

@@ -1,0 +1,95 @@
+"""Label maps on disk: which one belongs to which scan, and which classes they hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.execution import run_cases
+from firstscan.imaging.files import is_volume, split_ending
+from firstscan.segmentation.grids import read_labels
+
+_IMAGE_WORDS = r"(?:T1w|T2w|FLAIR|PDw|ct|image|img)"
+_LABEL_WORDS = r"(?:dseg|seg|label|labels|mask|gt)"
+
+
+def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
+    """Return ``{case id: label file}`` for every case whose label map lies somewhere below ``folder``.
+
+    A file belongs to a case when their names agree, apart from an ending such as ``_seg`` or ``_dseg`` on the label's
+    side and a contrast such as ``_T2w`` on the scan's.
+
+    Raises
+    ------
+    UsageError : no such folder.  DataError : two files fit one case.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; name the folder that holds the label maps")
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if is_volume(path.name) and path.is_file():
+            stem = split_ending(path.name)[0]
+            for name in {stem, _bare(stem, _LABEL_WORDS)}:
+                files.setdefault(name, []).append(path)
+    found: dict[str, str] = {}
+    for case_id in case_ids:
+        fitting = files.get(case_id) or files.get(_bare(case_id, _IMAGE_WORDS)) or []
+        if len(fitting) > 1:
+            listed = ", ".join(str(p) for p in fitting[:3])
+            raise DataError(f"{case_id}: {len(fitting)} label maps fit ({listed}); keep one of them below {folder}")
+        if fitting:
+            found[case_id] = str(fitting[0].absolute())
+    return found
+
+
+def read_classes(folder: Path) -> dict[str, int]:
+    """Return class names and values from a ``dataset.json`` in or beside ``folder``; empty where there is none.
+
+    nnU-Net's ``{name: value}`` and the Decathlon's ``{value: name}`` are understood; background is left out.
+    """
+    for place in (folder, folder.parent):
+        path = place / "dataset.json"
+        if path.is_file():
+            return _classes(path)
+    return {}
+
+
+def find_classes(labels: Mapping[str, str], *, workers: int | None = None) -> dict[str, int]:
+    """Return ``{"class 1": 1, …}`` for the values that occur in ``labels`` (case id → file).
+
+    Raises
+    ------
+    DataError : a label map cannot be read, or none holds anything but background.
+    """
+    values: set[int] = set()
+    for _, found in run_cases(_values, sorted(labels.items()), workers=workers):
+        if isinstance(found, Exception):
+            raise found
+        values |= found
+    values.discard(0)
+    if not values:
+        raise DataError(f"none of the {len(labels)} label maps holds anything but background 0; check the folder")
+    return {f"class {v}": v for v in sorted(values)}
+
+
+def _values(path: str) -> set[int]:
+    return {int(v) for v in np.unique(read_labels(Path(path))[0])}
+
+
+def _classes(path: Path) -> dict[str, int]:
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        if all(str(k).isdigit() for k in labels):
+            labels = {str(name): int(value) for value, name in labels.items()}
+        return {str(n): int(v) for n, v in labels.items() if int(v) != 0}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} does not name its classes as nnU-Net or the Decathlon do: {error!r}") from error
+
+
+def _bare(name: str, words: str) -> str:
+    return re.sub(rf"[_-]{words}$", "", name, flags=re.IGNORECASE)

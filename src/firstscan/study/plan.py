@@ -1,0 +1,174 @@
+"""A study as its author writes it: one YAML file, every name checked before any work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from firstscan.domain.errors import UsageError
+
+RANDOM = "random"
+CEILING = "full supervision"
+Scalar = bool | int | float | str
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scans(_Part):
+    """Scans with their label maps: two folders."""
+
+    source: str
+    labels: str
+
+
+class Share(_Part):
+    """A test set cut from the pool: ``fraction`` of its groups, drawn with ``seed``; a patient is never split."""
+
+    fraction: float = Field(gt=0, lt=1)
+    seed: int = Field(0, ge=0)
+    group_by: str = "patient"
+
+
+class StrategyEntry(_Part):
+    """One strategy with its ``options``; ``label`` tells two entries of one strategy apart.
+
+    ``region`` and ``preset`` replace the study's own for the features of this entry.
+    """
+
+    name: str
+    label: str
+    region: Literal["foreground", "all"] | None = None
+    preset: Literal["fast", "paper"] | None = None
+    options: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short(cls, value: Any) -> Any:
+        """Read ``cscs`` or ``{name: cscs, label: x, thin_strata: score}``."""
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, dict) or "name" not in value:
+            return value
+        own = {k: v for k, v in value.items() if k in cls.model_fields}
+        extra = {k: v for k, v in value.items() if k not in cls.model_fields}
+        return {"label": value["name"], **own, "options": {**own.get("options", {}), **extra}}
+
+
+class Segmenter(_Part):
+    """The trainer and its options, flat as in ``{name: unet, iterations: 250}``."""
+
+    name: str = "unet"
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_flat(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "options" not in value:
+            return {"name": value.get("name", "unet"), "options": {k: v for k, v in value.items() if k != "name"}}
+        return value
+
+
+def _budget(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        share = float(value.strip()[:-1])
+        if not 0 < share <= 100:
+            raise ValueError("a percentage lies above 0 and up to 100")
+        return f"{share:g}%"
+    return value
+
+
+Budget = Annotated[Annotated[int, Field(ge=1)] | str, BeforeValidator(_budget)]
+
+
+class Plan(_Part):
+    """A study: which scans, which strategies, which budgets, how often, and how they are trained on."""
+
+    pool: Scans
+    test: Scans | Share
+    budgets: tuple[Budget, ...] = Field(min_length=1)
+    strategies: tuple[StrategyEntry, ...] = Field(min_length=1)
+    selection_seeds: Mapping[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=lambda: {RANDOM: 15, "default": 3}
+    )
+    training_seeds: int = Field(1, ge=1)
+    segmenter: Segmenter = Field(default_factory=Segmenter)
+    preset: Literal["auto", "fast", "paper"] = "auto"
+    region: Literal["foreground", "all"] = "foreground"
+    seed: int = Field(42, ge=0, lt=2**32)
+    train_steps: int | None = Field(None, ge=1)
+    channel: tuple[str, ...] = ()
+    classes: Mapping[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    tolerance_mm: float = Field(1.0, gt=0)
+    ceiling: bool = False
+    name: str = "study"
+
+    @field_validator("strategies")
+    @classmethod
+    def _labels_differ(cls, value: tuple[StrategyEntry, ...]) -> tuple[StrategyEntry, ...]:
+        labels = [s.label for s in value]
+        twice = sorted({x for x in labels if labels.count(x) > 1})
+        if twice:
+            raise ValueError(f"two strategies are called {', '.join(twice)}; give each a label of its own")
+        if CEILING in labels:
+            raise ValueError(f"the label {CEILING!r} is taken by the ceiling")
+        return value
+
+    def seeds_of(self, entry: StrategyEntry) -> int:
+        """Return how many selection seeds an entry gets: by its label, its strategy, or ``default``."""
+        for key in (entry.label, entry.name, "default"):
+            if key in self.selection_seeds:
+                return int(self.selection_seeds[key])
+        return 15 if entry.name == RANDOM else 3
+
+    def budgets_for(self, cases: int) -> tuple[int, ...]:
+        """Return the budgets as numbers for a pool of ``cases``, increasing, shares rounded to the nearest case."""
+        numbers = {b if isinstance(b, int) else max(1, int(float(b[:-1]) / 100 * cases + 0.5)) for b in self.budgets}
+        return tuple(sorted(numbers))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan; relative folders are taken from the current folder, or from the plan's where they exist there.
+
+    Raises
+    ------
+    UsageError : no such file, no YAML, unknown or wrong entries; the message names each.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} holds no plan; it needs at least pool, test, budgets and strategies")
+    for part in ("pool", "test"):
+        if isinstance(content.get(part), dict):
+            content[part] = {k: _placed(path, k, v) for k, v in content[part].items()}
+    return plan_of(content)
+
+
+def plan_of(content: Mapping[str, Any]) -> Plan:
+    """Return the plan that ``content`` describes.  Raises UsageError naming each wrong entry."""
+    try:
+        return Plan(**content)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc']))}: {str(e['msg']).removeprefix('Value error, ')}" for e in error.errors()
+        ]
+        known = ", ".join(Plan.model_fields)
+        raise UsageError("the plan has mistakes:\n  " + "\n  ".join(lines) + f"\nEntries of a plan: {known}") from error
+
+
+def _placed(plan: Path, key: str, value: Any) -> Any:
+    if key not in {"source", "labels"} or not isinstance(value, str):
+        return value
+    here, beside = Path(value).expanduser(), plan.parent / value
+    return str((here if here.exists() or not beside.exists() else beside).absolute())

@@ -1,0 +1,233 @@
+"""Plan → results: features once, one training for each set of picks, every cell a recorded row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from firstscan._version import __version__
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.pool import Pool
+from firstscan.execution import Progress, run_cases
+from firstscan.imaging import fingerprint
+from firstscan.segmentation.dataset import ENDING
+from firstscan.segmentation.registry import resolved, segmenter
+from firstscan.selection.registry import strategy_class
+from firstscan.steps.handoff import place_of
+from firstscan.steps.results import finished, guard
+from firstscan.steps.run import Run, Settings
+from firstscan.store import Workspace, atomic_write, dump_json, file_sha256, open_workspace, write_manifest
+
+from .cells import Cell, expand, training_key, trainings
+from .data import StudyData, read_data
+from .features import extractor
+from .plan import Plan, StrategyEntry
+from .publish import SUMMARY_FILES, publish
+from .table import read_scores, score_rows, write_scores
+from .training import Job, image_names, read_result, run_job
+
+SCORES, CELLS, COSTS, PLAN = "scores.parquet", "cells.csv", "costs.csv", "plan.json"
+FeatureSource = Callable[[Pool, StrategyEntry], FeatureTable]
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A finished study: its folder, its scores, and how many cells failed."""
+
+    out: Path
+    scores: pd.DataFrame
+    cells: int
+    failed: int
+
+
+def study(plan: Plan, out: Path, settings: Settings, features: FeatureSource | None = None) -> Studied:
+    """Run a plan to its end, or resume it; finished trainings are never repeated, failed ones are tried again.
+
+    ``features(pool, entry)`` replaces extraction: it returns the feature table of the pool.
+
+    Raises
+    ------
+    UsageError : a plan that cannot be run, or ``out`` holds another study.  DataError : the data cannot serve.
+    """
+    trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
+    for entry in plan.strategies:
+        strategy_class(entry.name)
+    data = read_data(plan, workers=settings.workers)
+    config = {**plan.model_dump(mode="json"), "segmenter": resolved(trainer)}
+    inputs = fingerprints(data)
+    with open_workspace(out) as workspace:
+        run = Run(workspace, settings)
+        manifest = guard(out, "study", config, overwrite=settings.overwrite)
+        if not finished(out, manifest, "study", inputs):
+            _run(plan, data, run, {"config": resolved(trainer), "inputs": inputs}, features)
+            files = (SCORES, CELLS, PLAN, *SUMMARY_FILES)
+            write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=files)
+    scores = read_scores(out / SCORES)
+    cells = scores.drop_duplicates(["strategy", "budget", "selection_seed", "training_seed"])
+    return Studied(out, scores, len(cells), int((cells["status"] == "failed").sum()))
+
+
+def fingerprints(data: StudyData) -> dict[str, str]:
+    """Return SHA-256 by ``pool <id>``, ``test <id>`` and their label maps: what the result depends on."""
+    found: dict[str, str] = {}
+    for part, pool, labels in (("pool", data.pool, data.pool_labels), ("test", data.test, data.test_labels)):
+        for case in pool:
+            found[f"{part} {case.case_id}"] = fingerprint(case)
+        for case_id, path in labels.items():
+            found[f"{part} label {case_id}"] = file_sha256(Path(path))
+    return found
+
+
+def _run(plan: Plan, data: StudyData, run: Run, identity_of: Mapping[str, Any], features: FeatureSource | None) -> None:
+    """Do the work of a study and write every file but the manifest."""
+    started = time.perf_counter()
+    workspace = run.workspace
+    atomic_write(workspace.out / PLAN, dump_json(plan.model_dump(mode="json")))
+    source = features or extractor(plan, run)
+    cells = _selected(plan, data, run, partial(source, data.pool))
+    images, names = _test_images(data, workspace)
+    fixed = {**identity_of, "classes": dict(data.classes), "tolerance_mm": plan.tolerance_mm, "version": __version__}
+    needed = trainings(cells, fixed)
+    jobs = [
+        Job(
+            key=key,
+            picks=cell.picks,
+            training_seed=cell.training_seed,
+            pool=data.pool.only(cell.picks),
+            labels={c: data.pool_labels[c] for c in cell.picks if c in data.pool_labels},
+            classes=data.classes,
+            segmenter=plan.segmenter.name,
+            options=plan.segmenter.options,
+            images=images,
+            test_labels={name: Path(data.test_labels[case_id]) for case_id, name in names.items()},
+            tolerance_mm=plan.tolerance_mm,
+            folder=workspace.folder("cells"),
+        )
+        for key, cell in needed.items()
+    ]
+    results = _trained(jobs, {k: _title(c) for k, c in needed.items()}, run)
+    told = [(c, results[training_key(c, fixed)] if c.picks else _without_picks(c)) for c in cells]
+    write_scores(workspace.out / SCORES, score_rows(plan.name, told, {n: c for c, n in names.items()}))
+    _write_tables(workspace.out, told)
+    workspace.log("study", cells=len(cells), trainings=len(jobs), seconds=round(time.perf_counter() - started, 3))
+    publish(workspace.out, plan, data, read_scores(workspace.out / SCORES))
+
+
+def _selected(plan: Plan, data: StudyData, run: Run, features: Callable[[StrategyEntry], FeatureTable]) -> list[Cell]:
+    """Extract features once for each kind of them and let every entry pick."""
+    tables: dict[tuple[str | None, str | None], FeatureTable] = {}
+    for entry in plan.strategies:
+        kind = (entry.region, entry.preset)
+        if kind not in tables:
+            tables[kind] = features(entry)
+    usable = next(iter(tables.values())).case_ids
+    unknown = [c for c in usable if c not in data.pool]
+    if unknown:
+        raise UsageError(f"the feature table names cases that are not in the pool: {', '.join(unknown[:5])}")
+    total = sum(plan.seeds_of(e) for e in plan.strategies) * len(plan.budgets_for(len(usable)))
+    with run.stage("Choosing", total) as progress:
+        return expand(plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label))
+
+
+def _test_images(data: StudyData, workspace: Workspace) -> tuple[Path, dict[str, str]]:
+    """Put the test scans where segmenters predict them, once for all cells."""
+    folder = workspace.folder("test", "imagesTs")
+    names = image_names(data.test)
+    place = place_of(data.test, "link")
+    for case in data.test:
+        for i, channel in enumerate(case.channels):
+            target = folder / f"{names[case.case_id]}_{i:04d}{ENDING}"
+            if not target.exists():
+                target.unlink(missing_ok=True)
+                place(channel, target)
+    return folder, names
+
+
+def _trained(jobs: Sequence[Job], titles: Mapping[str, str], run: Run) -> dict[str, dict[str, Any]]:
+    """Return the result of every job, training only what is missing."""
+    results = {job.key: found for job in jobs if (found := read_result(job.result)) is not None}
+    missing = [(job.key, job) for job in jobs if job.key not in results]
+    with run.stage("Training models", len(jobs)) as progress:
+        progress.advance(len(results), "done before" if results else "")
+        work = _relayed(progress) if run.settings.workers == 1 else run_job
+        for key, result in run_cases(work, missing, workers=run.settings.workers, engine=run.settings.engine):
+            if isinstance(result, Exception):
+                result = {"status": "failed", "reason": str(result), "scores": [], "seconds": {}}  # noqa: PLW2901
+            results[key] = result
+            if result["status"] == "ok":
+                mean = sum(s["dice"] if isinstance(s, dict) else s.dice for s in result["scores"])
+                progress.advance(1, f"{titles[key]}: Dice {mean / max(len(result['scores']), 1):.3f}")
+            else:
+                progress.say(f"{titles[key]} failed: {result['reason']}")
+                progress.advance(1)
+    fresh = {job.key: read_result(job.result) for job in jobs}
+    return {key: fresh[key] or result for key, result in results.items()}
+
+
+def _relayed(progress: Progress) -> Callable[[Job], dict[str, Any]]:
+    """Return :func:`run_job` telling how far the training at hand is."""
+
+    def work(job: Job) -> dict[str, Any]:
+        return run_job(job, lambda done, total, note: progress.advance(0, f"{done}/{total} {note}"))
+
+    return work
+
+
+def _title(cell: Cell) -> str:
+    return f"{cell.strategy}, {cell.budget} labels"
+
+
+def _without_picks(cell: Cell) -> dict[str, Any]:
+    return {"status": "failed", "reason": cell.reason or "no picks", "scores": [], "seconds": {}}
+
+
+def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
+    """Write what every cell picked, and what it cost; costs hold times, so they are no part of the result's bytes."""
+    keys = ("strategy", "budget", "selection_seed", "training_seed")
+    cells = pd.DataFrame(
+        [
+            {
+                **{k: getattr(c, k) for k in keys},
+                "status": r["status"],
+                "reason": r["reason"],
+                "picks": " ".join(c.picks),
+            }
+            for c, r in told
+        ]
+    )
+    costs = pd.DataFrame(
+        [
+            {
+                **{k: getattr(c, k) for k in keys},
+                "cases": len(c.picks),
+                "foreground_voxels": r.get("foreground_voxels"),
+                **{f"{part}_s": r["seconds"].get(part) for part in ("train", "predict", "score", "all")},
+            }
+            for c, r in told
+        ]
+    )
+    atomic_write(out / CELLS, cells.to_csv(index=False, lineterminator="\n"))
+    atomic_write(out / COSTS, costs.to_csv(index=False, lineterminator="\n"))
+
+
+def run_plan_file(path: Path, out: Path, settings: Settings) -> Studied:
+    """Run the plan in a YAML file; what ``firstscan study`` does.
+
+    Raises
+    ------
+    UsageError, DataError : see :func:`study` and :func:`firstscan.study.plan.read_plan`.
+    """
+    from .plan import read_plan
+
+    result = study(read_plan(path), out, settings)
+    if result.failed == result.cells:
+        reasons = result.scores.loc[result.scores["status"] == "failed", "reason"].value_counts()
+        raise DataError(f"all {result.cells} cells failed; most often: {reasons.index[0]}")
+    return result
