@@ -50,8 +50,8 @@ class Volume:
 class Crop:
     """A standardised cube: the network's input for one case.
 
-    ``voxels`` (channel, s, s, s) float32, normalised, exactly 0 outside ``foreground``;
-    ``foreground`` (s, s, s); ``spacing_mm`` isotropic.
+    ``voxels`` (channel, s, s, s) float32, normalised over ``foreground`` (s, s, s), whose nearest voxel continues
+    outside of it; ``spacing_mm`` isotropic.
     """
 
     case_id: str

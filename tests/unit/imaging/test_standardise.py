@@ -7,6 +7,7 @@ from phantoms import head
 from firstscan.domain.errors import UsageError
 from firstscan.domain.volume import Volume
 from firstscan.imaging import foreground, pool_spacing, standardise, thumbnails
+from firstscan.imaging.standardise import continue_outward
 
 
 def volume(voxels, modality="mr", spacing=(1.0, 1.0, 1.0), mask=None):
@@ -30,7 +31,7 @@ def test_the_pool_spacing_fits_the_stated_share():
         pool_spacing(np.empty((0, 3)), 10)
 
 
-def test_the_crop_is_normalised_on_the_foreground_and_zero_elsewhere():
+def test_the_crop_is_normalised_on_the_foreground_which_continues_outside():
     crop = standardise(volume(head()), spacing_mm=1.2, size=32)
     inside = crop.voxels[:, crop.foreground]
     assert crop.voxels.shape == (1, 32, 32, 32)
@@ -113,3 +114,15 @@ def test_thumbnails_keep_the_aspect():
     for plane in thumbnails(volume(voxels, spacing=(1.0, 1.0, 2.0)), size=80):
         rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
         assert abs(len(rows) - len(columns)) <= 2
+
+
+def test_outside_the_foreground_its_nearest_voxel_continues() -> None:
+    foreground = np.zeros((5, 5, 5), dtype=bool)
+    foreground[1:3, 2, 2] = True
+    cube = np.zeros((1, 5, 5, 5), dtype=np.float32)
+    cube[0, 1, 2, 2], cube[0, 2, 2, 2] = 7.0, -3.0
+    filled = continue_outward(cube, foreground)
+    assert (filled[0, :2] == 7.0).all()
+    assert (filled[0, 2:] == -3.0).all()
+    empty = np.zeros((5, 5, 5), dtype=bool)
+    assert not continue_outward(np.zeros((1, 5, 5, 5), dtype=np.float32), empty).any()
