@@ -10,9 +10,9 @@ import numpy as np
 from firstscan.domain.arrays import Embeddings, Float, Strata
 
 EXACT_COST = 3e8  # N·K·dim up to which full restarts in scikit-learn take seconds
-POLISH_ROUNDS = 8
-SAMPLE_ROUNDS = 12
-SAMPLE_PER_CLUSTER = 25
+POLISH_ROUNDS = 10
+SAMPLE_ROUNDS = 10
+SAMPLE_PER_CLUSTER = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,6 @@ def _sampled(x: Float[np.ndarray, "case dim"], clusters: int, seed: int) -> Clus
         x.shape[1],
         clusters,
         niter=SAMPLE_ROUNDS,
-        nredo=3,
         seed=seed % 2**31,
         max_points_per_centroid=SAMPLE_PER_CLUSTER,
         min_points_per_centroid=1,

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+from firstscan.domain.errors import UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.selection import select
+from firstscan.selection.geometry import (
+    clusters,
+    distances,
+    kmeans,
+    near_duplicate_groups,
+    nearest,
+    neighbours,
+    standardise,
+    twin_groups,
+    typicality,
+)
+
+
+@pytest.fixture(scope="module")
+def blobs() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(12, 20)) * 4
+    return (centres[rng.integers(12, size=3000)] + rng.normal(size=(3000, 20))).astype(np.float32)
+
+
+def test_typicality_by_hand():
+    values = typicality(np.array([[0.0], [1.0], [3.0]]), 1).values
+    np.testing.assert_allclose(values, [1.0, 1.0, 0.5], rtol=1e-6)
+
+
+def test_neighbours_are_capped_and_a_lone_case_is_typical():
+    assert typicality(np.zeros((1, 2)), 20).values.tolist() == [1.0]
+    assert typicality(np.eye(4), 20).neighbours == 3
+
+
+def test_screened_neighbours_agree_with_exact_ones(blobs, monkeypatch):
+    exact = nearest(blobs, 10)
+    monkeypatch.setattr(neighbours, "EXACT_COST", 0)
+    screened = nearest(blobs, 10)
+    assert exact.exact
+    assert not screened.exact
+    assert screened.recall >= 0.97
+    shared = [len(np.intersect1d(a, b)) / 10 for a, b in zip(exact.rows, screened.rows, strict=True)]
+    assert np.mean(shared) >= 0.95
+    assert not (screened.rows == np.arange(len(blobs))[:, None]).any(), "a case is no neighbour of itself"
+    found = np.linalg.norm(blobs[:, None] - blobs[screened.rows], axis=2)
+    np.testing.assert_allclose(screened.distances, found, rtol=1e-3)
+
+
+def test_an_exhaustive_search_takes_over_where_screening_fails(monkeypatch):
+    noise = np.random.default_rng(0).normal(size=(1500, 64)).astype(np.float32)
+    exact = nearest(noise, 5)
+    monkeypatch.setattr(neighbours, "EXACT_COST", 0)
+    monkeypatch.setattr(neighbours, "COMPONENTS", 2)
+    found = nearest(noise, 5)
+    assert found.exact
+    np.testing.assert_allclose(found.distances, exact.distances, rtol=1e-3)
+
+
+def test_an_approximate_search_says_so_in_the_diagnostics(blobs, monkeypatch):
+    monkeypatch.setattr(neighbours, "EXACT_COST", 0)
+    ids = tuple(f"c{i:04d}" for i in range(len(blobs)))
+    found = select(FeatureTable(ids, blobs, np.random.default_rng(1).random(len(blobs))), 5).diagnostics
+    assert found["neighbours_exact"] is False
+    assert 0.95 <= found["neighbour_recall"] <= 1
+
+
+def test_sampled_kmeans_is_within_one_percent(blobs, monkeypatch):
+    best = KMeans(30, n_init=10, random_state=0).fit(blobs).inertia_
+    monkeypatch.setattr(clusters, "EXACT_COST", 0)
+    found = kmeans(blobs, 30, seed=1)
+    assert found.inertia <= 1.01 * best
+    assert found.labels.shape == (3000,)
+    by_hand = ((blobs - found.centres[found.labels]) ** 2).sum()
+    assert found.inertia == pytest.approx(by_hand, rel=1e-3)
+
+
+def test_twins_are_bitwise_equal_rows():
+    x = np.array([[0.0, 1.0], [-0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [1.0, 1.0]])
+    groups = twin_groups(x)
+    assert groups[0] == groups[1]
+    assert len(np.unique(groups)) == 4
+
+
+def test_near_duplicates_chain():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 3))
+    x[1], x[2] = x[0] + 1e-4, x[0] + 2e-4
+    groups = near_duplicate_groups(x)
+    assert groups[0] == groups[1] == groups[2]
+    assert len(np.unique(groups)) == 28
+
+
+def test_constant_columns_become_zero():
+    assert standardise(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist() == [[-1.0, 0.0], [1.0, 0.0]]
+
+
+@pytest.mark.parametrize("strategy", ["probcover", "maxherding"])
+def test_pools_too_large_for_all_pairs_are_refused_with_what_they_need(strategy, monkeypatch):
+    monkeypatch.setattr(distances, "LARGEST_PAIR_COST", 1000.0)
+    table = FeatureTable(tuple("abcdefghijkl"), np.random.default_rng(0).normal(size=(12, 20)), np.arange(12.0))
+    with pytest.raises(UsageError, match=r"every pair of scans: about 3 min and .* GiB for 12 cases"):
+        select(table, 3, strategy)
