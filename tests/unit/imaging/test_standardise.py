@@ -38,7 +38,7 @@ def test_the_crop_is_normalised_on_the_foreground_which_continues_outside():
     assert crop.voxels.dtype == np.float32
     assert inside.mean() == pytest.approx(0, abs=1e-4)
     assert inside.std() == pytest.approx(1, abs=1e-4)
-    assert not crop.voxels[:, ~crop.foreground].any()
+    assert set(np.unique(crop.voxels[:, ~crop.foreground])) <= set(np.unique(inside))
 
 
 def test_intensity_scale_does_not_show():
