@@ -83,7 +83,7 @@ def render(data: ReportData) -> str:
         "severities": SEVERITIES,
         "worst": _worst(data),
         "left_out": data.left_out,
-        "settings": (*_strategy_settings(data), *flat(data.settings)),
+        "settings": _settings(data),
         "versions": tuple((name, str(version)) for name, version in data.versions.items()),
         "methods": methods(data),
         "words": words,
@@ -221,14 +221,14 @@ def _worst(data: ReportData) -> tuple[tuple[str, str, str], ...]:
     return tuple(shown)
 
 
-def _strategy_settings(data: ReportData) -> tuple[tuple[str, str], ...]:
-    chosen: Mapping[str, Any] = {
-        "strategy": data.selection.strategy,
-        "budget": data.selection.budget,
-        "seed": data.selection.seed,
-        **{f"{data.selection.strategy}.{name}": value for name, value in data.selection.options.items()},
-    }
-    return flat(chosen)
+def _settings(data: ReportData) -> tuple[tuple[str, str], ...]:
+    """Return what the selection was made with, then the other settings, each once."""
+    selection = data.selection
+    chosen: Mapping[str, Any] = {"strategy": selection.strategy, "budget": selection.budget, "seed": selection.seed}
+    options = {f"{selection.strategy}.{name}": value for name, value in selection.options.items()}
+    shown = {*chosen, *selection.options}
+    others = {name: value for name, value in data.settings.items() if name not in shown}
+    return flat({**chosen, **options, **others})
 
 
 def _prose(text: str) -> Markup:

@@ -232,8 +232,8 @@ def _of_dcr(data: ReportData) -> Verdict | None:
         return Verdict(
             "caution",
             title,
-            "The interval of DCR includes zero: this pool does not tell whether hard scans are typical or peripheral. "
-            "γ stays near its even middle, so the picks rest mainly on the spread over strata.",
+            "The interval of DCR includes zero: this pool does not settle whether hard scans are typical or peripheral. "
+            "Do not read much into how γ leans; the picks rest mainly on the spread over strata.",
         )
     return Verdict("good", title, "The interval of DCR excludes zero, so the direction in which γ leans has support.")
 

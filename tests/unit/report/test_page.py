@@ -102,6 +102,14 @@ def test_hostile_names_are_text(named: Callable[[tuple[str, ...]], ReportData], 
         json.loads(found[1])
 
 
+def test_settings_are_named_once(data: ReportData) -> None:
+    page = body(render(replace(data, settings={"seed": 42, "thin_strata": None, "preset": "fast"})))
+    assert page.count("<dt>seed</dt>") == 2, "once in the summary, once among the settings"
+    assert "<dt>thin_strata</dt>" not in page
+    assert "<dt>cscs.thin_strata</dt><dd>fill</dd>" in page
+    assert "<dt>preset</dt>" in page
+
+
 def test_a_bare_selection(data: ReportData) -> None:
     """Own features, a strategy without strata, nothing else known."""
     ids = ("a", "b", "c")
