@@ -232,7 +232,7 @@ def _of_dcr(data: ReportData) -> Verdict | None:
         return Verdict(
             "caution",
             title,
-            "The interval of DCR includes zero: this pool does not settle whether hard scans are typical or peripheral. "
+            "The interval of DCR includes zero: it is open whether hard scans are typical or peripheral here. "
             "Do not read much into how γ leans; the picks rest mainly on the spread over strata.",
         )
     return Verdict("good", title, "The interval of DCR excludes zero, so the direction in which γ leans has support.")
