@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from firstscan.domain.errors import UsageError
 
-from .conv import ConvEncoder
-from .swin import SwinEncoder
-
 
 @runtime_checkable
 class Encoder(Protocol):
@@ -25,7 +22,19 @@ class Encoder(Protocol):
         ...
 
 
-ENCODERS: dict[str, Callable[[int], nn.Module]] = {"conv": ConvEncoder, "swin": SwinEncoder}
+def _conv(channels: int) -> nn.Module:
+    from .conv import ConvEncoder
+
+    return ConvEncoder(channels)
+
+
+def _swin(channels: int) -> nn.Module:
+    from .swin import SwinEncoder  # MONAI takes seconds to import: only who needs it waits
+
+    return SwinEncoder(channels)
+
+
+ENCODERS: dict[str, Callable[[int], nn.Module]] = {"conv": _conv, "swin": _swin}
 
 
 def build_encoder(name: str, channels: int) -> nn.Module:
