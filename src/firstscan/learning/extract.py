@@ -17,8 +17,8 @@ from firstscan.domain.volume import Crop
 from .masking import hidden_windows, window_voxels
 from .network import Network, foreground_average, packed_weights
 from .presets import Preset, resolve_device
-from .pretrain import load_weights
 from .views import NINE_VIEWS, restore, transform
+from .weights import load_weights
 
 Region = Literal["foreground", "all"]
 

@@ -13,7 +13,7 @@ from firstscan.domain.volume import Crop
 from firstscan.learning.extract import Extractor
 from firstscan.learning.network import Network
 from firstscan.learning.presets import PRESETS
-from firstscan.learning.pretrain import save_weights
+from firstscan.learning.weights import save_weights
 
 PRESET = replace(PRESETS["fast"], size=16, window=4)
 

@@ -14,7 +14,8 @@ from firstscan.domain.volume import Crop
 from firstscan.learning.batches import make_batch
 from firstscan.learning.network import Network
 from firstscan.learning.presets import PRESETS, resolve_device, resolve_preset
-from firstscan.learning.pretrain import HistoryRow, learning_rate, load_weights, plateaued, pretrain, save_weights
+from firstscan.learning.pretrain import HistoryRow, learning_rate, plateaued, pretrain
+from firstscan.learning.weights import load_weights, save_weights
 
 TINY = replace(PRESETS["fast"], size=16, window=4, steps=12, batch_size=2, patience=1.0)
 
