@@ -17,6 +17,11 @@ from .plan import CEILING, RANDOM
 
 CELL = ["pool", "strategy", "budget", "selection_seed", "training_seed"]
 RESAMPLES = 2000
+CURVE_COLUMNS = [
+    "pool", "strategy", "budget", "cells", "cases", "dice", "dice_low", "dice_high", "hd95_mm", "nsd", "difference",
+    "difference_low", "difference_high", "percentile", "wilcoxon_p", "variance_selection", "variance_training",
+    "both_empty", "one_empty",
+]  # fmt: skip
 METRICS = ("dice", "hd95_mm", "nsd")
 
 
@@ -76,10 +81,7 @@ def _curves(per_case: pd.DataFrame, good: pd.DataFrame, reference: str, rng: np.
         if others is not None and strategy not in {reference, CEILING}:
             row |= _against(dice, others, rng)
         rows.append(row)
-    table = pd.DataFrame(rows)
-    for column in ("difference", "difference_low", "difference_high", "percentile", "wilcoxon_p"):
-        if column not in table:
-            table[column] = np.nan
+    table = pd.DataFrame(rows, columns=CURVE_COLUMNS)
     table["wilcoxon_p_holm"] = holm(table["wilcoxon_p"].tolist())
     return table
 
@@ -123,7 +125,7 @@ def _areas(curves: pd.DataFrame, reference: str) -> pd.DataFrame:
                 saved = labels_saved(budgets, dice, other["dice"].to_numpy(), budget=int(budget))
                 row[f"saved_at_{budget}"] = saved
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else ["pool", "strategy", "aubc"])
 
 
 def _harmful(cell_means: pd.DataFrame, reference: str) -> tuple[tuple[str, Harm], ...]:

@@ -1,0 +1,155 @@
+"""Sums of a study against numbers worked out by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from firstscan.study.summary import summarise
+from firstscan.study.tables import latex, markdown, number, pvalue
+
+
+def rows(strategy, budget, seed, dice, *, training=0, cases=8, status="ok", pool="p"):
+    """One class of each test case; case i scores ``dice`` + i/1000."""
+    return [
+        {
+            "pool": pool, "strategy": strategy, "budget": budget, "selection_seed": seed, "training_seed": training,
+            "case_id": f"t{i}", "label": 1, "class": "x", "dice": dice + i / 1000, "hd95_mm": 2.0, "nsd": 0.5,
+            "status": status, "reason": "",
+        }
+        for i in range(cases)
+    ]  # fmt: skip
+
+
+def failed(strategy, budget, seed, reason):
+    (row,) = rows(strategy, budget, seed, 0.0, cases=1)
+    return [
+        {
+            **row,
+            "case_id": "",
+            "dice": math.nan,
+            "hd95_mm": math.nan,
+            "nsd": math.nan,
+            "status": "failed",
+            "reason": reason,
+        }
+    ]
+
+
+@pytest.fixture
+def scores():
+    found = []
+    for budget, base in ((2, 0.4), (4, 0.6)):
+        for seed, shift in enumerate((-0.1, 0.0, 0.1)):
+            found += rows("random", budget, seed, base + shift)
+        found += rows("good", budget, 0, base + 0.2)
+        found += rows("bad", budget, 0, base - 0.2)
+    return pd.DataFrame(found + failed("bad", 4, 1, "no labels"))
+
+
+def curve(summary, strategy, budget):
+    table = summary.curves
+    (row,) = table[(table["strategy"] == strategy) & (table["budget"] == budget)].to_dict("records")
+    return row
+
+
+def test_means_differences_percentiles_and_p_values(scores):
+    summary = summarise(scores)
+    good = curve(summary, "good", 2)
+    assert good["dice"] == pytest.approx(0.6035)
+    assert good["difference"] == pytest.approx(0.2)
+    assert good["difference_low"] < 0.2 < good["difference_high"]
+    assert good["percentile"] == 100.0
+    assert good["wilcoxon_p"] == pytest.approx(2.0**-7)
+    assert good["wilcoxon_p_holm"] == pytest.approx(4 * 2.0**-7)
+    assert curve(summary, "bad", 2)["percentile"] == 0.0
+    assert math.isnan(curve(summary, "random", 2)["difference"])
+
+
+def test_failed_cells_are_listed_and_left_out(scores):
+    summary = summarise(scores)
+    assert summary.failures[["strategy", "budget", "selection_seed", "reason"]].to_numpy().tolist() == [
+        ["bad", 4, 1, "no labels"]
+    ]
+    assert curve(summary, "bad", 4)["cells"] == 1
+
+
+def test_harm_lists_the_cells_below_the_random_median(scores):
+    summary = summarise(scores)
+    assert [(h.cell.strategy, h.cell.budget, round(h.loss, 6)) for _, h in summary.harmful] == [
+        ("bad", 2, 0.2),
+        ("bad", 4, 0.2),
+    ]
+
+
+def test_area_and_labels_saved(scores):
+    """Random reads 0.6035 at 4; good is there at 2 already: 2 labels saved, at least."""
+    areas = summarise(scores).areas.set_index("strategy")
+    assert areas.loc["random", "aubc"] == pytest.approx(0.5035)
+    assert areas.loc["good", "saved_at_2"] == pytest.approx(2.0)
+    assert areas.loc["random", "saved_at_2"] == pytest.approx(0.0)
+    assert math.isnan(areas.loc["bad", "saved_at_2"])
+
+
+def test_ranks_over_pool_and_budget(scores):
+    ranks = summarise(scores).ranks
+    assert ranks.blocks == 2
+    assert dict(zip(ranks.names, ranks.mean_ranks.tolist(), strict=True)) == {"random": 2.0, "good": 1.0, "bad": 3.0}
+
+
+def test_too_few_strategies_say_so(scores):
+    summary = summarise(scores[scores["strategy"] != "bad"])
+    assert summary.ranks is None
+    assert "2 strategies" in summary.no_ranks
+
+
+def test_both_variances():
+    """Selections 0.4 and 0.6, trainings ±0.1: training variance 0.02, selection variance 0.02 less half of it."""
+    found = [
+        r
+        for s, base in ((0, 0.4), (1, 0.6))
+        for t, shift in ((0, -0.1), (1, 0.1))
+        for r in rows("a", 3, s, base + shift, training=t)
+    ]
+    row = summarise(pd.DataFrame(found)).curves.iloc[0]
+    assert row["variance_training"] == pytest.approx(0.02)
+    assert row["variance_selection"] == pytest.approx(0.02 - 0.01)
+
+
+def test_a_study_without_random_or_with_nothing_but_failures():
+    alone = summarise(pd.DataFrame(rows("a", 3, 0, 0.5)))
+    assert alone.harmful == ()
+    nothing = summarise(pd.DataFrame(failed("a", 3, 0, "why")))
+    assert len(nothing.curves) == 0
+    assert markdown(nothing)
+
+
+def test_empty_masks_are_counted(scores):
+    scores.loc[scores.index[:3], "status"] = "one_empty"
+    scores.loc[scores.index[3], "status"] = "both_empty"
+    row = curve(summarise(scores), "random", 2)
+    assert (row["one_empty"], row["both_empty"]) == (3, 1)
+
+
+def test_the_same_scores_give_the_same_tables(scores):
+    assert markdown(summarise(scores)) == markdown(summarise(scores.copy()))
+
+
+def test_tables_hold_every_row_and_escape(scores):
+    scores = scores.replace({"strategy": {"good": "go_od|x"}})
+    text, tex = markdown(summarise(scores)), latex(summarise(scores))
+    assert text.count("go_od\\|x") >= 3
+    assert "go\\_od|x" in tex
+    assert "+0.200 (" in text
+    assert "$<$" in tex or "0.0" in tex
+    assert tex.count(r"\toprule") == tex.count(r"\end{tabular}") == 4
+
+
+def test_numbers_as_people_read_them():
+    assert [number(0.1234), number(-0.5, 1), number(0.25, 2, sign=True), number(math.nan)] == [
+        "0.123",
+        "−0.5",
+        "+0.25",
+        "–",
+    ]
+    assert [pvalue(0.0004), pvalue(0.0312), pvalue(math.nan)] == ["<0.001", "0.031", "–"]
