@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from .amend import extend, replace_pick
+from .confounds import Association, SignalAudit, adjust, signal_audit
 from .constraints import Constraints, Quota
 from .entry import select
 from .gate import Gate
 from .protocol import Candidates, Outcome, Strategy
 from .registry import describe, strategies
+from .stability import Stability, stability
 
 __all__ = [
+    "Association",
     "Candidates",
     "Constraints",
     "Gate",
     "Outcome",
     "Quota",
+    "SignalAudit",
+    "Stability",
     "Strategy",
+    "adjust",
     "describe",
+    "extend",
+    "replace_pick",
     "select",
+    "signal_audit",
+    "stability",
     "strategies",
 ]

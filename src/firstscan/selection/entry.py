@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, SupportsIndex
 
@@ -14,10 +14,9 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Pick, Selection
 
 from .constraints import Constraints
-from .feasibility import ledger
-from .gate import Gate, Taken
-from .geometry import twin_groups
+from .gate import Taken
 from .limits import Limits, read_limits
+from .pooling import canonical, check_ids, open_gate, rows_of
 from .protocol import Candidates, Outcome, Strategy
 from .registry import strategy_class
 
@@ -52,13 +51,13 @@ def select(
     wanted, seed = constraints or Constraints(), _integer("seed", seed)
     if not 0 <= seed < 2**32:
         raise UsageError(f"seed must lie in 0 … 4294967295; found {seed}")
-    _check_ids(features, wanted)
-    table = _canonical(features, wanted)
-    labelled = _rows(table, sorted(wanted.labelled))
+    check_ids(features, wanted)
+    table = canonical(features, wanted)
+    labelled = rows_of(table, sorted(wanted.labelled))
     limits = read_limits(table, wanted, labelled)
     count = _budget(budget, limits, len(table) - len(labelled))
     chooser = build_strategy(strategy, options, features, table)
-    gate = _gate(table, count, limits, labelled, _rows(table, wanted.include))
+    gate = open_gate(table, count, limits, labelled, rows_of(table, wanted.include))
     candidates = Candidates(
         embeddings=table.embeddings,
         uncertainty=table.uncertainty,
@@ -120,28 +119,6 @@ def _integer(name: str, value: object) -> int:
         raise UsageError(f"{name} must be a whole number; found {value!r}") from error
 
 
-def _check_ids(features: FeatureTable, constraints: Constraints) -> None:
-    known = set(features.case_ids)
-    for kind in ("exclude", "include", "labelled"):
-        unknown = sorted(set(getattr(constraints, kind)) - known)
-        if unknown:
-            raise UsageError(
-                f"{kind}: {len(unknown)} id(s) are not in the pool: {', '.join(unknown[:5])}; correct or remove them"
-            )
-
-
-def _canonical(features: FeatureTable, constraints: Constraints) -> FeatureTable:
-    excluded = set(constraints.exclude)
-    order = sorted(range(len(features)), key=features.case_ids.__getitem__)
-    rows = [i for i in order if features.case_ids[i] not in excluded]
-    return features if rows == list(range(len(features))) else features.rows(rows)
-
-
-def _rows(table: FeatureTable, case_ids: Iterable[str]) -> np.ndarray:
-    row_of = {c: i for i, c in enumerate(table.case_ids)}
-    return np.array([row_of[c] for c in case_ids], dtype=np.intp)
-
-
 def _budget(budget: SupportsIndex | None, limits: Limits, usable: int) -> int:
     if budget is None:
         if not np.isfinite(limits.minutes):
@@ -153,21 +130,6 @@ def _budget(budget: SupportsIndex | None, limits: Limits, usable: int) -> int:
     if not 1 <= count <= usable:
         raise UsageError(f"budget must lie in 1 … {usable} (the usable cases of the pool); found {count}")
     return count
-
-
-def _gate(table: FeatureTable, count: int, limits: Limits, labelled: np.ndarray, include: np.ndarray) -> Gate:
-    closed = np.zeros(len(table), dtype=bool)
-    closed[labelled] = True
-    unlimited = not limits.names and not np.isfinite(limits.minutes)
-    rules = None if unlimited else ledger(limits, ~closed, count, include, table.case_ids)
-    gate = Gate(closed, count, twin_groups(table.embeddings), rules, labelled.tolist())
-    if len(include) > count:
-        raise UsageError(
-            f"{len(include)} cases must be included but the budget is {count}; raise it or shorten the list"
-        )
-    for row in include:
-        gate.fix(int(row), "must be included")
-    return gate
 
 
 def _selection(

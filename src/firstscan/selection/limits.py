@@ -106,7 +106,7 @@ def _coded(table: FeatureTable, column: str) -> tuple[Int[np.ndarray, " case"], 
     if column == NEAR_DUPLICATE and column not in table.covariates:
         labels = [str(g) for g in near_duplicate_groups(table.embeddings)]
     else:
-        labels = [_plain(v) for v in _column(table, column)]
+        labels = [plain(v) for v in _column(table, column)]
     names = sorted(set(labels) - {""})
     number = {name: i for i, name in enumerate(names)} | {"": -1}
     return np.array([number[label] for label in labels], dtype=np.int64), names
@@ -119,7 +119,7 @@ def _column(table: FeatureTable, column: str) -> np.ndarray:
     return table.covariates[column]
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """Return the group's name: whole floats without their point, missing values as an empty string."""
     if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
         return ""

@@ -10,8 +10,8 @@ import numpy as np
 from firstscan.domain.arrays import Embeddings, Float, Strata
 
 EXACT_COST = 3e8  # N·K·dim up to which full restarts in scikit-learn take seconds
-POLISH_ROUNDS = 10
-SAMPLE_ROUNDS = 10
+POLISH_ROUNDS = 8
+SAMPLE_ROUNDS = 6
 SAMPLE_PER_CLUSTER = 50
 
 

@@ -84,9 +84,13 @@ class _Screen:
         components, lists = min(COMPONENTS, dim), int(2 * np.sqrt(n))
         self._x = x
         self._lists = faiss.IndexIVFFlat(faiss.IndexFlatL2(components), components, lists)
-        self._screen = faiss.IndexPreTransform(faiss.PCAMatrix(dim, components), self._lists)
+        self._lists.cp.niter = 8
         rng = np.random.default_rng(0)
-        self._screen.train(x[np.sort(rng.choice(n, min(n, max(64 * lists, 10 * dim)), replace=False))])
+        sample = rng.permutation(n)[: max(40 * lists, 10 * dim)]
+        rotation = faiss.PCAMatrix(dim, components)
+        rotation.train(x[sample[: 10 * dim]])
+        self._screen = faiss.IndexPreTransform(rotation, self._lists)
+        self._screen.train(x[sample])
         self._index = faiss.IndexRefineFlat(self._screen)
         self._index.add(x)
         self._index.k_factor = 4
