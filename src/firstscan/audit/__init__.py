@@ -1,7 +1,7 @@
 """Pure checks on headers, voxels and the pool → findings. Nothing here prints, or raises for bad data."""
 
 from .header import channel_geometry_problem, check_header, check_orientation
-from .policy import Strictness, apply_policy
+from .policy import STRICTNESS, apply_policy
 from .pool import (
     check_channel_count,
     check_duplicates,
@@ -17,7 +17,7 @@ from .series import check_series
 from .voxels import check_constant, check_finite
 
 __all__ = [
-    "Strictness",
+    "STRICTNESS",
     "apply_policy",
     "channel_geometry_problem",
     "check_channel_count",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Literal, get_args
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import SEVERITIES, Finding
 
-Strictness = Literal["strict", "normal", "off"]
+STRICTNESS = ("strict", "normal", "off")
 
 UNREADABLE = frozenset(
     {
@@ -21,7 +20,7 @@ UNREADABLE = frozenset(
 
 
 def apply_policy(
-    findings: Iterable[Finding], strictness: Strictness = "normal", overrides: Mapping[str, str] | None = None
+    findings: Iterable[Finding], strictness: str = "normal", overrides: Mapping[str, str] | None = None
 ) -> tuple[Finding, ...]:
     """Return ``findings`` with their severity set by policy.
 
@@ -35,8 +34,8 @@ def apply_policy(
     ------
     UsageError : unknown strictness or severity.
     """
-    if strictness not in get_args(Strictness):
-        raise UsageError(f"unknown audit {strictness!r}; known: {', '.join(get_args(Strictness))}")
+    if strictness not in STRICTNESS:
+        raise UsageError(f"unknown audit {strictness!r}; known: {', '.join(STRICTNESS)}")
     wanted = dict(overrides or {})
     wrong = sorted(set(wanted.values()) - {*SEVERITIES, "off"})
     if wrong:
@@ -48,7 +47,7 @@ def apply_policy(
     return tuple(result)
 
 
-def _severity(finding: Finding, strictness: Strictness) -> str:
+def _severity(finding: Finding, strictness: str) -> str:
     if strictness == "strict" and finding.severity == "warn":
         return "drop"
     if strictness == "off" and finding.code not in UNREADABLE:

@@ -9,6 +9,9 @@ import numpy as np
 from firstscan.domain.arrays import Float, Voxels
 from firstscan.domain.finding import Finding
 
+ABSURD = 1e30
+"""Larger numbers come from damaged files and overflow in arithmetic; they count as infinite."""
+
 
 def check_finite(case_id: str, voxels: Voxels, names: Sequence[str], path: str = "") -> tuple[Finding, ...]:
     """Find NaN and infinity: a warning where they only mark the background around the scan, else a drop.
@@ -17,7 +20,7 @@ def check_finite(case_id: str, voxels: Voxels, names: Sequence[str], path: str =
     """
     found = []
     for channel, name in zip(voxels, names, strict=True):
-        bad = ~np.isfinite(channel)
+        bad = ~(np.abs(channel) < ABSURD)
         count = int(bad.sum())
         if count == 0:
             continue

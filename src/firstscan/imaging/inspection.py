@@ -13,13 +13,13 @@ from firstscan.audit import (
     check_orientation,
     check_quality,
 )
-from firstscan.domain.case import Case
+from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import ScanError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.volume import CaseSummary, Header, Modality
 
 from .files import file_type, fingerprint, is_nifti
-from .nifti import nifti_orientations
+from .nifti import nifti_header, nifti_orientations
 from .reading import as_volume, check_readable, choose_channels, geometry_error, read_header, read_raw
 from .standardise import summarise
 
@@ -57,7 +57,7 @@ def inspect_header(case: Case, *, channels: Sequence[str] | None = None) -> tupl
         chosen = choose_channels(case, channels)
         headers: list[Header] = []
         for channel in chosen:
-            header = read_header(channel)
+            header = _quick_header(channel)
             check_readable(header, channel)
             if headers and (problem := channel_geometry_problem(headers[0], header)):
                 raise geometry_error(case, chosen[0], channel, problem)
@@ -67,6 +67,13 @@ def inspect_header(case: Case, *, channels: Sequence[str] | None = None) -> tupl
     except OSError as error:
         return (_unopened(case, error),)
     return tuple(dict.fromkeys(_header_findings(case, headers)))
+
+
+def _quick_header(channel: Channel) -> Header:
+    """Return the header of a channel, by the fast way where the file is a sound NIfTI."""
+    path = Path(channel.path)
+    quick = nifti_header(path) if not channel.files and is_nifti(channel.path) and path.is_file() else None
+    return quick or read_header(channel)
 
 
 def _header_findings(case: Case, headers: Sequence[Header]) -> list[Finding]:

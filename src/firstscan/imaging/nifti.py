@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,14 @@ _SLACK = 1 << 20
 _REMEDY = "copy or export this scan again"
 
 
+@cache
+def _nibabel() -> Any:
+    """Return the nibabel module, imported on first use; what it would log, findings tell."""
+    module: Any = importlib.import_module("nibabel")
+    module.imageglobals.logger.setLevel(logging.CRITICAL)
+    return module
+
+
 def nifti_voxels(path: Path, header: Header, component: int = 0) -> Shaped[np.ndarray, "x y z"]:
     """Return the voxels of volume ``component``, scaled as the header says, in stored orientation.
 
@@ -32,7 +42,7 @@ def nifti_voxels(path: Path, header: Header, component: int = 0) -> Shaped[np.nd
     ScanError : ``truncated`` (less data than promised), ``damaged`` (broken gzip stream or wrong checksum),
         ``oversized`` (as a gzip bomb), ``unreadable`` (a header without sense, complex numbers).
     """
-    nibabel: Any = importlib.import_module("nibabel")
+    nibabel = _nibabel()
     errors = (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError, ValueError, OSError)
     content = _content(path, math.prod(header.shape) * max(header.components, 1) * 16)
     try:
@@ -58,23 +68,69 @@ def nifti_voxels(path: Path, header: Header, component: int = 0) -> Shaped[np.nd
     return voxels.astype(kept, copy=False)
 
 
+def nifti_header(path: Path) -> Header | None:
+    """Return the header of a NIfTI file, read ten times faster than by SimpleITK; None where it makes no sense.
+
+    For audits of many headers: where qform and sform disagree, SimpleITK may choose the other one.
+    """
+    parsed = _raw_header(path)
+    if parsed is None:
+        return None
+    shape = tuple(int(n) for n in parsed.get_data_shape())
+    dtype = parsed.get_data_dtype()
+    if any(n < 1 for n in shape) or not shape:
+        return None
+    qform, sform = _orientations(parsed)
+    stated = sform if sform is not None else qform
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ (stated if stated is not None else np.diag([*_zooms(parsed), 1.0]))
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    direction = affine[:3, :3] / np.where(spacing > 0, spacing, 1.0)
+    colours = len(dtype.names) if dtype.names else 1
+    return Header(
+        shape=shape[:3],
+        spacing_mm=tuple(float(s) for s in spacing),
+        direction=tuple(float(d) for d in direction.ravel()),
+        origin_mm=tuple(float(o) for o in affine[:3, 3]),
+        components=math.prod(shape[3:]) * colours,
+        dtype=str(dtype),
+    )
+
+
 def nifti_orientations(
     path: Path,
 ) -> tuple[Float[np.ndarray, "4 4"] | None, Float[np.ndarray, "4 4"] | None]:
     """Return (qform, sform) as voxel → mm in the file's own frame; None for one that is not set or cannot be read."""
-    nibabel: Any = importlib.import_module("nibabel")
+    parsed = _raw_header(path)
+    return (None, None) if parsed is None else _orientations(parsed)
+
+
+def _raw_header(path: Path) -> Any:
+    """Return nibabel's header of a file, or None where it cannot be parsed."""
+    nibabel = _nibabel()
     try:
         with path.open("rb") as file:
             start = file.read(4096)
         if start[:2] == _GZIP:
             start = zlib.decompressobj(31).decompress(start, 1024)
         kind = nibabel.Nifti2Header if _is_nifti2(start) else nibabel.Nifti1Header
-        header = kind(start[: kind.template_dtype.itemsize], check=False)
-        with np.errstate(all="ignore"):
-            qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
-    except (nibabel.spatialimages.HeaderDataError, zlib.error, ValueError, OSError):
-        return None, None
-    return _plain(qform), _plain(sform)
+        parsed = kind(start[: kind.template_dtype.itemsize], check=False)
+        parsed.get_data_dtype(), parsed.get_data_shape()
+    except (nibabel.spatialimages.HeaderDataError, zlib.error, ValueError, KeyError):
+        return None
+    return parsed if parsed["magic"].item().rstrip(b"\0")[:3] in {b"n+1", b"n+2", b"ni1", b"ni2"} else None
+
+
+def _orientations(parsed: Any) -> tuple[Float[np.ndarray, "4 4"] | None, Float[np.ndarray, "4 4"] | None]:
+    with np.errstate(all="ignore"):
+        try:
+            qform = parsed.get_qform(coded=True)[0]
+        except (_nibabel().spatialimages.HeaderDataError, ValueError):
+            qform = None
+        return _plain(qform), _plain(parsed.get_sform(coded=True)[0])
+
+
+def _zooms(parsed: Any) -> list[float]:
+    return [float(z) or 1.0 for z in np.abs(parsed["pixdim"][1:4])]
 
 
 def _plain(affine: Float[np.ndarray, "4 4"] | None) -> Float[np.ndarray, "4 4"] | None:

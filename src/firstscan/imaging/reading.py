@@ -18,11 +18,13 @@ from firstscan.domain.errors import ScanError, UsageError
 from firstscan.domain.volume import Header, Modality, Volume
 
 from ._sitk import sitk
-from .files import is_nifti
+from .files import ENDINGS, is_nifti, split_ending
 from .foreground import foreground
+from .integrity import check_complete
 from .modality import modality_of_text, modality_of_voxels
 from .nifti import nifti_voxels
 
+_IMAGE_IO = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "metaimage": "MetaImageIO", "dicom": "GDCMImageIO"}
 MAX_BYTES = 8 << 30
 """Most bytes of float32 voxels that one channel may ask for; larger headers are refused before memory is taken."""
 
@@ -171,6 +173,7 @@ def _reader(channel: Channel) -> Any:
         raise ScanError("unreadable", f"{path} is empty (0 bytes)", "copy or export this scan again")
     reader = sitk().ImageFileReader()
     reader.SetFileName(str(path))
+    reader.SetImageIO(_IMAGE_IO.get(ENDINGS.get(split_ending(path.name)[1].lower(), "dicom"), ""))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -209,6 +212,8 @@ def _read_channel(channel: Channel) -> tuple[Any, Header]:
     check_readable(header, channel)
     if not channel.files and is_nifti(channel.path):
         return _nifti_image(header, channel), header
+    if not channel.files:
+        check_complete(Path(channel.path), header)
     try:
         if channel.files:
             return _read_series(channel, header)

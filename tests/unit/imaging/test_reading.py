@@ -11,7 +11,8 @@ from phantoms import AFFINE, head, save
 
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import ScanError, UsageError
-from firstscan.imaging import fingerprint, index, inspect, read_array, read_header, read_volume
+from firstscan.imaging import fingerprint, index, inspect, inspect_header, read_array, read_header, read_volume
+from firstscan.imaging.nifti import nifti_header
 
 
 def only(folder):
@@ -208,3 +209,38 @@ def test_importing_imaging_loads_no_heavy_library():
     code = f"import sys, firstscan.imaging; print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("affine", [np.diag([-1.0, -1.0, 1.0, 1.0]), np.diag([1.0, 1.5, 2.0, 1.0])])
+def test_the_quick_header_agrees_with_the_full_one(tmp_path, affine):
+    path = save(tmp_path / "one.nii.gz", affine=affine)
+    quick, full = nifti_header(path), read_header(Channel("image", str(path)))
+    assert quick.shape == full.shape
+    assert quick.components == full.components
+    for mine, theirs in (
+        (quick.spacing_mm, full.spacing_mm),
+        (quick.direction, full.direction),
+        (quick.origin_mm, full.origin_mm),
+    ):
+        assert mine == pytest.approx(theirs, abs=1e-5)
+
+
+def test_headers_alone_tell_what_is_wrong(tmp_path):
+    save(tmp_path / "good.nii.gz")
+    save(tmp_path / "thin.nii.gz", head((40, 40, 5)))
+    (tmp_path / "junk.nii.gz").write_bytes(b"x" * 500)
+    sitk.WriteImage(sitk.Image([20, 20, 20, 3], sitk.sitkFloat32), str(tmp_path / "film.nii"))
+    found = {case.case_id: [(f.code, f.severity) for f in inspect_header(case)] for case in index(tmp_path)}
+    assert found == {
+        "good": [],
+        "thin": [("too-few-slices", "warn")],
+        "junk": [("unreadable", "drop")],
+        "film": [("not-3d", "drop")],
+    }
+
+
+def test_a_gzip_bomb_stops_early(tmp_path):
+    path = save(tmp_path / "one.nii.gz")
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content + bytes(64 << 20)))
+    assert codes(only(tmp_path)) == (None, [("oversized", "drop")])
