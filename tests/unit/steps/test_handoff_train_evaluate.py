@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pytest
+
+from firstscan.domain.case import Case, Channel
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.pool import Pool
+from firstscan.domain.selection import Pick, Selection
+from firstscan.imaging import write_image
+from firstscan.segmentation.dataset import check_dataset, read_dataset
+from firstscan.segmentation.grids import read_grid
+from firstscan.segmentation.unet import Unet
+from firstscan.steps.evaluate import evaluate, write_scores
+from firstscan.steps.handoff import HandoffConfig, handoff, run_handoff
+from firstscan.steps.labels import find_classes, match_labels, read_classes
+from firstscan.steps.run import Settings
+from firstscan.steps.train import train
+from firstscan.store import write_selection
+
+AFFINE = np.diag([1.0, 2.0, 1.5, 1.0])
+
+
+def scans(folder, ending, labels="_seg"):
+    """Two scans whose voxels run against the canonical axes, with labels of the same grid."""
+    affine = AFFINE * np.array([-1, -1, 1, 1])[:, None]
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        for part, suffix in (("images", ""), ("labels", labels)):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            voxels = rng.integers(0, 3, (10, 9, 8)).astype("uint8" if part == "labels" else "float32")
+            write_image(folder / part / f"{name}{suffix}{ending}", voxels, affine)
+    cases = tuple(Case(n, (Channel("T1", str(folder / "images" / f"{n}{ending}")),)) for n in ("a", "b"))
+    return Pool(str(folder / "images"), cases)
+
+
+def chosen():
+    return Selection(
+        (Pick("b", 1, None, None, None, None, "x"), Pick("a", 2, None, None, None, None, "y")), "cscs", 1, 2
+    )
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
+def test_any_format_becomes_a_dataset_that_trains(tmp_path, ending):
+    pool = scans(tmp_path, ending)
+    out = tmp_path / "out"
+    out.mkdir()
+    handed = handoff(chosen(), pool, HandoffConfig(target="nnunet", labels=tmp_path / "labels"), out)
+    dataset = read_dataset(handed.open_this)
+    assert check_dataset(dataset) == ()
+    assert dict(dataset.classes) == {"class 1": 1, "class 2": 2}
+    train(handed.open_this, tmp_path / "m", Unet(iterations=1, features=4, patch=16))
+    assert (tmp_path / "m" / "unet.pt").exists()
+
+
+def test_conversion_keeps_positions_in_space(tmp_path):
+    pool = scans(tmp_path, ".nrrd")
+    out = tmp_path / "out"
+    out.mkdir()
+    handed = handoff(chosen(), pool, HandoffConfig(target="nnunet"), out)
+    grid = read_grid(handed.open_this / "imagesTr" / "a_0000.nii.gz")
+    assert grid.spacing_mm == pytest.approx((1.0, 2.0, 1.5))
+    assert grid.origin_mm == pytest.approx((-9.0, -16.0, 0.0))
+
+
+def test_the_command_refuses_a_folder_in_use_and_repeats_itself(tmp_path):
+    pool = scans(tmp_path, ".nii.gz")
+    results, out = tmp_path / "results", tmp_path / "out"
+    results.mkdir()
+    write_selection(results, chosen(), {c.case_id: c.paths for c in pool}, "0")
+    config = HandoffConfig(target="csv")
+    source = str(tmp_path / "images")
+    run_handoff(source, results, config, out, Settings())
+    first = (out / "picks.csv").read_bytes()
+    run_handoff(source, results, config, out, Settings())
+    assert (out / "picks.csv").read_bytes() == first
+    assert json.loads((out / "manifest.json").read_text())["kind"] == "handoff"
+    with pytest.raises(UsageError, match="--overwrite"):
+        run_handoff(source, results, HandoffConfig(target="slicer"), out, Settings())
+    run_handoff(source, results, HandoffConfig(target="slicer"), out, Settings(overwrite=True))
+    assert not (out / "picks.csv").exists()
+    with pytest.raises(UsageError, match="unknown target"):
+        run_handoff(source, results, HandoffConfig(target="word"), tmp_path / "o2", Settings())
+
+
+def test_evaluate_matches_files_and_writes_a_table(tmp_path):
+    scans(tmp_path, ".nii.gz")
+    scores = evaluate(tmp_path / "labels", tmp_path / "labels")
+    assert [(s.case_id, s.label, s.dice) for s in scores][:2] == [("a_seg", 1, 1.0), ("a_seg", 2, 1.0)]
+    path = write_scores(tmp_path / "o", scores)
+    lines = path.read_text().splitlines()
+    assert lines[0] == "case_id,label,class,dice,hd95_mm,nsd,status"
+    assert len(lines) == 5
+
+
+def test_evaluate_names_what_is_missing(tmp_path):
+    scans(tmp_path, ".nii.gz")
+    (tmp_path / "labels" / "b_seg.nii.gz").unlink()
+    with pytest.raises(DataError, match=r"1 prediction\(s\) have no label map.*: b"):
+        evaluate(tmp_path / "images", tmp_path / "labels")
+    with pytest.raises(DataError, match="holds no prediction"):
+        evaluate(tmp_path, tmp_path / "labels")
+
+
+@pytest.mark.parametrize(
+    ("label", "case_id"),
+    [("a", "a"), ("a_seg", "a"), ("a-seg", "a"), ("a_dseg", "a_T2w"), ("a_label", "a"), ("a_mask", "a_image")],
+)
+def test_labels_are_matched_by_name(tmp_path, label, case_id):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / f"{label}.nii.gz").write_bytes(b"x")
+    assert match_labels(tmp_path, [case_id, "other"]) == {case_id: str(tmp_path / "deep" / f"{label}.nii.gz")}
+
+
+def test_two_labels_for_one_scan_are_refused(tmp_path):
+    for name in ("a.nii.gz", "a.nrrd"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match="2 label maps fit"):
+        match_labels(tmp_path, ["a"])
+    with pytest.raises(UsageError, match="not a folder"):
+        match_labels(tmp_path / "none", ["a"])
+
+
+def test_classes_of_nnunet_and_of_the_decathlon(tmp_path):
+    folder = tmp_path / "labelsTr"
+    folder.mkdir()
+    assert read_classes(folder) == {}
+    for labels in ({"background": 0, "tumour": 1}, {"0": "background", "1": "tumour"}):
+        (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+        assert read_classes(folder) == {"tumour": 1}
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(DataError, match="does not name its classes"):
+        read_classes(folder)
+
+
+def test_only_background_is_no_class(tmp_path):
+    write_image(tmp_path / "a.nii.gz", np.zeros((4, 4, 4), "uint8"), np.eye(4))
+    with pytest.raises(DataError, match="anything but background"):
+        find_classes({"a": str(tmp_path / "a.nii.gz")}, workers=1)
