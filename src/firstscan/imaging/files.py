@@ -44,11 +44,16 @@ def is_nifti(path: str) -> bool:
     return ENDINGS.get(split_ending(Path(path).name)[1].lower()) == "nifti"
 
 
+def is_dicom_name(path: str) -> bool:
+    """Tell whether a file's ending says DICOM, or nothing at all."""
+    return ENDINGS.get(split_ending(Path(path).name)[1].lower(), "dicom") == "dicom"
+
+
 def file_type(case: Case) -> str:
     """Name the format of a case's first file: ``nifti``, ``nrrd``, ``metaimage`` or ``dicom``."""
     if case.channels[0].files:
         return "dicom"
-    return ENDINGS.get(split_ending(Path(case.path).name)[1].lower(), "other")
+    return ENDINGS.get(split_ending(Path(case.path).name)[1].lower(), "dicom")
 
 
 def safe_id(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from firstscan.domain.errors import ScanError, UsageError
 from firstscan.domain.volume import Header, Modality, Volume
 
 from ._sitk import sitk
-from .files import ENDINGS, is_nifti, split_ending
+from .dicom_reading import read_frames, read_series
+from .files import ENDINGS, is_dicom_name, is_nifti, split_ending
 from .foreground import foreground
 from .integrity import check_complete
 from .modality import modality_of_text, modality_of_voxels
@@ -215,8 +216,9 @@ def _read_channel(channel: Channel) -> tuple[Any, Header]:
     if not channel.files:
         check_complete(Path(channel.path), header)
     try:
-        if channel.files:
-            return _read_series(channel, header)
+        if channel.files or is_dicom_name(channel.path):
+            image = read_series(channel.files) if channel.files else read_frames(Path(channel.path))
+            return image, _as_stored(image, header)
         if reader.GetDimension() > 3:
             index = channel.component or 0
             size = list(reader.GetSize())
@@ -230,20 +232,15 @@ def _read_channel(channel: Channel) -> tuple[Any, Header]:
     return image, header
 
 
-def _read_series(channel: Channel, header: Header) -> tuple[Any, Header]:
-    series = sitk().ImageSeriesReader()
-    series.SetFileNames(list(channel.files))
-    image = series.Execute()
-    stored = Header(
+def _as_stored(image: Any, header: Header) -> Header:
+    """Return ``header`` with the geometry of the whole series instead of its first slice."""
+    return replace(
+        header,
         shape=tuple(image.GetSize()),
         spacing_mm=tuple(image.GetSpacing()),
         direction=tuple(image.GetDirection()),
         origin_mm=tuple(image.GetOrigin()),
-        components=header.components,
-        dtype=header.dtype,
-        modality_hint=header.modality_hint,
     )
-    return image, stored
 
 
 def check_readable(header: Header, channel: Channel) -> None:

@@ -254,3 +254,61 @@ def test_faults_of_a_series(data_dir, tmp_path, change, code):
     assert code in {f.code for f in pool.findings}
     assert {f.severity for f in pool.findings} == {"drop"}
     assert len(pool) == 0
+
+
+def enhanced(path, voxels, positions, *, spacing=(0.8, 1.2)):
+    """Write an enhanced multi-frame MR file: ``voxels`` (frame, row, column) uint16 at the given positions (mm)."""
+    import pydicom
+    from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["instance"])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    tags = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    tags.SOPClassUID, tags.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    tags.StudyInstanceUID, tags.SeriesInstanceUID = (generate_uid(entropy_srcs=[s]) for s in ("study", "series"))
+    tags.Modality, tags.SeriesDescription, tags.PatientName = "MR", "T2 enhanced", "Nobody^Known"
+    tags.NumberOfFrames, tags.Rows, tags.Columns = voxels.shape
+    tags.SamplesPerPixel, tags.PhotometricInterpretation = 1, "MONOCHROME2"
+    tags.BitsAllocated, tags.BitsStored, tags.HighBit, tags.PixelRepresentation = 16, 16, 15, 0
+    measures, plane, shared = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = list(spacing), 2
+    plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence = pydicom.Sequence([measures])
+    shared.PlaneOrientationSequence = pydicom.Sequence([plane])
+    tags.SharedFunctionalGroupsSequence = pydicom.Sequence([shared])
+    frames = []
+    for z in positions:
+        frame, place = Dataset(), Dataset()
+        place.ImagePositionPatient = [10.0, 20.0, float(z)]
+        frame.PlanePositionSequence = pydicom.Sequence([place])
+        frames.append(frame)
+    tags.PerFrameFunctionalGroupsSequence = pydicom.Sequence(frames)
+    tags.PixelData = voxels.astype("<u2").tobytes()
+    tags.save_as(path, enforce_file_format=True)
+
+
+def test_enhanced_multi_frame_files_are_sorted_by_position(tmp_path):
+    voxels = head((22, 20, 16), scale=900).astype(np.uint16).T  # frame, row, column
+    order = np.random.default_rng(0).permutation(16)
+    enhanced(tmp_path / "IM0", voxels[order], 2.5 * order)
+    pool = index(tmp_path)
+    (case,) = pool
+    assert [c.name for c in case.channels] == ["T2 enhanced"]
+    assert "Nobody" not in str(case)
+    volume = read_volume(case)
+    np.testing.assert_array_equal(volume.voxels[0], voxels.T)
+    assert volume.spacing_mm == pytest.approx((1.2, 0.8, 2.5))
+    np.testing.assert_allclose(volume.affine[:3, 3], (10, 20, 0))
+    summary, findings = inspect(case)
+    assert summary.file_type == "dicom"
+    assert not [f for f in findings if f.severity == "drop"]
+
+
+def test_frames_at_one_position_are_a_time_series(tmp_path):
+    voxels = head((22, 20, 16), scale=900).astype(np.uint16).T
+    enhanced(tmp_path / "IM0", voxels, np.repeat(np.arange(8), 2))
+    (case,) = index(tmp_path)
+    assert [f.code for f in inspect(case)[1]] == ["repeated-slices"]

@@ -110,10 +110,9 @@ def _case(case_id: str, stacks: Sequence[Sequence[Slice]]) -> Case:
 
 def _checked(case_id: str, stack: Sequence[Slice]) -> tuple[Finding, ...]:
     first = stack[0]
-    single = len(stack) == 1 and first.frames > 1
     return check_series(
         case_id,
-        positions_mm=np.array([s.along_normal for s in stack]) if not single else np.arange(first.frames, dtype=float),
+        positions_mm=np.array([s.along_normal for s in stack]),
         orientations=np.array([s.orientation for s in stack]),
         description=first.description,
         image_type=first.image_type,
