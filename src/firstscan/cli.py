@@ -37,6 +37,8 @@ ThinStrata = Annotated[
 ]
 Option = Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a further parameter of the strategy.")]
 Modality = Annotated[str | None, typer.Option(help="Read every scan as ct, mr or other.")]
+Audit = Annotated[str, typer.Option(help="How strictly findings are taken: strict, normal or off.")]
+Severity = Annotated[list[str] | None, typer.Option(help="CODE=drop|warn|note|off: how to take one kind of finding.")]
 Checkpoint = Annotated[Path | None, typer.Option(help="Start training from these weights.")]
 Region = Annotated[str, typer.Option(help="Average signals over the foreground, or over all voxels (as published).")]
 TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of the preset's.")]
@@ -74,6 +76,8 @@ def select(
     thin_strata: ThinStrata = None,
     option: Option = None,
     modality: Modality = None,
+    audit: Audit = "normal",
+    severity: Severity = None,
     checkpoint: Checkpoint = None,
     region: Region = "foreground",
     train_steps: TrainSteps = None,
@@ -128,6 +132,8 @@ def check(
     layout: Layout = "auto",
     channel: Channel = None,
     modality: Modality = None,
+    audit: Audit = "normal",
+    severity: Severity = None,
     workers: Workers = None,
     engine: Engine = "local",
     overwrite: Overwrite = False,
@@ -152,6 +158,8 @@ def pretrain(
     layout: Layout = "auto",
     channel: Channel = None,
     modality: Modality = None,
+    audit: Audit = "normal",
+    severity: Severity = None,
     checkpoint: Checkpoint = None,
     train_steps: TrainSteps = None,
     workers: Workers = None,
@@ -179,6 +187,8 @@ def extract(
     layout: Layout = "auto",
     channel: Channel = None,
     modality: Modality = None,
+    audit: Audit = "normal",
+    severity: Severity = None,
     checkpoint: Checkpoint = None,
     region: Region = "foreground",
     train_steps: TrainSteps = None,
@@ -275,12 +285,14 @@ def run(arguments: list[str]) -> int:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """Return a command's options as its step's config takes them; what was not given is left to the config."""
-    from firstscan.steps.pick import read_ids, read_options
+    from firstscan.steps.pick import read_ids, read_options, read_severities
 
     given = {k: v for k, v in options.items() if k not in EXECUTION and v is not None}
     for name in ("exclude", "include", "labelled"):
         if name in given:
             given[name] = read_ids(given[name])
+    if "severity" in given:
+        given["severity"] = read_severities(given["severity"])
     if "option" in given:
         given["option"] = read_options(given["option"])
     return given

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from firstscan._version import __version__
-from firstscan.audit import check_duplicates
+from firstscan.audit import apply_policy, check_pool
 from firstscan.domain.case import Case
 from firstscan.domain.errors import DataError
-from firstscan.domain.finding import Finding
+from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.pool import Pool
 from firstscan.domain.volume import CaseSummary
 from firstscan.execution import WorkerDied, run_cases
@@ -76,7 +76,7 @@ def check(pool: Pool, config: CheckConfig, run: Run) -> Checked:
             if signatures[case_id] and not isinstance(result, Exception):
                 cache.write_json(paths[case_id], {"summary": known[case_id][0], "findings": known[case_id][1]})
             progress.advance()
-    return _assembled(pool, known, signatures)
+    return _assembled(pool, known, signatures, config)
 
 
 def signature(case: Case) -> Signature:
@@ -90,7 +90,7 @@ def signature(case: Case) -> Signature:
 
 def _key(case: Case, signed: Signature, config: CheckConfig) -> str:
     channels = [asdict(channel) for channel in case.channels]
-    return identity(__version__, case.case_id, channels, signed, dict(case.metadata), config.resolved())
+    return identity(__version__, case.case_id, channels, signed, dict(case.metadata), config.modality)
 
 
 def _inspect(item: tuple[Case, Modality | None]) -> Inspected:
@@ -108,36 +108,24 @@ def _settled(case: Case, result: Inspected | Exception) -> Inspected:
     return result
 
 
-def _assembled(pool: Pool, known: Mapping[str, Inspected], signatures: Mapping[str, Signature]) -> Checked:
-    summaries = {case_id: known[case_id][0] for case_id in pool.case_ids}
-    usable = {case_id: s for case_id, s in summaries.items() if s is not None}
-    findings = [f for case_id in pool.case_ids for f in known[case_id][1]]
-    findings += _odd_channels(pool, usable)
-    findings += check_duplicates(usable.values(), {case.case_id: case.path for case in pool})
-    checked = pool.with_findings(findings)
-    return Checked(checked, {i: usable[i] for i in checked.case_ids}, signatures)
+def _assembled(
+    pool: Pool, known: Mapping[str, Inspected], signatures: Mapping[str, Signature], config: CheckConfig
+) -> Checked:
+    """Judge every reading by the policy, then what is left as a pool."""
+    single = [f for case_id in pool.case_ids for f in _judged(*known[case_id], config)]
+    readable = pool.with_findings(single)
+    summaries = {case_id: s for case_id in readable.case_ids if (s := known[case_id][0]) is not None}
+    together = apply_policy(check_pool(summaries.values(), readable), config.audit, config.severity)
+    checked = readable.with_findings(together)
+    return Checked(checked, {i: summaries[i] for i in checked.case_ids}, signatures)
 
 
-def _odd_channels(pool: Pool, summaries: Mapping[str, CaseSummary]) -> list[Finding]:
-    """Drop cases whose number of channels is not that of most others: one network takes one kind of input."""
-    counts = Counter(len(s.channel_names) for s in summaries.values())
-    if len(counts) < 2:
-        return []
-    usual = max(counts, key=lambda n: (counts[n], n))
-    return [
-        Finding(
-            code="channels-differ",
-            severity="drop",
-            case_id=case_id,
-            message=f"{len(s.channel_names)} channel(s) ({', '.join(s.channel_names)}); most scans here have {usual}",
-            remedy="name the channels that every scan has with --channel, or select from these scans on their own",
-            path=pool[case_id].path,
-            measured=float(len(s.channel_names)),
-            threshold=float(usual),
-        )
-        for case_id, s in summaries.items()
-        if len(s.channel_names) != usual
-    ]
+def _judged(summary: CaseSummary | None, findings: tuple[Finding, ...], config: CheckConfig) -> tuple[Finding, ...]:
+    """Return the findings of one case with their severity set; what kept it from being read stays a drop."""
+    judged = apply_policy(findings, config.audit, config.severity)
+    if summary is None and not dropped_ids(judged):
+        return tuple(f for f in findings if f.severity == "drop")
+    return judged
 
 
 def require_usable(checked: Checked, total: int, findings_file: Path) -> None:

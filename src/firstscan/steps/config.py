@@ -49,9 +49,15 @@ class IndexConfig(Config):
 
 
 class CheckConfig(Config):
-    """How scans are read: ``modality`` overrides what headers and intensities say."""
+    """How scans are read and judged.
+
+    ``modality`` overrides what headers and intensities say; ``audit`` says how strictly findings are taken, and
+    ``severity`` (finding code → ``drop``, ``warn``, ``note`` or ``off``) wins over it.
+    """
 
     modality: Modality | None = None
+    audit: Literal["strict", "normal", "off"] = "normal"
+    severity: Mapping[str, Literal["drop", "warn", "note", "off"]] = Field(default_factory=dict)
 
 
 class PretrainConfig(Config):

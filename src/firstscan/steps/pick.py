@@ -155,6 +155,15 @@ def read_options(given: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+def read_severities(given: Sequence[str]) -> dict[str, str]:
+    """Return ``CODE=SEVERITY`` pairs as a mapping.  Raises UsageError where one is not of that form."""
+    pairs = [pair.partition("=") for pair in given]
+    wrong = next((pair for pair, (code, equals, _) in zip(given, pairs, strict=True) if not (code and equals)), None)
+    if wrong is not None:
+        raise UsageError(f"--severity {wrong}: write CODE=SEVERITY, for example --severity duplicate=warn")
+    return {code: severity for code, _, severity in pairs}
+
+
 def _scalar(text: str) -> bool | int | float | str:
     if text in {"true", "false"}:
         return text == "true"
