@@ -152,7 +152,7 @@ def read_plan(path: Path) -> Plan:
     for part in ("pool", "test"):
         if isinstance(content.get(part), dict):
             content[part] = {k: _placed(path, k, v) for k, v in content[part].items()}
-    return plan_of(content)
+    return plan_of({"name": path.stem, **content})
 
 
 def plan_of(content: Mapping[str, Any]) -> Plan:
