@@ -156,7 +156,7 @@ def _rim(array: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, " n"]:
 
 
 def _faces(array: Shaped[np.ndarray, "x y z"]) -> Shaped[np.ndarray, " n"]:
-    return np.concatenate([np.take(array, i, axis=a).ravel() for a in range(3) for i in (0, -1)])
+    return np.concatenate([np.moveaxis(array, a, 0)[i].ravel() for a in range(3) for i in (0, -1)])
 
 
 def _content_box(voxels: Voxels) -> tuple[slice, slice, slice] | None:
@@ -281,9 +281,7 @@ def _fill_holes(mask: Mask) -> Mask:
     """Fill background that no path connects to the outside of the array."""
     labels = _labels(~mask)
     outside = np.zeros(int(labels.max()) + 1, dtype=bool)
-    for axis in range(3):
-        for i in (0, -1):
-            outside[np.unique(np.take(labels, i, axis=axis))] = True
+    outside[np.unique(_faces(labels))] = True
     outside[0] = False
     return np.asarray(~outside[labels])
 

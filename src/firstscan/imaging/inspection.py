@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from firstscan.audit import (
     channel_geometry_problem,
     check_constant,
@@ -43,9 +45,11 @@ def inspect(
     found += check_constant(case.case_id, raw.voxels, raw.names, case.path)
     if dropped_ids(found):
         return None, tuple(dict.fromkeys(found))
-    volume = as_volume(case, raw, modality=modality)
-    found += check_quality(volume, case.path)
-    return summarise(volume, fingerprint=identity, file_type=file_type(case)), tuple(dict.fromkeys(found))
+    with np.errstate(over="ignore", invalid="ignore"):
+        volume = as_volume(case, raw, modality=modality)
+        found += check_quality(volume, case.path)
+        summary = summarise(volume, fingerprint=identity, file_type=file_type(case))
+    return summary, tuple(dict.fromkeys(found))
 
 
 def inspect_header(case: Case, *, channels: Sequence[str] | None = None) -> tuple[Finding, ...]:

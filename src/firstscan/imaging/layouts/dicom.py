@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -141,8 +141,3 @@ def _no_image(path: Path, modality: str) -> Finding:
         remedy="nothing to do",
         path=str(path),
     )
-
-
-def only_series(cases: Iterable[Case], wanted: Mapping[str, str]) -> tuple[Case, ...]:
-    """Return the cases whose metadata hold every value of ``wanted`` (for example ``{"modality": "mr"}``)."""
-    return tuple(c for c in cases if all(str(c.metadata.get(k, "")).lower() == v.lower() for k, v in wanted.items()))
