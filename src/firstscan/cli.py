@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from . import after
+from . import options as o
+
 INTERRUPTED = 130
-EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "overwrite"})
-"""Options that say where and how to run, and never what comes out."""
 
 app = typer.Typer(
     help="Choose which 3D scans to annotate first: no label, no task model needed.",
@@ -19,33 +20,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Source = Annotated[str, typer.Argument(help="Folder of scans, or a table (CSV, TSV, Parquet) that lists them.")]
-Layout = Annotated[str, typer.Option(help="How the source is read; recognised by default.")]
-Out = Annotated[Path, typer.Option(help="Folder for the results; made if it is not there.")]
-Budget = Annotated[int, typer.Option(help="How many scans to pick.")]
-StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
-Preset = Annotated[str, typer.Option(help="fast (CPU), paper (the published network), auto (by device).")]
-Channel = Annotated[list[str] | None, typer.Option(help="Use only this channel; repeat for several.")]
-Exclude = Annotated[Path | None, typer.Option(help="File of case ids that must not be picked.")]
-Include = Annotated[Path | None, typer.Option(help="File of case ids that are picked first.")]
-Labelled = Annotated[Path | None, typer.Option(help="File of case ids that are annotated already.")]
-GroupBy = Annotated[list[str] | None, typer.Option(help="Pick at most one scan per value of this column.")]
-ThinStrata = Annotated[
-    str | None, typer.Option(help="cscs: strata under 3 scans are skipped (fill) or scored (score).")
-]
-Option = Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a further parameter of the strategy.")]
-Modality = Annotated[str | None, typer.Option(help="Read every scan as ct, mr or other.")]
-Audit = Annotated[str, typer.Option(help="How strictly findings are taken: strict, normal or off.")]
-Severity = Annotated[list[str] | None, typer.Option(help="CODE=drop|warn|note|off: how to take one kind of finding.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="Start training from these weights.")]
-Region = Annotated[str, typer.Option(help="Average signals over the foreground, or over all voxels (as published).")]
-TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of the preset's.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that read scans; one a CPU core by default.")]
-Engine = Annotated[str, typer.Option(help="Where work runs: local.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of other settings in --out.")]
 
 
 @app.callback()
@@ -60,57 +34,67 @@ def every_command(
 
 @app.command()
 def select(
-    source: Source,
+    source: o.Source,
     *,
-    budget: Budget,
-    out: Out,
-    strategy: StrategyName = "cscs",
-    seed: Seed = 42,
-    preset: Preset = "auto",
-    layout: Layout = "auto",
-    channel: Channel = None,
-    exclude: Exclude = None,
-    include: Include = None,
-    labelled: Labelled = None,
-    group_by: GroupBy = None,
-    thin_strata: ThinStrata = None,
-    option: Option = None,
-    modality: Modality = None,
-    audit: Audit = "normal",
-    severity: Severity = None,
-    checkpoint: Checkpoint = None,
-    region: Region = "foreground",
-    train_steps: TrainSteps = None,
-    workers: Workers = None,
-    engine: Engine = "local",
-    device: Device = "auto",
-    overwrite: Overwrite = False,
+    budget: o.Budget,
+    out: o.Out,
+    strategy: o.StrategyName = "cscs",
+    seed: o.Seed = 42,
+    preset: o.Preset = "auto",
+    layout: o.Layout = "auto",
+    channel: o.Channel = None,
+    exclude: o.Exclude = None,
+    include: o.Include = None,
+    labelled: o.Labelled = None,
+    group_by: o.GroupBy = None,
+    quota: o.Quota = None,
+    minutes: o.Minutes = None,
+    cost_column: o.CostColumn = None,
+    adjust: o.Adjust = None,
+    stability: o.Stability = None,
+    thin_strata: o.ThinStrata = None,
+    option: o.Option = None,
+    modality: o.Modality = None,
+    audit: o.Audit = "normal",
+    severity: o.Severity = None,
+    checkpoint: o.Checkpoint = None,
+    region: o.Region = "foreground",
+    train_steps: o.TrainSteps = None,
+    workers: o.Workers = None,
+    engine: o.Engine = "local",
+    device: o.Device = "auto",
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Scans in, a ranked and explained first batch out."""
     options = locals()
     from firstscan.steps.config import SelectCommand
     from firstscan.steps.select import select as run
 
-    _show(run(SelectCommand.of(**_given(options)), out, _settings(options)))
+    _show(run(SelectCommand.of(**o.given_of(options)), out, o.settings_of(options)))
 
 
 @app.command()
 def demo(
-    out: Out = Path("firstscan-demo"),
-    workers: Workers = None,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
+    out: o.Out = Path("firstscan-demo"),
+    workers: o.Workers = None,
+    device: o.Device = "auto",
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Run the main job on 40 invented scans, offline: the quickest way to see a report."""
     options = locals()
     from firstscan.steps.demo import demo as run
 
-    _show(run(out, _settings(options)))
+    _show(run(out, o.settings_of(options)))
 
 
 @app.command()
 def index(
-    source: Source, *, out: Out, layout: Layout = "auto", channel: Channel = None, overwrite: Overwrite = False
+    source: o.Source,
+    *,
+    out: o.Out,
+    layout: o.Layout = "auto",
+    channel: o.Channel = None,
+    overwrite: o.Overwrite = False,
 ) -> None:
     """List the scans of a folder as cases.csv; no voxel is read."""
     options = locals()
@@ -119,24 +103,24 @@ def index(
     from firstscan.steps.config import IndexConfig
     from firstscan.steps.index import found
 
-    pool = run_index(IndexConfig.of(**_given(options)), out, _settings(options))
+    pool = run_index(IndexConfig.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.show_findings(pool.findings, found(pool), len(pool), None)
     terminal.say(f"Scans: {out / CASES}")
 
 
 @app.command()
 def check(
-    source: Source,
+    source: o.Source,
     *,
-    out: Out,
-    layout: Layout = "auto",
-    channel: Channel = None,
-    modality: Modality = None,
-    audit: Audit = "normal",
-    severity: Severity = None,
-    workers: Workers = None,
-    engine: Engine = "local",
-    overwrite: Overwrite = False,
+    out: o.Out,
+    layout: o.Layout = "auto",
+    channel: o.Channel = None,
+    modality: o.Modality = None,
+    audit: o.Audit = "normal",
+    severity: o.Severity = None,
+    workers: o.Workers = None,
+    engine: o.Engine = "local",
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Read every scan once and list what is wrong, with remedies, in findings.csv."""
     options = locals()
@@ -144,28 +128,28 @@ def check(
     from firstscan.steps.commands import run_check
     from firstscan.steps.config import CheckCommand
 
-    checked, found = run_check(CheckCommand.of(**_given(options)), out, _settings(options))
+    checked, found = run_check(CheckCommand.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.show_findings(checked.pool.findings, found, len(checked.pool), out / "findings.csv")
 
 
 @app.command()
 def pretrain(
-    source: Source,
+    source: o.Source,
     *,
-    out: Out,
-    seed: Seed = 42,
-    preset: Preset = "auto",
-    layout: Layout = "auto",
-    channel: Channel = None,
-    modality: Modality = None,
-    audit: Audit = "normal",
-    severity: Severity = None,
-    checkpoint: Checkpoint = None,
-    train_steps: TrainSteps = None,
-    workers: Workers = None,
-    engine: Engine = "local",
-    device: Device = "auto",
-    overwrite: Overwrite = False,
+    out: o.Out,
+    seed: o.Seed = 42,
+    preset: o.Preset = "auto",
+    layout: o.Layout = "auto",
+    channel: o.Channel = None,
+    modality: o.Modality = None,
+    audit: o.Audit = "normal",
+    severity: o.Severity = None,
+    checkpoint: o.Checkpoint = None,
+    train_steps: o.TrainSteps = None,
+    workers: o.Workers = None,
+    engine: o.Engine = "local",
+    device: o.Device = "auto",
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Train the network on the scans and keep its weights."""
     options = locals()
@@ -173,29 +157,29 @@ def pretrain(
     from firstscan.steps.commands import run_pretrain
     from firstscan.steps.config import PretrainCommand
 
-    weights = run_pretrain(PretrainCommand.of(**_given(options)), out, _settings(options))
+    weights = run_pretrain(PretrainCommand.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.say(f"Weights: {weights}")
 
 
 @app.command()
 def extract(
-    source: Source,
+    source: o.Source,
     *,
-    out: Out,
-    seed: Seed = 42,
-    preset: Preset = "auto",
-    layout: Layout = "auto",
-    channel: Channel = None,
-    modality: Modality = None,
-    audit: Audit = "normal",
-    severity: Severity = None,
-    checkpoint: Checkpoint = None,
-    region: Region = "foreground",
-    train_steps: TrainSteps = None,
-    workers: Workers = None,
-    engine: Engine = "local",
-    device: Device = "auto",
-    overwrite: Overwrite = False,
+    out: o.Out,
+    seed: o.Seed = 42,
+    preset: o.Preset = "auto",
+    layout: o.Layout = "auto",
+    channel: o.Channel = None,
+    modality: o.Modality = None,
+    audit: o.Audit = "normal",
+    severity: o.Severity = None,
+    checkpoint: o.Checkpoint = None,
+    region: o.Region = "foreground",
+    train_steps: o.TrainSteps = None,
+    workers: o.Workers = None,
+    engine: o.Engine = "local",
+    device: o.Device = "auto",
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Measure every scan: embedding and uncertainty, as features.parquet."""
     options = locals()
@@ -203,7 +187,7 @@ def extract(
     from firstscan.steps.commands import run_extract
     from firstscan.steps.config import ExtractCommand
 
-    table = run_extract(ExtractCommand.of(**_given(options)), out, _settings(options))
+    table = run_extract(ExtractCommand.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.say(f"{len(table)} scans, {table.dim} dimensions: {out / 'features.parquet'}")
 
 
@@ -213,17 +197,22 @@ def pick(
         Path, typer.Argument(help="A Parquet table with case_id, embedding, uncertainty; or its folder.")
     ],
     *,
-    budget: Budget,
-    out: Out,
-    strategy: StrategyName = "cscs",
-    seed: Seed = 42,
-    exclude: Exclude = None,
-    include: Include = None,
-    labelled: Labelled = None,
-    group_by: GroupBy = None,
-    thin_strata: ThinStrata = None,
-    option: Option = None,
-    overwrite: Overwrite = False,
+    budget: o.Budget,
+    out: o.Out,
+    strategy: o.StrategyName = "cscs",
+    seed: o.Seed = 42,
+    exclude: o.Exclude = None,
+    include: o.Include = None,
+    labelled: o.Labelled = None,
+    group_by: o.GroupBy = None,
+    quota: o.Quota = None,
+    minutes: o.Minutes = None,
+    cost_column: o.CostColumn = None,
+    adjust: o.Adjust = None,
+    stability: o.Stability = None,
+    thin_strata: o.ThinStrata = None,
+    option: o.Option = None,
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Pick from features you have: no scan is read."""
     options = locals()
@@ -231,21 +220,21 @@ def pick(
     from firstscan.steps.config import PickConfig
     from firstscan.steps.pick import run_pick
 
-    selection, table = run_pick(features, PickConfig.of(**_given(options)), out, _settings(options))
+    selection, table = run_pick(features, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.show_selection(selection, len(table), _reading(selection, table))
     terminal.say(f"\nSelection: {out / 'selection.csv'}")
 
 
 @app.command()
 def report(
-    out: Annotated[Path, typer.Argument(help="Results folder of `firstscan select`.")], workers: Workers = None
+    out: Annotated[Path, typer.Argument(help="Results folder of `firstscan select`.")], workers: o.Workers = None
 ) -> None:
     """Draw the report of a results folder again."""
     options = locals()
     from firstscan import terminal
     from firstscan.steps.report import report as run
 
-    terminal.say(f"Report: {run(out, _settings(options))}")
+    terminal.say(f"Report: {run(out, o.settings_of(options))}")
 
 
 @app.command()
@@ -258,6 +247,9 @@ def strategies() -> None:
     width = max(map(len, described))
     for name, summary in described.items():
         terminal.say(f"{name:<{width}}  {summary}")
+
+
+after.register(app)
 
 
 def main() -> None:
@@ -283,38 +275,17 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's options as its step's config takes them; what was not given is left to the config."""
-    from firstscan.steps.pick import read_ids, read_options, read_severities
-
-    given = {k: v for k, v in options.items() if k not in EXECUTION and v is not None}
-    for name in ("exclude", "include", "labelled"):
-        if name in given:
-            given[name] = read_ids(given[name])
-    if "severity" in given:
-        given["severity"] = read_severities(given["severity"])
-    if "option" in given:
-        given["option"] = read_options(given["option"])
-    return given
-
-
-def _settings(options: dict[str, Any]) -> Any:
-    """Return how to run, from a command's options."""
-    from firstscan import terminal
-    from firstscan.domain.errors import UsageError
-    from firstscan.steps.run import Settings
-
-    given = {k: options[k] for k in ("workers", "engine", "device", "overwrite") if k in options}
-    if given.get("workers") is not None and given["workers"] < 1:
-        raise UsageError(f"--workers {given['workers']}: at least 1 process is needed")
-    return Settings(**given, progress=terminal.progress())
-
-
 def _reading(selection: Any, features: Any) -> tuple[str, ...]:
     from firstscan.report import ReportData
     from firstscan.report.words import reading
+    from firstscan.steps.trust import warnings_of
 
-    return reading(ReportData(selection, features, "", len(features), 0))
+    said = reading(ReportData(selection, features, "", len(features), 0))
+    return (*said, *(f"Note: {text}." for text in map(_bare, warnings_of(selection.diagnostics))))
+
+
+def _bare(sentence: str) -> str:
+    return sentence.rstrip(".")
 
 
 def _show(selected: Any) -> None:
@@ -323,9 +294,9 @@ def _show(selected: Any) -> None:
 
     if selected.already:
         terminal.say("Already done: nothing has changed since.")
-    terminal.show_findings(selected.pool.findings, selected.found, len(selected.pool), selected.out / "findings.csv")
+    terminal.show_findings(selected.findings, selected.found, selected.usable, selected.out / "findings.csv")
     features = read_features(selected.out)
-    terminal.show_selection(selected.selection, len(selected.pool), _reading(selected.selection, features))
+    terminal.show_selection(selected.selection, selected.usable, _reading(selected.selection, features))
     terminal.say(f"\nSelection: {selected.out / 'selection.csv'}")
     terminal.say(f"Report:    {selected.out / 'report.html'}")
 

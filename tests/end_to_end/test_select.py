@@ -145,6 +145,25 @@ def test_index_lists_the_scans(cohort, tmp_path, capsys):
         assert len(list(csv.DictReader(file))) == 11
 
 
+def test_a_pick_is_replaced_and_the_batch_extended(result, cohort, tmp_path, capsys):
+    out = tmp_path / "copy"
+    shutil.copytree(result, out)
+    first = fs.read_selection(out).case_ids
+    assert run(["replace", str(out), first[0], "--why", "motion", "--workers", "1"]) == 0
+    assert f"{first[0]} → " in capsys.readouterr().out
+    assert run(["extend", str(out), "--more", "2", "--workers", "1"]) == 0
+    final = fs.read_selection(out).case_ids
+    assert len(set(final)) == 5
+    assert first[0] not in final
+    assert final[1:3] == first[1:]
+    with (out / "selection.csv").open(newline="") as file:
+        assert all(Path(row["path"]).is_file() for row in csv.DictReader(file))
+    assert final[4] in (out / "report.html").read_text()
+    assert select(cohort, out) == 0
+    assert "Already done" in capsys.readouterr().out
+    assert fs.read_selection(out).case_ids == final
+
+
 def test_the_report_can_be_drawn_again(result, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(result, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -85,6 +86,8 @@ class ExtractConfig(Config):
 class PickConfig(Config):
     """Which batch: ids in ``exclude``, ``include`` and ``labelled``; at most one scan a value of ``group_by``.
 
+    ``quota`` (``COLUMN=GROUP:MIN-MAX``, either number may be missing) bounds the scans of a group; ``minutes`` bounds
+    the sum of ``cost_column``. ``adjust`` takes columns off the signals, ``stability`` repeats the choice so often, and
     ``option`` holds further parameters of the strategy by name.
     """
 
@@ -97,6 +100,18 @@ class PickConfig(Config):
     include: tuple[str, ...] = ()
     labelled: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ()
+    quota: tuple[str, ...] = ()
+    minutes: float | None = Field(default=None, gt=0)
+    cost_column: str | None = None
+    adjust: tuple[str, ...] = ()
+    stability: int | None = Field(default=None, ge=2)
+
+    @field_validator("quota")
+    @classmethod
+    def _quota(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            parse_quota(text)
+        return value
 
     @field_validator("budget")
     @classmethod
@@ -125,6 +140,17 @@ class ExtractCommand(PretrainCommand, ExtractConfig):
 
 class SelectCommand(ExtractCommand, PickConfig):
     """Settings of ``firstscan select``."""
+
+
+def parse_quota(text: str) -> tuple[str, str, int, int | None]:
+    """Return (column, group, minimum, maximum) of ``site=A:2-4``, ``site=A:2`` (at least) or ``site=A:-4`` (at most).
+
+    Raises ValueError where it is not of that form.
+    """
+    found = re.fullmatch(r"([^=]+)=(.+):(\d*)(?:(-)(\d*))?", text)
+    if found is None or not (found[3] or found[5]):
+        raise ValueError("write COLUMN=GROUP:MIN-MAX, for example site=A:2-4, site=A:2 or site=A:-4")
+    return found[1], found[2], int(found[3] or 0), int(found[5]) if found[5] else None
 
 
 def _said(error: Any) -> str:

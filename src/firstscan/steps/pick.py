@@ -14,7 +14,8 @@ from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
-from firstscan.selection import Constraints
+from firstscan.execution import Progress
+from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
 from firstscan.selection.registry import strategy_class
 from firstscan.store import (
@@ -23,17 +24,24 @@ from firstscan.store import (
     read_features,
     read_manifest,
     read_selection,
+    write_features,
     write_manifest,
     write_selection,
 )
 
-from .config import PickConfig
+from .config import PickConfig, parse_quota
 from .results import FEATURES, SELECTION, finished, guard
 from .run import Settings
+from .trust import with_trust
 
 
-def pick(features: FeatureTable, config: PickConfig, left_out: Mapping[str, str] | None = None) -> Selection:
-    """Choose the batch.
+def pick(
+    features: FeatureTable,
+    config: PickConfig,
+    left_out: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Selection:
+    """Choose the batch, and say how far it can be trusted.
 
     Parameters
     ----------
@@ -47,9 +55,10 @@ def pick(features: FeatureTable, config: PickConfig, left_out: Mapping[str, str]
     reasons = left_out or {}
     check_request(config, features.case_ids, features.covariates, reasons)
     constraints = _constraints(config, reasons)
-    return choose(
-        features, config.budget, config.strategy, config.seed, constraints=constraints, **config.strategy_options()
-    )
+    used = adjust(features, config.adjust) if config.adjust else features
+    options = config.strategy_options()
+    selection = choose(used, config.budget, config.strategy, config.seed, constraints=constraints, **options)
+    return with_trust(selection, used, config, constraints, progress)
 
 
 def check_strategy(config: PickConfig) -> None:
@@ -86,11 +95,9 @@ def check_request(
             f"--include names {lost[0]!r}, which cannot be used: {left_out[lost[0]]}. Repair the scan or take it off "
             "the list."
         )
-    missing = [c for c in config.group_by if c not in columns]
-    if missing:
-        raise UsageError(f"--group-by {missing[0]}: there is no such column; there are: {', '.join(sorted(columns))}")
+    _require_columns(config, columns)
     _require_room(config, ids, left_out)
-    if ids and (config.group_by or config.include):
+    if ids and (config.group_by or config.include or config.quota or config.minutes):
         rehearsal = FeatureTable(
             tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
         )
@@ -103,7 +110,24 @@ def _constraints(config: PickConfig, left_out: Collection[str]) -> Constraints:
         include=config.include,
         labelled=tuple(i for i in config.labelled if i not in left_out),
         group_by=config.group_by,
+        quotas=tuple(Quota(*parse_quota(text)) for text in config.quota),
+        cost_column=config.cost_column,
+        minutes=config.minutes,
     )
+
+
+def _require_columns(config: PickConfig, columns: Collection[str]) -> None:
+    asked = {
+        "group-by": config.group_by,
+        "quota": [parse_quota(text)[0] for text in config.quota],
+        "cost-column": [config.cost_column] if config.cost_column else [],
+        "adjust": config.adjust,
+    }
+    for option, names in asked.items():
+        missing = [c for c in names if c not in columns]
+        if missing:
+            known = ", ".join(sorted(columns)) or "none"
+            raise UsageError(f"--{option} {missing[0]}: there is no such column; there are: {known}")
 
 
 def _require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[str]) -> None:
@@ -192,7 +216,9 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
             manifest = guard(out, "pick", plain, overwrite=settings.overwrite)
             if manifest is not None and finished(out, manifest, "pick", manifest.inputs):
                 return read_selection(out), features
-        selection = pick(features, config)
+        selection = pick(features, config, progress=settings.progress)
+        write_features(out / FEATURES, features)
         write_selection(out, selection, {}, __version__)
-        write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=SELECTION)
+        files = (FEATURES, *SELECTION)
+        write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=files)
     return selection, features

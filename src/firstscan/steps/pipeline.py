@@ -6,11 +6,12 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from firstscan._version import __version__
+from firstscan.audit import apply_policy, check_near_duplicates
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
 from firstscan.store import (
@@ -29,6 +30,8 @@ from .results import FEATURES, FINDINGS, TRAINING, finished, guard
 from .run import Run, Settings
 from .standardise import CropFiles, standardise
 
+MOST_COMPARED = 5000
+"""Pools up to this size are searched for near-duplicates: the search takes N² distances."""
 Learning = TypeVar("Learning", bound=PretrainCommand)
 
 
@@ -105,11 +108,12 @@ def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Se
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything that extraction leaves: the crops, the trained network and the feature table."""
+    """What extraction leaves: the crops, the trained network, the feature table, and the pool with what was found."""
 
     crops: CropFiles
     learned: Any
     features: FeatureTable
+    checked: Checked
 
 
 def crops_and_network(begun: Started, config: PretrainCommand) -> tuple[CropFiles, Any]:
@@ -129,8 +133,20 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
 
     crops, learned = crops_and_network(begun, config)
     features = extract(crops, learned, begun.checked, config, begun.run, region=config.region)
+    checked = _compared(begun.checked, features, config)
+    write_findings(begun.out / FINDINGS, checked.pool.findings)
+    features = features.only(checked.pool.case_ids)
     write_features(begun.out / FEATURES, features)
-    return Measured(crops, learned, features)
+    return Measured(crops, learned, features, checked)
+
+
+def _compared(checked: Checked, features: FeatureTable, config: CheckCommand) -> Checked:
+    """Look for scans that are nearly alike, which only their embeddings tell; in large pools this is left out."""
+    if len(features) > MOST_COMPARED:
+        return checked
+    near = apply_policy(check_near_duplicates(features.case_ids, features.embeddings), config.audit, config.severity)
+    paths = {case.case_id: case.path for case in checked.pool}
+    return replace(checked, pool=checked.pool.with_findings([replace(f, path=paths[f.case_id]) for f in near]))
 
 
 def write_training(path: Path, history: tuple[Any, ...]) -> None:

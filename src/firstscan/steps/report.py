@@ -41,6 +41,7 @@ from firstscan.store import (
 from .check import Checked
 from .results import REPORT
 from .run import Run, Settings
+from .trust import correlations, repeats, warnings_of
 
 STORY = "story.json"
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "SimpleITK", "torch", "monai", "lightning-fabric", "plotly")
@@ -62,7 +63,7 @@ class Story:
     settings: Mapping[str, Any]
 
 
-def story(
+def gathered(
     checked: Checked, crops: Any, learned: Any, settings: Mapping[str, Any], *, found: int, checkpoint: str
 ) -> Story:
     """Gather what happened up to the feature table."""
@@ -107,8 +108,8 @@ def report(out: Path, settings: Settings) -> Path:
             f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
         )
     with open_workspace(out) as workspace:
-        told = _told(load_json(kept), read_findings(out / "findings.csv"))
-        write_report(Run(workspace, settings), read_selection(out), read_features(out), told)
+        again = told(load_json(kept), read_findings(out / "findings.csv"))
+        write_report(Run(workspace, settings), read_selection(out), read_features(out), again)
         write_manifest(
             out,
             kind=manifest.kind,
@@ -120,36 +121,39 @@ def report(out: Path, settings: Settings) -> Path:
     return out / REPORT
 
 
-def write_report(run: Run, selection: Selection, features: FeatureTable, told: Story) -> None:
+def write_report(run: Run, selection: Selection, features: FeatureTable, story: Story) -> None:
     """Write ``report.html``, and what is needed to draw it again."""
-    kept = {k: v for k, v in asdict(replace(told, cases={}, findings=())).items() if k not in {"cases", "findings"}}
-    kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in told.cases.items()}
+    kept = {k: v for k, v in asdict(replace(story, cases={}, findings=())).items() if k not in {"cases", "findings"}}
+    kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in story.cases.items()}
     atomic_write(run.workspace.work / STORY, dump_json(kept))
     data = ReportData(
         selection=selection,
         features=_with_typicality(selection, features),
-        source=told.source,
-        scanned=told.found,
-        left_out=told.left_out,
-        findings=told.findings,
-        thumbnails=thumbnails(run, told, cases_shown(selection, features, told.findings)),
-        history=told.history,
-        settings=told.settings,
+        source=story.source,
+        scanned=story.found,
+        left_out=story.left_out,
+        findings=story.findings,
+        thumbnails=thumbnails(run, story, cases_shown(selection, features, story.findings)),
+        history=story.history,
+        settings=story.settings,
         versions={"firstscan": __version__, "Python": platform.python_version()} | {n: version(n) for n in _LIBRARIES},
-        learned=None if told.learned is None else replace(told.learned, neighbours=_neighbours(selection)),
+        audit=correlations(selection.diagnostics),
+        stability=repeats(selection.diagnostics),
+        advice=warnings_of(selection.diagnostics),
+        learned=None if story.learned is None else replace(story.learned, neighbours=_neighbours(selection)),
     )
     with run.stage("Writing the report", 1) as progress:
         atomic_write(run.workspace.out / REPORT, render(data))
         progress.advance()
 
 
-def thumbnails(run: Run, told: Story, case_ids: Sequence[str]) -> dict[str, np.ndarray]:
+def thumbnails(run: Run, story: Story, case_ids: Sequence[str]) -> dict[str, np.ndarray]:
     """Return three planes a case; a scan that cannot be read any more has none, and that is said."""
     cache = CaseCache(run.workspace.folder("thumbnails"))
-    known = [i for i in case_ids if i in told.cases]
-    paths = {i: cache.path(i, identity(__version__, told.fingerprints[i], told.modalities[i]), ".npy") for i in known}
+    known = [i for i in case_ids if i in story.cases]
+    paths = {i: cache.path(i, identity(__version__, story.fingerprints[i], story.modalities[i]), ".npy") for i in known}
     planes = {i: array for i in known if (array := cache.read_or_none(paths[i], np.load)) is not None}
-    todo = [(i, (told.cases[i], told.modalities[i])) for i in known if i not in planes]
+    todo = [(i, (story.cases[i], story.modalities[i])) for i in known if i not in planes]
     with run.stage("Drawing scans", len(known)) as progress:
         progress.advance(len(planes))
         for i, result in run_cases(_draw, todo, workers=run.settings.workers, engine=run.settings.engine):
@@ -179,7 +183,8 @@ def _with_typicality(selection: Selection, features: FeatureTable) -> FeatureTab
     return replace(features, typicality=typicality(features.embeddings, _neighbours(selection)).values)
 
 
-def _told(kept: dict[str, Any], findings: tuple[Finding, ...]) -> Story:
+def told(kept: dict[str, Any], findings: tuple[Finding, ...]) -> Story:
+    """Return the story that :func:`write_report` kept."""
     learned = kept["learned"]
     return Story(
         source=kept["source"],

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstscan._version import __version__
+from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
-from firstscan.store import read_selection, write_selection
+from firstscan.store import read_findings, read_selection, write_selection
 
 from .config import SelectCommand
 from .covariates import covariates
@@ -21,11 +22,12 @@ from .run import Settings
 
 @dataclass(frozen=True)
 class Selected:
-    """The batch, the usable pool with its findings, and whether all of it was there ``already``."""
+    """The batch, what was found out about the scans, and whether all of it was there ``already``."""
 
     selection: Selection
-    pool: Pool
+    findings: tuple[Finding, ...]
     found: int
+    usable: int
     out: Path
     already: bool
 
@@ -47,7 +49,9 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
         else:
             check_request(config, begun.checked.pool.case_ids, covariates(begun.checked), left_out(begun.checked.pool))
             selection = _choose(begun, config)
-    return Selected(selection, begun.checked.pool, begun.found, out, already)
+    findings = read_findings(out / FINDINGS)
+    usable = begun.found - len(dropped_ids(findings))
+    return Selected(selection, findings, begun.found, usable, out, already)
 
 
 def left_out(pool: Pool) -> dict[str, str]:
@@ -57,16 +61,16 @@ def left_out(pool: Pool) -> dict[str, str]:
 
 def _choose(begun: Started, config: SelectCommand) -> Selection:
 
-    from .report import story, write_report
+    from .report import gathered, write_report
 
-    pool = begun.checked.pool
     result = measured(begun, config)
-    with begun.run.stage("Choosing", 1) as progress:
-        selection = pick(result.features, config, left_out(pool))
-        write_selection(begun.out, selection, {case.case_id: case.paths for case in pool}, __version__)
-        progress.advance()
+    pool = result.checked.pool
+    selection = pick(result.features, config, left_out(pool), begun.run.progress)
+    write_selection(begun.out, selection, {case.case_id: case.paths for case in pool}, __version__)
     checkpoint = "" if config.checkpoint is None else config.checkpoint.name
-    told = story(begun.checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint)
+    told = gathered(
+        result.checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint
+    )
     write_report(begun.run, selection, result.features, told)
     begun.finish("select", (FINDINGS, TRAINING, FEATURES, *SELECTION, REPORT))
     return selection

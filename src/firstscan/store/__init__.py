@@ -5,6 +5,7 @@ from .cache import CaseCache, case_slug
 from .features import read_features, write_features
 from .findings import read_findings, write_findings
 from .identity import file_sha256, identity
+from .in_place import amending, roll_back
 from .lock import output_lock
 from .manifest import Manifest, differences, read_manifest, verified, write_manifest
 from .plain import dump_json, load_json, to_plain
@@ -15,6 +16,7 @@ __all__ = [
     "CaseCache",
     "Manifest",
     "Workspace",
+    "amending",
     "atomic_write",
     "case_slug",
     "differences",
@@ -29,6 +31,7 @@ __all__ = [
     "read_manifest",
     "read_selection",
     "remove_leftovers",
+    "roll_back",
     "to_plain",
     "verified",
     "write_features",

@@ -20,7 +20,8 @@ class Manifest:
     """How a result came to be.
 
     ``kind`` is the command, ``version`` the code's, ``config`` the resolved settings that change the result,
-    ``inputs`` {case id: what the result depends on, as a hash, or why the case was left out}, ``files`` {name: {sha256, size}} of every file of the result.
+    ``inputs`` {case id: hash of what the result depends on, or why the case was left out},
+    ``files`` {name: {sha256, size}} of every file of the result.
     """
 
     kind: str

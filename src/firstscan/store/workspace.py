@@ -14,6 +14,7 @@ from typing import Any
 from firstscan.domain.errors import UsageError
 
 from .atomic import remove_leftovers, write_error
+from .in_place import roll_back
 from .lock import output_lock
 
 
@@ -66,4 +67,5 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
         raise write_error(out, error) from error
     with output_lock(workspace.work):
         remove_leftovers(out)
+        roll_back(out)
         yield workspace

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import firstscan
-from firstscan import cli
+from firstscan import after, cli
 from firstscan.steps.config import (
     CheckCommand,
     Config,
@@ -48,10 +48,11 @@ def test_options_and_defaults_are_those_of_the_config(name):
 
 
 def test_every_option_has_a_help_text():
-    for name in (*COMMANDS, "demo", "report"):
-        for option, parameter in inspect.signature(getattr(cli, name)).parameters.items():
-            annotation = inspect.get_annotations(getattr(cli, name), eval_str=True)[option]
-            assert annotation.__metadata__[0].help, (name, option, parameter)
+    commands = [getattr(cli, name) for name in (*COMMANDS, "demo", "report")]
+    for command in (*commands, after.replace, after.extend, after.study):
+        for option in inspect.signature(command).parameters:
+            annotation = inspect.get_annotations(command, eval_str=True)[option]
+            assert annotation.__metadata__[0].help, (command, option)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["select", "--help"], []])

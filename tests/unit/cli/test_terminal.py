@@ -7,9 +7,7 @@ from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Pick, Selection
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59.0, "59 s"), (61.0, "1 min"), (7490.0, "2 h 05 min")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.0, "59 s"), (61.0, "1 min"), (7490.0, "2 h 05 min")])
 def test_durations(seconds, text):
     assert terminal.duration(seconds) == text
 

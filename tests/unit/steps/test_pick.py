@@ -5,19 +5,26 @@ import pytest
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.steps.config import PickConfig, SelectCommand
+from firstscan.steps.config import PickConfig, SelectCommand, parse_quota
 from firstscan.steps.pick import check_strategy, pick, read_ids, read_options, run_pick
 from firstscan.steps.run import Settings
-from firstscan.store import write_features
+from firstscan.steps.trust import correlations, repeats, warnings_of
+from firstscan.store import read_selection, write_features, write_selection
 
 
 def table(n=12):
     rng = np.random.default_rng(1)
+    columns = {
+        "patient": np.array([f"p{i // 2}" for i in range(n)]),
+        "site": np.array(["A"] * (n - 3) + ["B"] * 3),
+        "minutes": np.full(n, 10.0),
+        "size": rng.random(n),
+    }
     return FeatureTable(
         tuple(f"c{i:02d}" for i in range(n)),
         rng.normal(size=(n, 4)),
-        rng.random(n),
-        covariates={"patient": np.array([f"p{i // 2}" for i in range(n)])},
+        columns["size"] + 0.2 * rng.random(n),
+        covariates=columns,
     )
 
 
@@ -90,3 +97,47 @@ def test_configs_refuse_what_they_do_not_know(tmp_path):
     assert config.source.startswith("/")
     with pytest.raises(ValueError, match="frozen"):
         config.budget = 2
+
+
+def test_groups_quotas_and_minutes():
+    chosen = pick(table(), PickConfig(budget=4, group_by=("patient",), quota=("site=B:2-2",))).case_ids
+    assert sum(i >= "c09" for i in chosen) == 2
+    assert len({int(i[1:]) // 2 for i in chosen}) == 4
+    with pytest.raises(UsageError):
+        pick(table(), PickConfig(budget=4, minutes=35.0, cost_column="minutes"))
+    with pytest.raises(UsageError, match="--quota hospital: there is no such column; there are: minutes, patient"):
+        pick(table(), PickConfig(budget=4, quota=("hospital=B:2",)))
+    with pytest.raises(UsageError, match=r"--quota .*write COLUMN=GROUP:MIN-MAX"):
+        PickConfig.of(budget=4, quota=("site=B",))
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [("site=A:2", ("site", "A", 2, None)), ("s=a:b:-4", ("s", "a:b", 0, 4)), ("s=a:2-4", ("s", "a", 2, 4))],
+)
+def test_quotas_are_parsed(text, parsed):
+    assert parse_quota(text) == parsed
+
+
+def test_signals_that_follow_a_column_are_named_and_can_be_adjusted():
+    table_ = table(40)
+    plain, adjusted = pick(table_, PickConfig(budget=4)), pick(table_, PickConfig(budget=4, adjust=("size",)))
+    assert any(w.startswith("size explains ") and "of uncertainty" in w for w in warnings_of(plain.diagnostics))
+    assert not any(w.startswith("size explains ") for w in warnings_of(adjusted.diagnostics))
+    assert adjusted.diagnostics["adjusted_for"] == ["size"]
+    rows = {(r.signal, r.covariate): r for r in correlations(plain.diagnostics)}
+    assert rows["uncertainty", "size"].rho > 0.8
+    assert rows["uncertainty", "size"].flagged
+
+
+def test_stability_is_measured_when_asked_for(tmp_path):
+    plain = pick(table(), PickConfig(budget=3))
+    assert repeats(plain.diagnostics) is None
+    found = pick(table(), PickConfig(budget=3, stability=3))
+    assert found.picks == plain.picks
+    shown = repeats(found.diagnostics)
+    assert shown.repeats == 6
+    assert 0 <= shown.mean_jaccard <= 1
+    write_selection(tmp_path, found, {}, "1")
+    assert repeats(read_selection(tmp_path).diagnostics) == shown
+    assert correlations(read_selection(tmp_path).diagnostics) == correlations(found.diagnostics)

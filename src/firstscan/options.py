@@ -1,0 +1,70 @@
+"""What each option of the command line is called and means; commands share them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "overwrite"})
+"""Options that say where and how to run, and never what comes out."""
+
+Source = Annotated[str, typer.Argument(help="Folder of scans, or a table (CSV, TSV, Parquet) that lists them.")]
+Layout = Annotated[str, typer.Option(help="How the source is read; recognised by default.")]
+Out = Annotated[Path, typer.Option(help="Folder for the results; made if it is not there.")]
+Budget = Annotated[int, typer.Option(help="How many scans to pick.")]
+StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
+Preset = Annotated[str, typer.Option(help="fast (CPU), paper (the published network), auto (by device).")]
+Channel = Annotated[list[str] | None, typer.Option(help="Use only this channel; repeat for several.")]
+Exclude = Annotated[Path | None, typer.Option(help="File of case ids that must not be picked.")]
+Include = Annotated[Path | None, typer.Option(help="File of case ids that are picked first.")]
+Labelled = Annotated[Path | None, typer.Option(help="File of case ids that are annotated already.")]
+GroupBy = Annotated[list[str] | None, typer.Option(help="Pick at most one scan per value of this column.")]
+Quota = Annotated[list[str] | None, typer.Option(help="COLUMN=GROUP:MIN-MAX: bounds on the scans of a group.")]
+Minutes = Annotated[float | None, typer.Option(help="Annotation time of the whole batch; needs --cost-column.")]
+CostColumn = Annotated[str | None, typer.Option(help="Column with the minutes that each scan takes.")]
+Adjust = Annotated[list[str] | None, typer.Option(help="Take what this column explains off the signals.")]
+Stability = Annotated[int | None, typer.Option(help="Repeat the choice under so many seeds and pools.")]
+ThinStrata = Annotated[
+    str | None, typer.Option(help="cscs: strata under 3 scans are skipped (fill) or scored (score).")
+]
+Option = Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a further parameter of the strategy.")]
+Modality = Annotated[str | None, typer.Option(help="Read every scan as ct, mr or other.")]
+Audit = Annotated[str, typer.Option(help="How strictly findings are taken: strict, normal or off.")]
+Severity = Annotated[list[str] | None, typer.Option(help="CODE=drop|warn|note|off: how to take one kind of finding.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="Start training from these weights.")]
+Region = Annotated[str, typer.Option(help="Average signals over the foreground, or over all voxels (as published).")]
+TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of the preset's.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that read scans; one a CPU core by default.")]
+Engine = Annotated[str, typer.Option(help="Where work runs: local.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of other settings in --out.")]
+
+
+def given_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's options as its step's config takes them; what was not given is left to the config."""
+    from firstscan.steps.pick import read_ids, read_options, read_severities
+
+    given = {k: v for k, v in options.items() if k not in EXECUTION and v is not None}
+    for name in ("exclude", "include", "labelled"):
+        if name in given:
+            given[name] = read_ids(given[name])
+    if "severity" in given:
+        given["severity"] = read_severities(given["severity"])
+    if "option" in given:
+        given["option"] = read_options(given["option"])
+    return given
+
+
+def settings_of(options: dict[str, Any]) -> Any:
+    """Return how to run, from a command's options."""
+    from firstscan import terminal
+    from firstscan.domain.errors import UsageError
+    from firstscan.steps.run import Settings
+
+    given = {k: options[k] for k in ("workers", "engine", "device", "overwrite") if k in options}
+    if given.get("workers") is not None and given["workers"] < 1:
+        raise UsageError(f"--workers {given['workers']}: at least 1 process is needed")
+    return Settings(**given, progress=terminal.progress())

@@ -1,0 +1,115 @@
+"""Change a finished batch: replace one pick, or add more; everything else stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace as changed
+from pathlib import Path
+from typing import Any
+
+from firstscan._version import __version__
+from firstscan.domain.errors import UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.selection import Selection
+from firstscan.selection import Constraints, Quota, adjust, replace_pick
+from firstscan.selection import extend as more_picks
+from firstscan.store import (
+    Manifest,
+    amending,
+    load_json,
+    open_workspace,
+    read_features,
+    read_findings,
+    read_manifest,
+    read_selection,
+    write_manifest,
+    write_selection,
+)
+
+from .config import PickConfig, parse_quota
+from .results import FEATURES, REPORT, SELECTION
+from .run import Run, Settings
+
+AMENDMENTS = "amendments"
+_KEPT = ("signal_audit", "adjusted_for")
+
+Change = Callable[[Selection, FeatureTable, Constraints], Selection]
+
+
+def replace(out: Path, case_id: str, why: str, settings: Settings) -> Selection:
+    """Replace a pick of the results in ``out`` by the best substitute of its stratum; the log of it is kept.
+
+    Raises
+    ------
+    UsageError : no results there, ``case_id`` is not a pick, or nothing can replace it.
+    """
+
+    def change(selection: Selection, features: FeatureTable, constraints: Constraints) -> Selection:
+        return replace_pick(selection, features, case_id, why=why, constraints=constraints)
+
+    return _amend(out, change, {"replace": case_id, "why": why}, settings)
+
+
+def extend(out: Path, more: int, settings: Settings) -> Selection:
+    """Add ``more`` picks to the results in ``out``; the earlier ones stay and count as annotated.
+
+    Raises
+    ------
+    UsageError : no results there, or fewer scans are left than asked for.
+    """
+
+    def change(selection: Selection, features: FeatureTable, constraints: Constraints) -> Selection:
+        longer = more_picks(selection, features, more, constraints=constraints)
+        kept = {k: selection.diagnostics[k] for k in _KEPT if k in selection.diagnostics}
+        return changed(longer, diagnostics={**longer.diagnostics, **kept})
+
+    return _amend(out, change, {"extend": more}, settings)
+
+
+def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings) -> Selection:
+    if not out.is_dir():
+        raise UsageError(f"{out} is not a results folder of firstscan select or firstscan pick")
+    with open_workspace(out) as workspace:
+        manifest = read_manifest(out)
+        if manifest is None or not {FEATURES, "selection.json"} <= set(manifest.files):
+            raise UsageError(
+                f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
+            )
+        config = PickConfig.of(**{k: v for k, v in manifest.config.items() if k in PickConfig.model_fields})
+        features = read_features(out / FEATURES)
+        used = adjust(features, config.adjust) if config.adjust else features
+        selection = change(read_selection(out), used, _constraints(config, features.case_ids))
+        with amending(out, (*SELECTION, REPORT)):
+            _write(Run(workspace, settings), selection, features, manifest, entry)
+    return selection
+
+
+def _constraints(config: PickConfig, known: Sequence[str]) -> Constraints:
+    ids = frozenset(known)
+    return Constraints(
+        exclude=tuple(i for i in config.exclude if i in ids),
+        labelled=tuple(i for i in config.labelled if i in ids),
+        group_by=config.group_by,
+        quotas=tuple(Quota(*parse_quota(text)) for text in config.quota),
+        cost_column=config.cost_column,
+        minutes=config.minutes,
+    )
+
+
+def _write(run: Run, selection: Selection, features: FeatureTable, manifest: Manifest, entry: dict[str, Any]) -> None:
+    from .report import STORY, told, write_report
+
+    out, kept = run.workspace.out, run.workspace.work / STORY
+    story = told(load_json(kept), read_findings(out / "findings.csv")) if kept.is_file() else None
+    paths = {} if story is None else {i: case.paths for i, case in story.cases.items()}
+    write_selection(out, selection, paths, __version__)
+    if story is not None and REPORT in manifest.files:
+        write_report(run, selection, features, story)
+    write_manifest(
+        out,
+        kind=manifest.kind,
+        version=manifest.version,
+        config={**manifest.config, AMENDMENTS: [*manifest.config.get(AMENDMENTS, ()), entry]},
+        inputs=manifest.inputs,
+        files=manifest.files,
+    )

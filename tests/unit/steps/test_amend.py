@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import firstscan as fs
+from firstscan.domain.errors import UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.steps import amend
+from firstscan.steps.amend import extend, replace
+from firstscan.steps.config import PickConfig
+from firstscan.steps.pick import run_pick
+from firstscan.steps.run import Settings
+from firstscan.store import in_place, open_workspace, read_manifest, verified, write_features
+
+NOW = Settings()
+
+
+@pytest.fixture
+def batch(tmp_path):
+    rng = np.random.default_rng(1)
+    ids = tuple(f"c{i:02d}" for i in range(30))
+    write_features(tmp_path / "own.parquet", FeatureTable(ids, rng.normal(size=(30, 4)), rng.random(30)))
+    run_pick(tmp_path / "own.parquet", PickConfig(budget=4, exclude=("c00", "c01")), tmp_path / "out", NOW)
+    return tmp_path / "out"
+
+
+def test_a_pick_is_replaced_once_and_does_not_come_back(batch):
+    before = fs.read_selection(batch)
+    gone = before.case_ids[1]
+    after = replace(batch, gone, "motion", NOW)
+    assert fs.read_selection(batch).picks == after.picks
+    assert gone not in after.case_ids
+    assert [p.case_id for p in after if p.rank != 2] == [p.case_id for p in before if p.rank != 2]
+    assert after.diagnostics["replacements"][0]["why"] == "motion"
+    manifest = read_manifest(batch)
+    assert verified(batch, manifest)
+    assert manifest.config["amendments"] == [{"replace": gone, "why": "motion"}]
+    with pytest.raises(UsageError, match="is not among the picks"):
+        replace(batch, gone, "again", NOW)
+    longer = extend(batch, 20, NOW)
+    assert gone not in longer.case_ids
+    assert longer.case_ids[:4] == after.case_ids
+    assert len(set(longer.case_ids)) == 24
+    assert not {"c00", "c01"} & set(longer.case_ids)
+    assert [p.rank for p in longer] == list(range(1, 25))
+
+
+def test_what_cannot_be_amended(tmp_path, batch):
+    with pytest.raises(UsageError, match="not a results folder"):
+        extend(tmp_path / "none", 1, NOW)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="holds no finished selection"):
+        extend(tmp_path / "empty", 1, NOW)
+    before = {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+    with pytest.raises(UsageError):
+        extend(batch, 25, NOW)
+    assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+
+
+def test_a_change_that_is_cut_short_leaves_the_old_result(batch, monkeypatch):
+    before = {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+
+    class Killed(BaseException):
+        pass
+
+    real = amend.write_selection
+
+    def dying(out, selection, paths, version):
+        real(out, selection, paths, version)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(amend, "write_selection", dying)
+        patched.setattr(in_place, "roll_back", lambda out: False)  # as SIGKILL would: nobody tidies up
+        with pytest.raises(Killed):
+            extend(batch, 1, NOW)
+    assert (batch / "selection.csv").read_bytes() != before["selection.csv"]
+    with open_workspace(batch):
+        pass
+    assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+    assert not list((batch / "work").glob("before*"))
+
+
+def test_an_error_while_writing_rolls_back(batch, monkeypatch):
+    before = {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+
+    def broken(*_args, **_options):
+        raise OSError("no")
+
+    monkeypatch.setattr(amend, "write_manifest", broken)
+    with pytest.raises(OSError, match="no"):
+        extend(batch, 1, NOW)
+    assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
