@@ -1,0 +1,89 @@
+"""The main job from cold, again, and killed: time, memory, and whether its signals follow what they should not.
+
+python benchmarks/main_job.py                   the demo cohort, then the 200 hippocampus scans
+python benchmarks/main_job.py --only demo       one of them
+python benchmarks/main_job.py --seeds 42 1 2    the signals under several seeds
+
+Scans: the folder that FIRSTSCAN_TEST_DATA names, else ../shared/data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from scipy.stats import spearmanr
+
+import firstscan as fs
+from _measure import firstscan, machine
+from firstscan.selection.geometry.neighbours import typicality
+
+DATA = Path(os.environ.get("FIRSTSCAN_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def followed(out: Path, column: str) -> str:
+    """Return Spearman's correlation of U and of T with a covariate, as a line."""
+    features = fs.read_features(out)
+    selection = fs.read_selection(out)
+    density = typicality(features.embeddings)
+    against = features.covariates[column].astype(float)
+    u, t = (spearmanr(signal, against)[0] for signal in (features.uncertainty, density.values))
+    return f"Spearman with {column}: U {u:+.3f}, T {t:+.3f} (DCR {selection.diagnostics['dcr']:+.3f})"
+
+
+def demo(folder: Path) -> None:
+    print("firstscan demo         ", firstscan("demo", "--out", folder / "demo"))
+    print("  the same again       ", firstscan("demo", "--out", folder / "demo"))
+    print("  ", followed(folder / "demo", "air_share"))
+
+
+def hippocampus(folder: Path, seeds: list[int]) -> None:
+    scans = DATA / "hippocampus" / "images"
+    if not scans.is_dir():
+        print(f"no hippocampus scans at {scans}: set FIRSTSCAN_TEST_DATA")
+        return
+    for seed in seeds:
+        out = folder / f"hippocampus{seed}"
+        job = ("select", scans, "--budget", 10, "--preset", "fast", "--seed", seed, "--out", out)
+        print(f"200 hippocampus, seed {seed}", firstscan(*job))
+        print("  the same again       ", firstscan(*job))
+        print("  ", followed(out, "voxel_count"))
+    killed(scans, folder / "killed", folder / f"hippocampus{seeds[0]}", seeds[0])
+
+
+def killed(scans: Path, out: Path, whole: Path, seed: int) -> None:
+    """Kill the job again and again, each time later, and compare what it ends with."""
+    command = [str(Path(sys.executable).with_name("firstscan")), "select", str(scans), "--budget", "10"]
+    command += ["--preset", "fast", "--seed", str(seed), "--out", str(out)]
+    times, after_s = 0, 4.0
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            code = process.wait(after_s)
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            times, after_s = times + 1, after_s * 1.6
+            time.sleep(0.5)
+    same = [(out / f).read_bytes() == (whole / f).read_bytes() for f in ("features.parquet", "selection.csv")]
+    print(f"  killed {times} times, then exit {code}: features identical {same[0]}, picks identical {same[1]}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["demo", "hippocampus"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42])
+    given = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory() as name:
+        if given.only != "hippocampus":
+            demo(Path(name))
+        if given.only != "demo":
+            hippocampus(Path(name), given.seeds)
