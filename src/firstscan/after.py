@@ -12,7 +12,7 @@ from . import options as o
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (replace, extend, study):
+    for command in (replace, extend, handoff, train, evaluate, study):
         app.command()(command)
 
 
@@ -48,6 +48,73 @@ def extend(
     selection = run(out, more, o.settings_of(options))
     terminal.say(f"Added: {', '.join(selection.case_ids[-more:])}")
     terminal.say(f"Selection: {out / 'selection.csv'}, now {len(selection)} scans")
+
+
+def handoff(
+    results: Annotated[Path, typer.Argument(help="Results folder of `firstscan select`.")],
+    *,
+    to: Annotated[str, typer.Option(help="Which tool: nnunet, monailabel, mitk, slicer, bids, csv, …")],
+    out: o.Out,
+    labels: Annotated[Path | None, typer.Option(help="Folder of label maps to hand over with the scans.")] = None,
+    name: Annotated[str, typer.Option(help="What the data set is called in the tool.")] = "firstscan",
+    files: Annotated[str, typer.Option(help="link or copy the scans.")] = "link",
+    overwrite: o.Overwrite = False,
+) -> None:
+    """Write the picks as a folder that a labelling tool or nnU-Net opens as it is."""
+    options = locals()
+    from firstscan import terminal
+    from firstscan.domain.errors import UsageError
+    from firstscan.steps.handoff import HandoffConfig, run_handoff
+    from firstscan.store import read_manifest
+
+    manifest = read_manifest(results)
+    if manifest is None or "source" not in manifest.config:
+        raise UsageError(f"{results} is not a results folder of firstscan select, so where its scans are is not known")
+    config = HandoffConfig.of(target=to, name=name, labels=labels, files=files)
+    source, channel = manifest.config["source"], tuple(manifest.config["channel"])
+    handed = run_handoff(source, results, config, out, o.settings_of(options), channel=channel)
+    terminal.say(f"Open this: {handed.open_this}")
+
+
+def train(
+    dataset: Annotated[Path, typer.Argument(help="An nnU-Net raw data set, as `firstscan handoff` writes.")],
+    *,
+    out: o.Out,
+    segmenter: Annotated[str, typer.Option(help="unet (small, built in) or nnunet.")] = "unet",
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a setting of the segmenter.")] = None,
+    seed: o.Seed = 42,
+    predict: Annotated[Path | None, typer.Option(help="Folder of scans to segment afterwards.")] = None,
+) -> None:
+    """Train a segmenter on annotated scans, and segment others with it."""
+    from firstscan import terminal
+    from firstscan.segmentation.registry import segmenter as made
+    from firstscan.steps.pick import read_options
+    from firstscan.steps.train import train as run
+
+    trainer = made(segmenter, read_options(option or ()))
+    model, predictions = out / "model", out / "predictions"
+    run(dataset, model, trainer, seed=seed, images=predict, out=predictions, progress=terminal.progress())
+    terminal.say(f"Model: {model}")
+    if predict is not None:
+        terminal.say(f"Predictions: {predictions}")
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps.")],
+    labels: Annotated[Path, typer.Argument(help="Folder of true label maps of the same names.")],
+    *,
+    out: o.Out,
+) -> None:
+    """Score predictions against label maps: Dice, 95 % Hausdorff distance, surface Dice."""
+    from firstscan import terminal
+    from firstscan.steps.evaluate import evaluate as run
+    from firstscan.steps.evaluate import write_scores
+
+    scores = run(predictions, labels, progress=terminal.progress())
+    for name in dict.fromkeys(s.name for s in scores):
+        dice = [s.dice for s in scores if s.name == name]
+        terminal.say(f"{name}: mean Dice {sum(dice) / len(dice):.3f} over {len(dice)} scans")
+    terminal.say(f"Scores: {write_scores(out, scores)}")
 
 
 def study(

@@ -12,6 +12,7 @@ import pytest
 
 import firstscan as fs
 from firstscan.cli import run
+from firstscan.imaging import read_volume, write_image
 
 RESULTS = ("findings.csv", "training.csv", "features.parquet", "selection.csv", "selection.json", "report.html")
 QUICK = ("--preset", "fast", "--train-steps", "2", "--workers", "1", "--device", "cpu")
@@ -162,6 +163,26 @@ def test_a_pick_is_replaced_and_the_batch_extended(result, cohort, tmp_path, cap
     assert select(cohort, out) == 0
     assert "Already done" in capsys.readouterr().out
     assert fs.read_selection(out).case_ids == final
+
+
+def test_the_batch_is_handed_over_trained_on_and_scored(result, cohort, tmp_path, capsys):
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for case_id in fs.read_selection(result).case_ids:
+        volume = read_volume(fs.index(cohort)[case_id])
+        write_image(labels / f"{case_id}.nii.gz", volume.foreground.astype(np.uint8), volume.affine)
+    hand = ["handoff", str(result), "--to", "nnunet", "--out", str(tmp_path / "data"), "--labels", str(labels)]
+    assert run(hand) == 0
+    dataset = Path(capsys.readouterr().out.removeprefix("Open this: ").strip())
+    assert len(list((dataset / "imagesTr").iterdir())) == 3
+    quick = ["--option", "iterations=1", "--option", "features=4", "--option", "patch=16"]
+    images = ["--predict", str(dataset / "imagesTr")]
+    assert run(["train", str(dataset), "--out", str(tmp_path / "m"), *quick, *images]) == 0
+    assert run(["evaluate", str(tmp_path / "m" / "predictions"), str(labels), "--out", str(tmp_path / "s")]) == 0
+    assert "class 1: mean Dice" in capsys.readouterr().out
+    assert (tmp_path / "s" / "scores.csv").is_file()
+    assert run(["handoff", str(result), "--to", "paint", "--out", str(tmp_path / "x")]) == 2
+    assert run(["handoff", str(labels), "--to", "csv", "--out", str(tmp_path / "x")]) == 2
 
 
 def test_the_report_can_be_drawn_again(result, tmp_path):
