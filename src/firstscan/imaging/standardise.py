@@ -101,7 +101,7 @@ def continue_outward(cube: Voxels, foreground: Mask) -> Voxels:
     """
     if foreground.all() or not foreground.any():
         return cube
-    core = ndimage.binary_erosion(foreground, np.ones((3, 3, 3)), border_value=1)
+    core = ndimage.binary_erosion(foreground, np.ones((3, 3, 3), dtype=bool), border_value=1)
     nearest = ndimage.distance_transform_edt(
         ~(core if core.any() else foreground), return_distances=False, return_indices=True
     )
