@@ -29,6 +29,11 @@ def in_stratum(typicality: PerCase, uncertainty: PerCase, position: int, stratum
     return f"{first}, {'the hardest of them' if hard == 100 else f'harder than {hard} % of them'}"
 
 
-def by_global_rank(why: str, place: int, cases: int) -> str:
+def for_thin_stratum(size: int) -> str:
+    """Say whose place a pick takes: that of a stratum of ``size`` scans, too few to rank."""
+    return f"takes the place of a stratum too small to rank ({scans(size)})" if size else "no stratum for this place"
+
+
+def by_global_rank(why: str) -> str:
     """Say that a pick fills a place from the ranking of the whole pool."""
-    return f"{why}; best remaining scan of the whole pool by score, rank {place} of {cases}"
+    return f"{why}: the best remaining scan of the whole pool by score"

@@ -48,10 +48,10 @@ def fill(gate: Gate, strata: Strata, scores: PerCase, causes: Sequence[str] = ()
     ranking = best_first(scores)
     waiting = list(causes)
     while gate.has_room():  # a second round only where scans with identical features are all that is left
-        for place, row in enumerate(ranking, start=1):
+        for row in ranking:
             if not gate.has_room():
                 return
             why = waiting[0] if waiting else "no further stratum to draw from"
-            reason = reasons.by_global_rank(why, place, len(scores))
+            reason = reasons.by_global_rank(why)
             if gate.take(int(row), reason, stratum=int(strata[row]), score=float(scores[row])):
                 waiting = waiting[1:]

@@ -80,7 +80,7 @@ class Cscs(Strategy):
         scores = composite_score(typicality, uncertainty, gamma)
         thin = self._pick_by_stratum(candidates, gate, _Ranked(strata, typicality, uncertainty, scores, gamma))
         sizes = np.bincount(strata, minlength=max(thin, default=0) + 1)
-        fill(gate, strata, scores, [f"stratum too small to rank ({reasons.scans(int(sizes[s]))})" for s in thin])
+        fill(gate, strata, scores, [reasons.for_thin_stratum(int(sizes[s])) for s in thin])
         diagnostics: dict[str, Any] = {
             "dcr": dcr.rho,
             "dcr_pvalue": dcr.pvalue,
