@@ -11,7 +11,7 @@ import numpy as np
 from firstscan.domain.arrays import Float, PerCase, Strata
 from firstscan.domain.errors import UsageError
 from firstscan.selection.gate import Gate
-from firstscan.selection.geometry import pairwise_distances, unit_length
+from firstscan.selection.geometry import pairwise_distances, squared_distances, unit_length
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 from firstscan.selection.stratified import Members, fill, members_of, serve
 
@@ -79,35 +79,43 @@ class Csal3d(Strategy):
 
 def _kernel(x: np.ndarray, hardness: PerCase) -> Kernel:
     """Return the sum of the RBF kernels, each pair divided by the sum of its two uncertainties."""
-    precision = np.dtype(np.float64 if len(x) <= DOUBLE_PRECISION_CASES else np.float32)
+    exact = len(x) <= DOUBLE_PRECISION_CASES
     scaled = x / np.sqrt(x.shape[1], dtype=x.dtype)
-    kernel = np.zeros((len(x), len(x)), dtype=precision)
+    if not exact:
+        scaled, hardness = scaled.astype(np.float32), hardness.astype(np.float32)
+    kernel = np.zeros((len(x), len(x)), dtype=np.float64 if exact else np.float32)
     for start in range(0, len(x), 1024):
         rows = slice(start, start + 1024)
-        squared: np.ndarray = np.square(pairwise_distances(scaled[rows], scaled).astype(precision, copy=False))
-        weights = (1 / (hardness[rows, None] + hardness[None, :] + 1e-10)).astype(precision)
+        squared = pairwise_distances(scaled[rows], scaled) ** 2 if exact else squared_distances(scaled[rows], scaled)
         for bandwidth in BANDWIDTHS:
-            kernel[rows] += np.exp(-bandwidth * squared / 2) * weights
+            kernel[rows] += np.exp(-bandwidth * squared / 2)
+        kernel[rows] /= hardness[rows, None] + hardness[None, :] + np.float32(1e-10)
     return kernel
 
 
 def _kernel_kmeans(kernel: Kernel, clusters: int, rng: np.random.RandomState, max_iterations: int) -> Strata:
     labels = rng.choice(clusters, len(kernel))
     diagonal = np.diagonal(kernel)
+    distance = np.full((len(kernel), clusters), np.inf)
+    changed = set(range(clusters))
     for _ in range(max_iterations):
-        distance = np.full((len(kernel), clusters), np.inf)
-        for cluster, rows in enumerate(members_of(labels)):
+        members = members_of(labels)
+        for cluster in changed:
+            rows = members[cluster] if cluster < len(members) else labels[:0]
             if not len(rows):
+                distance[:, cluster] = np.inf
                 continue
-            to_cluster = kernel[:, rows].sum(axis=1, dtype=np.float64)
+            to_cluster = (np.ones(len(rows), kernel.dtype) @ kernel[rows]).astype(np.float64)  # the kernel is symmetric
             within = to_cluster[rows].sum() / len(rows) ** 2
             distance[:, cluster] = diagonal - 2 * to_cluster / len(rows) + within
         updated = distance.argmin(axis=1)
         for cluster in range(clusters):
             if not (updated == cluster).any():
                 updated[rng.choice(len(kernel))] = cluster
-        if np.array_equal(labels, updated):
+        moved = labels != updated
+        if not moved.any():
             break
+        changed = {*labels[moved].tolist(), *updated[moved].tolist()}
         labels = updated
     return labels
 

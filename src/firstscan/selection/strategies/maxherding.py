@@ -7,14 +7,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from firstscan.domain.arrays import Embeddings, Float, Int, PerCase
+from firstscan.domain.arrays import Float
 from firstscan.domain.errors import UsageError
 from firstscan.selection.gate import Gate
-from firstscan.selection.geometry import refuse_pairwise, squared_distances, standardise, unit_length
+from firstscan.selection.geometry import squared_distances, standardise, unit_length
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 from firstscan.selection.signals import rank_normalise
 
-BATCH = 64
+BATCH = 256
+LARGEST_KERNEL_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class MaxHerding(Strategy):
     Parameters
     ----------
     bandwidth : σ of exp(−d²/2σ²), above 0.
+    references : scans of the pool, drawn with the seed, on which coverage is measured; all of them in smaller pools.
     weighted : weigh each scan of the pool by its rank-normalised uncertainty (uncertainty herding).
 
     References
@@ -40,46 +42,64 @@ class MaxHerding(Strategy):
     uses_uncertainty: ClassVar[bool] = True
 
     bandwidth: float = 1.0
+    references: int = 4_000
     weighted: bool = False
 
     def __post_init__(self) -> None:
         if not self.bandwidth > 0:
             raise UsageError(f"bandwidth must be above 0; found {self.bandwidth}")
+        if self.references < 1:
+            raise UsageError(f"references must be at least 1; found {self.references}")
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         """Take the scan that adds most to the coverage, until the gate is full."""
-        refuse_pairwise("maxherding", *candidates.embeddings.shape)
-        x = unit_length(standardise(candidates.embeddings))
-        n = len(x)
-        weights = rank_normalise(candidates.uncertainty) if self.weighted else np.ones(n)
-        reached = np.zeros(n, dtype=x.dtype)
+        n, few = len(candidates), min(self.references, len(candidates))
+        if 4 * n * few > LARGEST_KERNEL_BYTES:
+            raise UsageError(
+                f"maxherding needs the kernel of {n} cases with {few} references, {4 * n * few / 2**30:.1f} GiB; give "
+                f"fewer references (option references) or fewer cases, or choose cscs, random or kcenter"
+            )
+        x = unit_length(standardise(candidates.embeddings)).astype(np.float32)
+        references = np.sort(np.random.default_rng(candidates.seed).permutation(n)[:few])
+        kernel = self._kernel(x, x[references])
+        hardness = rank_normalise(candidates.uncertainty) if self.weighted else np.ones(n)
+        weights = (hardness[references] / hardness[references].sum()).astype(np.float32)
+        reached = np.zeros(few, dtype=np.float32)
         for row in candidates.covered:
-            np.maximum(reached, self._kernel(x, np.array([row]))[0], out=reached)
-        bounds = np.concatenate(
-            [self._gains(x, np.arange(s, min(s + BATCH, n)), reached, weights) for s in range(0, n, BATCH)]
-        )
-        first_gains = bounds / weights.sum()
+            np.maximum(reached, kernel[row], out=reached)
+        bounds = np.concatenate([_gains(kernel[s : s + BATCH], reached, weights) for s in range(0, n, BATCH)])
+        first_gains = bounds.copy()
         current = np.ones(n, dtype=bool)
         while gate.has_room():
-            reachable = np.where(gate.open, bounds, -np.inf)
-            best = int(reachable.argmax())
+            best = int(np.where(gate.open, bounds, -np.inf).argmax())
             if not current[best]:
                 stale = np.flatnonzero(~current & gate.open)
                 rows = stale[np.argsort(-bounds[stale], kind="stable")[:BATCH]]
-                bounds[rows] = self._gains(x, rows, reached, weights)
+                bounds[rows] = _gains(kernel[rows], reached, weights)
                 current[rows] = True
                 continue
-            share = bounds[best] / weights.sum()
-            if gate.take(best, f"adds {100 * share:.1f} % to how much of the pool is covered", score=float(share)):
-                np.maximum(reached, self._kernel(x, np.array([best]))[0], out=reached)
+            gain = float(bounds[best])
+            if gate.take(best, f"adds {100 * gain:.1f} % to how much of the pool is covered", score=gain):
+                np.maximum(reached, kernel[best], out=reached)
                 current[:] = False
-        coverage = float((weights * reached).sum() / weights.sum())
-        return Outcome(scores=first_gains, diagnostics={"coverage": coverage, "bandwidth": self.bandwidth})
+        facts = {"coverage": float(weights @ reached), "references": few}
+        return Outcome(scores=first_gains, diagnostics=facts)
 
-    def _kernel(self, x: Embeddings, rows: Int[np.ndarray, " row"]) -> Float[np.ndarray, "row case"]:
-        kernel: np.ndarray = np.exp(squared_distances(x[rows], x) * (-0.5 / self.bandwidth**2))
+    def _kernel(
+        self, x: Float[np.ndarray, "case dim"], references: Float[np.ndarray, "reference dim"]
+    ) -> Float[np.ndarray, "case reference"]:
+        kernel = np.empty((len(x), len(references)), dtype=np.float32)
+        for start in range(0, len(x), BATCH):
+            rows = slice(start, start + BATCH)
+            kernel[rows] = np.exp(squared_distances(x[rows], references) * np.float32(-0.5 / self.bandwidth**2))
         return kernel
 
-    def _gains(self, x: Embeddings, rows: Int[np.ndarray, " row"], reached: np.ndarray, weights: PerCase) -> np.ndarray:
-        gains: np.ndarray = np.maximum(self._kernel(x, rows) - reached, 0) @ weights
-        return gains
+
+def _gains(
+    kernel: Float[np.ndarray, "row reference"],
+    reached: Float[np.ndarray, " reference"],
+    weights: Float[np.ndarray, " reference"],
+) -> Float[np.ndarray, " row"]:
+    """Return what each row would add to the weighted coverage, in double precision."""
+    gains: np.ndarray = np.maximum(kernel - reached, 0) @ weights
+    return gains.astype(np.float64)
