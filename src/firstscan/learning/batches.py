@@ -70,27 +70,25 @@ class Batch:
         )
 
 
-def step_rng(seed: int, step: int, rank: int) -> np.random.Generator:
-    """Return the generator of one step on one process."""
-    return np.random.default_rng([seed, step, rank])
-
-
 def make_batch(source: CropSource, preset: Preset, *, seed: int, step: int, rank: int = 0, ranks: int = 1) -> Batch:
     """Draw the cases, masks and views of one step.
 
     Cases are drawn epoch by epoch without replacement, so that every case is seen equally often (give or take one).
-    Each of ``ranks`` processes takes its own share of the step's cases.
+    Each of ``ranks`` processes takes its share of the step: how many they are does not change what is drawn.
     """
-    rng = step_rng(seed, step, rank)
-    cases = _case_positions(len(source), preset.batch_size * ranks, seed, step)[rank::ranks]
-    crops = [source[int(i)] for i in cases]
+    rng = np.random.default_rng([seed, step])
+    positions = _case_positions(len(source), preset.batch_size, seed, step)
+    windows = np.stack(
+        [hidden_windows(preset.size, preset.window, preset.masked_fraction, rng, count=2) for _ in positions], axis=1
+    )
+    views = _two_views(len(positions), rng)
+    share = slice(rank, None, ranks)
+    crops = [source[int(i)] for i in positions[share]]
     target = torch.from_numpy(np.stack([c.voxels for c in crops]).astype(np.float32, copy=False))
     foreground = torch.from_numpy(np.stack([c.foreground for c in crops])[:, None].astype(np.float32))
-    windows = np.stack(
-        [hidden_windows(preset.size, preset.window, preset.masked_fraction, rng, count=2) for _ in crops], axis=1
-    )
-    first, second = window_voxels(torch.from_numpy(windows[:, :, None].astype(np.float32)), preset.window)
-    return Batch(target, foreground, (first, second), _two_views(len(crops), rng))
+    hidden = torch.from_numpy(windows[:, share, None].astype(np.float32))
+    first, second = window_voxels(hidden, preset.window)
+    return Batch(target, foreground, (first, second), (views[0][share], views[1][share]))
 
 
 def _case_positions(n: int, count: int, seed: int, step: int) -> np.ndarray:

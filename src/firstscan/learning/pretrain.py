@@ -1,7 +1,7 @@
 """Self-supervised pretraining on the pool itself, resumable to the same bytes.
 
 Every step's input is a function of (seed, step), so a checkpoint needs no random state; the learning rate is a
-function of the step. Training runs on Lightning Fabric: CPU, one or several GPUs, one or several nodes.
+function of the step. Training runs on Lightning Fabric: CPU, one GPU or several.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,7 +61,6 @@ def pretrain(
     folder: Path,
     device: str = "auto",
     devices: int = 1,
-    nodes: int = 1,
     precision: str | None = None,
     init_weights: Path | None = None,
     checkpoint_every: int = 50,
@@ -71,54 +72,111 @@ def pretrain(
     ----------
     channels : image channels of every crop.
     folder : holds ``checkpoint.pt`` while training and ``weights.pt`` when done.
+    devices : GPUs (or CPU processes) that share each step's cases; results agree up to the order of sums.
     precision : as Fabric names it; None: ``bf16-mixed`` on a GPU, ``32-true`` elsewhere.
     init_weights : start from these weights (a file of :func:`save_weights`, or published SwinViT weights).
     progress : called as (step, steps, description) after every step.
 
     Raises
     ------
-    UsageError : no crops, an unknown device, or weights that do not fit the network.
+    UsageError : no crops, an unknown device, more devices than cases in a step, or weights that do not fit.
     """
     from lightning_fabric import Fabric  # seconds to import: a pool that is trained already need not wait
 
     if len(crops) == 0:
         raise UsageError("there is no scan to pretrain on")
+    if not 1 <= devices <= preset.batch_size:
+        raise UsageError(f"devices must be 1 to {preset.batch_size}, the cases of one training step; found {devices}")
     folder.mkdir(parents=True, exist_ok=True)
     kind = resolve_device(device)
     fabric = Fabric(
         accelerator="gpu" if kind == "cuda" else kind,
         devices=devices,
-        num_nodes=nodes,
+        strategy="auto" if devices == 1 else "ddp_spawn",
         precision=precision or ("bf16-mixed" if kind == "cuda" else "32-true"),  # type: ignore[arg-type]
     )
-    if devices * nodes > 1:
-        fabric.launch()
-    torch.manual_seed(seed)
-    network = packed_weights(Network(preset.encoder, channels))
-    if init_weights is not None:
-        load_weights(network, init_weights)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
-    model, optimiser = fabric.setup(network, optimiser)
-    history = _resume(folder, network, optimiser, fabric)
-    stopped = "plateau" if plateaued(history, preset) else "steps"
-    first = len(history)
-    if first < preset.steps and stopped != "plateau":
-        for step, batch in _prefetched(crops, preset, seed, first, fabric):
+    task = Task(crops, preset, channels, seed, folder, init_weights, checkpoint_every)
+    if devices == 1:
+        rows = task.run(fabric, progress)
+    else:
+        with told(progress) as tell:
+            rows = fabric.launch(task.run, tell)  # type: ignore[arg-type]
+    history = tuple(HistoryRow(*row) for row in rows)
+    return Trained(folder / "weights.pt", history, "steps" if len(history) == preset.steps else "plateau")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training, as every process that shares in it sees it; see :func:`pretrain` for the fields."""
+
+    crops: CropSource
+    preset: Preset
+    channels: int
+    seed: int
+    folder: Path
+    init_weights: Path | None
+    checkpoint_every: int
+
+    def run(self, fabric: Fabric, progress: Progress | None) -> list[tuple[Any, ...]]:
+        """Train in this process, alone or with the others that ``fabric`` started; return the history's rows.
+
+        Rows are plain tuples because Fabric cannot carry frozen data from one process to another.
+        """
+        preset = self.preset
+        torch.manual_seed(self.seed)
+        network = packed_weights(Network(preset.encoder, self.channels))
+        if self.init_weights is not None:
+            load_weights(network, self.init_weights)
+        optimiser = torch.optim.AdamW(network.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
+        model, optimiser = fabric.setup(network, optimiser)
+        history = _resume(self.folder, network, optimiser, fabric)
+        done = len(history) == preset.steps or plateaued(history, preset)
+        for step, batch in () if done else _prefetched(self.crops, preset, self.seed, len(history), fabric):
             history.append(_train_step(fabric, model, optimiser, batch=batch, preset=preset, step=step))
-            done = step + 1 == preset.steps
-            if plateaued(history, preset):
-                stopped, done = "plateau", True
-            if progress is not None:
+            done = step + 1 == preset.steps or plateaued(history, preset)
+            if progress is not None and fabric.global_rank == 0:
                 progress(step + 1, preset.steps, f"loss {history[-1].loss:.3f}")
-            if done or (step + 1) % checkpoint_every == 0:
-                _save_checkpoint(folder, network, optimiser, history, fabric)
+            if done or (step + 1) % self.checkpoint_every == 0:
+                _save_checkpoint(self.folder, network, optimiser, history, fabric)
             if done:
                 break
-    weights = folder / "weights.pt"
-    if fabric.global_rank == 0:
-        save_weights(network, weights)
-    fabric.barrier()
-    return Trained(weights, tuple(history), stopped)
+        if fabric.global_rank == 0:
+            save_weights(network, self.folder / "weights.pt")
+        fabric.barrier()
+        return [astuple(row) for row in history]
+
+
+class Telling:
+    """A progress callable that crosses process borders: what it is called with goes through a queue."""
+
+    def __init__(self, queue: Any) -> None:
+        self.queue = queue
+
+    def __call__(self, step: int, steps: int, note: str) -> None:
+        """Pass one report on."""
+        self.queue.put((step, steps, note))
+
+
+@contextmanager
+def told(progress: Progress | None) -> Iterator[Telling | None]:
+    """Give other processes something to report to, and hand their reports to ``progress`` here."""
+    if progress is None:
+        yield None
+        return
+    queue = torch.multiprocessing.get_context("spawn").SimpleQueue()
+
+    def pass_on() -> None:
+        while (report := queue.get()) is not None:
+            progress(*report)
+
+    listener = Thread(target=pass_on, daemon=True)
+    listener.start()
+    try:
+        yield Telling(queue)
+    finally:
+        queue.put(None)
+        listener.join()
+        queue.close()
 
 
 def learning_rate(step: int, preset: Preset) -> float:

@@ -94,10 +94,33 @@ def test_two_views_of_a_case_differ_in_mask_rotation_and_axis_order() -> None:
     assert torch.equal(second, batch.target * (1 - batch.hidden[1]))
 
 
-def test_ranks_share_a_step() -> None:
+def test_ranks_share_a_step_without_changing_it() -> None:
     source = crops(4)
-    both = torch.cat([make_batch(source, TINY, seed=0, step=0, rank=r, ranks=2).target for r in (0, 1)])
-    assert len({t.numpy().tobytes() for t in both}) == 4
+    preset = replace(TINY, batch_size=4)
+    whole = make_batch(source, preset, seed=0, step=0)
+    for rank in (0, 1):
+        share = make_batch(source, preset, seed=0, step=0, rank=rank, ranks=2)
+        assert torch.equal(share.target, whole.target[rank::2])
+        assert torch.equal(share.hidden[1], whole.hidden[1][rank::2])
+        assert share.views[0] == whole.views[0][rank::2]
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
+    preset = replace(TINY, steps=6, batch_size=4)
+    one = pretrain(crops(), preset, channels=1, seed=3, folder=tmp_path / "one", device="cpu")
+    seen: list[int] = []
+    options = {"channels": 1, "seed": 3, "folder": tmp_path / "two", "device": "cpu", "devices": 2}
+    two = pretrain(crops(), preset, **options, progress=lambda step, *_: seen.append(step))
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert [r.loss for r in two.history] == pytest.approx([r.loss for r in one.history], rel=1e-3)
+    for name, tensor in torch.load(two.weights, weights_only=True).items():
+        assert torch.allclose(tensor, torch.load(one.weights, weights_only=True)[name], atol=1e-3), name
+
+
+def test_more_devices_than_cases_in_a_step(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="devices must be 1 to 2"):
+        pretrain(crops(), TINY, channels=1, seed=3, folder=tmp_path, device="cpu", devices=3)
 
 
 def test_learning_rate_schedule() -> None:

@@ -37,6 +37,11 @@ def _swin(channels: int) -> nn.Module:
 ENCODERS: dict[str, Callable[[int], nn.Module]] = {"conv": _conv, "swin": _swin}
 
 
+def parameter_count(name: str, channels: int) -> int:
+    """Return how many parameters the encoder ``name`` has."""
+    return sum(parameter.numel() for parameter in build_encoder(name, channels).parameters())
+
+
 def build_encoder(name: str, channels: int) -> nn.Module:
     """Return a freshly initialised encoder for cubes of ``channels`` channels.
 
