@@ -63,6 +63,7 @@ def select(
     workers: o.Workers = None,
     engine: o.Engine = "local",
     device: o.Device = "auto",
+    show_metadata: o.ShowMetadata = False,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Scans in, a ranked and explained first batch out."""
@@ -227,7 +228,10 @@ def pick(
 
 @app.command()
 def report(
-    out: Annotated[Path, typer.Argument(help="Results folder of `firstscan select`.")], workers: o.Workers = None
+    out: Annotated[Path, typer.Argument(help="Results folder of `firstscan select`.")],
+    *,
+    show_metadata: o.ShowMetadata = False,
+    workers: o.Workers = None,
 ) -> None:
     """Draw the report of a results folder again."""
     options = locals()

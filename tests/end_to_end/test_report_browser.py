@@ -75,7 +75,7 @@ def report_data(cases: int = 80, picks: int = 6) -> ReportData:
         settings={"preset": "fast"},
         versions={"firstscan": "0.1.0"},
         learned=LearnedFeatures("conv", 48, 1.0, 0.45, 8, 200),
-        audit=(SignalCorrelation("typicality", "voxel count", 0.1, -0.1, 0.3, False),),
+        audit=(SignalCorrelation("typicality", "voxel count", 0.01, 0.0, 0.09, 0.1),),
     )
 
 
@@ -214,6 +214,14 @@ def test_findings_filter_and_sort(browser: Browser, file: Path) -> None:
     assert page.locator("#finding-count").inner_text() == "1 of 3 shown"
     page.fill("#finding-search", "")
     page.select_option("#finding-severity", "")
+    page.select_option("#finding-code", "truncated")
+    assert rows.count() == 1
+    page.select_option("#finding-code", "")
+    page.check("#finding-picks")
+    picked = [row.locator("td").first.inner_text() for row in rows.all()]
+    assert picked
+    assert all("pick" in text for text in picked)
+    page.uncheck("#finding-picks")
     page.get_by_role("button", name="Measured").click()
     assert [row.locator("td").nth(4).inner_text() for row in rows.all()] == ["3", "10", "20"]
     page.get_by_role("button", name="Measured").click()

@@ -36,30 +36,36 @@ class TrainingRow:
 
 @dataclass(frozen=True, slots=True)
 class SignalCorrelation:
-    """Rank correlation of one signal with something that should not drive it.
+    """How much of one signal something explains that should not drive it.
 
-    ``signal`` is ``"typicality"``, ``"uncertainty"`` or a component's name; ``covariate`` a column's name; ``rho`` and
-    its interval ``low`` to ``high`` lie in [-1, 1]; ``flagged`` says that it explains more than the stated share.
+    ``signal`` is ``"typicality"``, ``"uncertainty"`` or a component's name; ``covariate`` a column's name; ``share`` of
+    the ranks' variance, with its 95 % interval ``low`` to ``high``, in [0, 1]; ``rho`` in [-1, 1] gives the direction
+    of a number and is None for categories, which have none; ``flagged`` says that the share is more than the stated
+    one; ``remedy`` what to do then.
     """
 
     signal: str
     covariate: str
-    rho: float
+    share: float
     low: float
     high: float
-    flagged: bool
+    rho: float | None = None
+    flagged: bool = False
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
 class Stability:
     """How often each case is picked when the selection is repeated on other seeds and resampled pools.
 
-    ``frequency`` maps case id to the share of repeats in [0, 1]; ``mean_jaccard`` is the mean overlap in [0, 1].
+    ``frequency`` maps case id to the share of repeats in [0, 1]; ``mean_jaccard`` is the mean overlap of batches from
+    resampled pools in [0, 1]; ``advice`` holds what the repeats say, in sentences.
     """
 
     repeats: int
     mean_jaccard: float
     frequency: Mapping[str, float]
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,8 @@ class ReportData:
     versions : package → version.
     learned : how the features were made; None where the user brought their own.
     stability, audit, advice : how sure we are; ``advice`` holds ready sentences, most important first.
-    metadata : column → case id → value; shown only with ``show_metadata``.
+    stated_share : the share of a signal in [0, 1] from which ``audit`` flags.
+    metadata : column → case id → value; shown only with ``show_metadata``, and a person's name never.
 
     Raises
     ------
@@ -124,6 +131,7 @@ class ReportData:
     learned: LearnedFeatures | None = None
     stability: Stability | None = None
     audit: tuple[SignalCorrelation, ...] | None = None
+    stated_share: float = 0.1
     advice: tuple[str, ...] = ()
     metadata: Mapping[str, Mapping[str, MetadataValue]] = field(default_factory=lambda: MappingProxyType({}))
     show_metadata: bool = False

@@ -16,7 +16,7 @@ from .cards import percentiles
 from .data import ReportData, SignalCorrelation, TrainingRow
 from .maps import PoolMap, drawn
 from .theme import FONT, stratum_style
-from .words import GUESSING_LOSS, significant
+from .words import GUESSING_LOSS, explains, percent, significant
 
 MOST_POINTS = 5_000
 MOST_NUMBERED = 60
@@ -97,8 +97,8 @@ def training_figure(history: Sequence[TrainingRow]) -> go.Figure:
     return figure
 
 
-def audit_figure(rows: Sequence[SignalCorrelation]) -> go.Figure:
-    """Return the rank correlations of the signals with what should not matter, with their intervals."""
+def audit_figure(rows: Sequence[SignalCorrelation], stated_share: float = 0.1) -> go.Figure:
+    """Return how many percent of each signal every column explains that should not matter, with intervals."""
     figure = go.Figure()
     covariates = list(dict.fromkeys(row.covariate for row in rows))
     signals = list(dict.fromkeys(row.signal for row in rows))
@@ -107,24 +107,31 @@ def audit_figure(rows: Sequence[SignalCorrelation]) -> go.Figure:
         shift = (i - (len(signals) - 1) / 2) * 0.5 / max(len(signals), 1)
         colour, symbol = stratum_style(i)
         figure.add_scatter(
-            x=[row.rho for row in mine],
+            x=[100 * row.share for row in mine],
             y=[covariates.index(row.covariate) + shift for row in mine],
             error_x={
                 "type": "data", "symmetric": False, "thickness": 2, "width": 0, "color": colour,
-                "array": [row.high - row.rho for row in mine], "arrayminus": [row.rho - row.low for row in mine],
+                "array": [100 * max(row.high - row.share, 0) for row in mine],
+                "arrayminus": [100 * max(row.share - row.low, 0) for row in mine],
             },
             mode="markers", name=html.escape(signal, quote=False),
             marker={
                 "size": 10, "color": colour, "line": {"width": 2, "color": colour},
                 "symbol": [symbol if row.flagged else f"{symbol}-open" for row in mine],
             },
-            customdata=[[html.escape(row.covariate, quote=False), significant(row.low), significant(row.high)]
-                        for row in mine],
-            hovertemplate="%{customdata[0]}: ρ = %{x:.2f} (%{customdata[1]} to %{customdata[2]})",
+            hovertext=[html.escape(f"{explains(row)}, {percent(row.low)} to {percent(row.high)}", quote=False)
+                       for row in mine],
+            hovertemplate="%{hovertext}<extra></extra>",
         )  # fmt: skip
     _base(figure)
     figure.update_layout(showlegend=True, margin={"l": 12, "r": 12, "t": 12, "b": 48}, legend=_LEGEND)
-    figure.update_xaxes(range=[-1.02, 1.02], title_text="rank correlation", tickvals=[-1, -0.5, 0, 0.5, 1])
+    figure.add_shape(
+        type="line", layer="below", x0=100 * stated_share, x1=100 * stated_share, y0=0, y1=1, yref="paper",
+        line={"width": 1, "dash": "dot", "color": "#8794a1"},
+    )  # fmt: skip
+    figure.update_xaxes(
+        range=[-1, 101], title_text="share of the signal explained", tickvals=[0, 10, 25, 50, 75, 100], ticksuffix=" %"
+    )
     figure.update_yaxes(
         tickvals=list(range(len(covariates))),
         ticktext=[html.escape(name, quote=False) for name in covariates],

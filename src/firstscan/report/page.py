@@ -75,14 +75,16 @@ def render(data: ReportData) -> str:
         "charts": charts,
         "map_caption": map_caption,
         "has_strata": bool(data.selection.strata),
-        "audit": data.audit or (),
-        "audited": data.audit is not None,
+        "flagged": tuple(row for row in data.audit or () if row.flagged),
+        "stated_share": words.percent(data.stated_share),
         "finding_counts": _counts(findings),
         "findings": _sorted(findings)[:MOST_FINDINGS],
         "findings_left": max(len(findings) - MOST_FINDINGS, 0),
         "severities": SEVERITIES,
         "worst": _worst(data),
-        "left_out": data.left_out,
+        "codes": tuple(sorted({f.code for f in findings})),
+        "ranks": {pick.case_id: pick.rank for pick in data.selection.picks},
+        "picks_with_warnings": words.warned_picks(data) if findings else "",
         "settings": _settings(data),
         "versions": tuple((name, str(version)) for name, version in data.versions.items()),
         "methods": methods(data),
@@ -138,10 +140,10 @@ def _charts(data: ReportData) -> tuple[dict[str, Chart], dict[str, Any], str]:
         (
             Chart(
                 "audit",
-                "Rank correlation of each signal with what should not matter, with intervals.",
+                "How much of each signal is explained by what should not matter, with intervals.",
                 130 + 34 * len({row.covariate for row in data.audit or ()}),
             ),
-            audit_figure(data.audit) if data.audit else None,
+            audit_figure(data.audit, data.stated_share) if data.audit else None,
         ),
     ]
     caption = layout.caption

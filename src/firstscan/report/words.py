@@ -12,11 +12,12 @@ import numpy as np
 
 from firstscan.selection.signals import pacing
 
-from .data import ReportData
+from .data import ReportData, SignalCorrelation
 from .privacy import last_part, without_folders
 
 Level = Literal["good", "caution", "bad", "note"]
 GUESSING_LOSS = math.log(4)
+SIGNALS = ("typicality", "uncertainty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,32 +200,46 @@ def trust(data: ReportData) -> tuple[Verdict, ...]:
     return (*given, *sorted((v for v in own if v), key=lambda v: order[v.level]), limits)
 
 
+def explains(row: SignalCorrelation) -> str:
+    """Return ``air_share explains 46 % of uncertainty (ρ = −0.68)``; categories have no direction."""
+    direction = "" if row.rho is None else f" (ρ = {number(row.rho, signed=True)})"
+    return f"{row.covariate} explains {percent(row.share)} of {row.signal}{direction}"
+
+
+def percent(share: float) -> str:
+    """Return a share in [0, 1] as whole percent."""
+    return f"{100 * share:.0f} %"
+
+
 def _of_signals(data: ReportData) -> Verdict | None:
     title = "Do the signals follow the scans, or their files?"
+    columns = data.selection.diagnostics.get("adjusted_for") or ()
+    adjusted = f" The signals were adjusted for {', '.join(map(str, columns))} beforehand." if columns else ""
     if data.audit is None:
-        return Verdict("note", title, "Not checked in this run.")
-    flagged = [row for row in data.audit if row.flagged]
-    if not flagged:
-        tested = len({row.covariate for row in data.audit})
-        return Verdict(
-            "good",
-            title,
-            f"Neither typicality nor uncertainty follows any of the {tested} side issues checked.",
+        return Verdict("note", title, f"Not checked: the feature table has no columns to check against.{adjusted}")
+    signals = [row for row in data.audit if row.flagged and row.signal in SIGNALS]
+    components = [row for row in data.audit if row.flagged and row.signal not in SIGNALS]
+    tested = len({row.covariate for row in data.audit})
+    clear = f"no column of the {tested} checked explains {percent(data.stated_share)} or more"
+    if not signals and not components:
+        return Verdict("good", title, f"The scans: {clear} of typicality or uncertainty.{adjusted}")
+    named = "; ".join(explains(row) for row in sorted(signals or components, key=lambda row: -row.share)[:3])
+    more = len(signals or components) - 3
+    named += f"; and {more} more" if more > 0 else ""
+    if not signals:
+        text = (
+            f"The signals do not: {clear} of typicality or uncertainty. The embeddings do, and the strata with them: "
+            f"{named}. Look whether the strata are groups of anatomy or of that."
         )
-    worst = sorted(flagged, key=lambda row: -abs(row.rho))[:3]
-    named = "; ".join(f"{row.signal} with {row.covariate} (ρ = {number(row.rho, signed=True)})" for row in worst)
-    more = f" and {len(flagged) - 3} more" if len(flagged) > 3 else ""
-    return Verdict(
-        "bad",
-        title,
-        f"Partly their files: {named}{more}. A DCR built on such signals means little. Select again with "
-        "`--adjust` and the columns named, or look into why these scans differ.",
-    )
+        return Verdict("caution", title, text + adjusted)
+    also = " The embeddings, and so the strata, follow some of it too." if components else ""
+    text = f"Partly their files: {named}. A DCR built on such signals means little.{also} What to do is listed below."
+    return Verdict("bad", title, text + adjusted)
 
 
 def _of_dcr(data: ReportData) -> Verdict | None:
-    if diagnostic(data, "gamma") is None:
-        return None
+    if diagnostic(data, "gamma") is None or (data.stability is not None and data.stability.advice):
+        return None  # the advice says it
     bounds, title = interval(data), "Is the balance of hard and typical well founded?"
     if bounds is None:
         return Verdict("note", title, "DCR has no interval here, so its certainty is unknown.")
@@ -278,6 +293,7 @@ def _of_stability(data: ReportData) -> Verdict | None:
     if data.stability is None:
         return Verdict("note", title, "Not measured in this run; `--stability 20` repeats the selection and counts.")
     share = data.stability.mean_jaccard
+    said = " ".join(sentence(without_folders(text)) for text in data.stability.advice)
     b, n = len(data.selection), len(data.features)
     chance = b / (2 * n - b)
     text = (
@@ -285,21 +301,35 @@ def _of_stability(data: ReportData) -> Verdict | None:
         f"{share:.0%} of their scans (random draws: {chance:.0%})."
     ).replace("%", " %")
     if share >= 0.6:
-        return Verdict("good", title, f"Mostly. {text}")
+        return Verdict("good", title, f"Mostly. {said or text}")
     if share >= max(0.3, 2 * chance):
-        return Verdict("caution", title, f"In part. {text} Several scans would serve about equally well.")
-    return Verdict("bad", title, f"Hardly. {text} A random draw would do about as well here.")
+        closing = said or f"{text} Several scans would serve about equally well."
+        return Verdict("caution", title, f"In part. {closing}")
+    return Verdict("bad", title, f"Hardly. {said or f'{text} A random draw would do about as well here.'}")
 
 
 def _of_picks(data: ReportData) -> Verdict | None:
-    picked = frozenset(data.selection.case_ids)
-    warned = sorted({f.case_id for f in data.findings if f.case_id in picked and f.severity == "warn"})
     title = "Are the picks themselves sound?"
+    if not _warned(data):
+        return Verdict("good", title, warned_picks(data)) if data.scanned else None
+    advice = "Look at the scan before annotating it; `firstscan replace` takes the next best of its stratum instead."
+    return Verdict("caution", title, f"{warned_picks(data)} {advice}")
+
+
+def warned_picks(data: ReportData) -> str:
+    """Return which picks carry a warning, and of what kind, in a sentence."""
+    warned = _warned(data)
     if not warned:
-        return Verdict("good", title, "No pick carries a warning.") if data.scanned else None
-    named = ", ".join(warned[:3]) + (f" and {len(warned) - 3} more" if len(warned) > 3 else "")
-    return Verdict(
-        "caution",
-        title,
-        f"{count(len(warned), 'pick')} with a warning: {named}. Look at the scan before annotating it.",
-    )
+        return "No pick carries a warning."
+    named = ", ".join(f"{case_id} ({', '.join(codes)})" for case_id, codes in list(warned.items())[:3])
+    more = f" and {len(warned) - 3} more" if len(warned) > 3 else ""
+    return f"{count(len(warned), 'pick')} with a warning: {named}{more}."
+
+
+def _warned(data: ReportData) -> dict[str, list[str]]:
+    """Return the codes of the warnings of each pick that has any, in order of rank."""
+    codes: dict[str, list[str]] = {}
+    for finding in data.findings:
+        if finding.severity == "warn" and finding.code not in codes.setdefault(finding.case_id, []):
+            codes[finding.case_id].append(finding.code)
+    return {case_id: codes[case_id] for case_id in data.selection.case_ids if case_id in codes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .amend import extend, replace_pick
-from .confounds import Association, SignalAudit, adjust, signal_audit
+from .confounds import Association, SignalAudit, adjust, remedy_of, signal_audit
 from .constraints import Constraints, Quota
 from .entry import select
 from .gate import Gate
@@ -24,6 +24,7 @@ __all__ = [
     "adjust",
     "describe",
     "extend",
+    "remedy_of",
     "replace_pick",
     "select",
     "signal_audit",

@@ -18,6 +18,7 @@ from .signals import spearman
 
 STATED_SHARE = 0.1
 COMPONENTS = 3
+COMPONENT = "component"
 DRAWS = 200
 FEWEST_CASES = 5
 
@@ -98,7 +99,7 @@ def _signals(features: FeatureTable) -> Mapping[str, PerCase]:
     count = min(COMPONENTS, *scaled.shape)
     if scaled.any():
         scores = PCA(count, svd_solver="auto", random_state=0).fit_transform(scaled)
-        signals |= {f"component {i + 1}": scores[:, i].astype(np.float64) for i in range(count)}
+        signals |= {f"{COMPONENT} {i + 1}": scores[:, i].astype(np.float64) for i in range(count)}
     return signals
 
 
@@ -144,11 +145,21 @@ def _share_between(ranks: PerCase, groups: Int[np.ndarray, " case"]) -> float:
 def _warning(a: Association) -> str:
     how = f"ρ = {a.rho:+.2f}, " if a.rho is not None else ""
     low, high = a.interval
+    means, remedy = "the signal follows how the scans were made, and a DCR built on it means nothing", remedy_of(a)
+    if a.signal.startswith(COMPONENT):
+        means = "the embeddings follow how the scans were made, and so may the strata"
     return (
         f"{a.covariate} explains {a.share:.0%} of {a.signal} ({how}95 % interval {low:.0%} to {high:.0%}, {a.cases} "
-        "cases): the signal follows how the scans were made, and a DCR built on it means nothing. "
-        f"Select with --adjust {a.covariate}, bring the scans to one protocol, or select each group by itself"
+        f"cases): {means}. {remedy[0].upper()}{remedy[1:]}"
     )
+
+
+def remedy_of(a: Association) -> str:
+    """Return what to do about a signal that follows a covariate; adjustment leaves embeddings as they are."""
+    if a.signal.startswith(COMPONENT):
+        bounds = f", or bound them with --quota {a.covariate}=…" if a.kind == "category" else ""
+        return f"look whether the strata are groups of {a.covariate}{bounds}, or select each group by itself"
+    return f"select with --adjust {a.covariate}, bring the scans to one protocol, or select each group by itself"
 
 
 def _numbers(column: np.ndarray) -> Float[np.ndarray, " case"] | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from firstscan._version import __version__
-from firstscan.domain.case import Case, Channel
+from firstscan.domain.case import Case, Channel, MetadataValue
 from firstscan.domain.errors import ScanError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
@@ -23,6 +23,7 @@ from firstscan.execution import run_cases
 from firstscan.imaging import read_volume
 from firstscan.imaging import thumbnails as draw
 from firstscan.report import LearnedFeatures, ReportData, TrainingRow, cases_shown, render
+from firstscan.selection import adjust
 from firstscan.selection.geometry import typicality
 from firstscan.store import (
     CaseCache,
@@ -41,7 +42,7 @@ from firstscan.store import (
 from .check import Checked
 from .results import REPORT
 from .run import Run, Settings
-from .trust import correlations, repeats, warnings_of
+from .trust import correlations, repeats, stated_share
 
 STORY = "story.json"
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "SimpleITK", "torch", "monai", "lightning-fabric", "plotly")
@@ -61,12 +62,15 @@ class Story:
     history: tuple[TrainingRow, ...]
     learned: LearnedFeatures | None
     settings: Mapping[str, Any]
+    show_metadata: bool = False
 
 
 def gathered(
     checked: Checked, crops: Any, learned: Any, settings: Mapping[str, Any], *, found: int, checkpoint: str
 ) -> Story:
     """Gather what happened up to the feature table."""
+    from firstscan.learning.encoders import parameter_count
+
     modalities = {i: checked.summaries[i].modality for i in checked.pool.case_ids}
     preset = learned.preset
     return Story(
@@ -89,9 +93,16 @@ def gathered(
             modality=Counter(modalities.values()).most_common(1)[0][0],
             channels=crops.channels,
             checkpoint=checkpoint,
+            parameters=parameter_count(preset.encoder, len(crops.channels)),
         ),
         settings=settings,
     )
+
+
+def shows_metadata(out: Path) -> bool:
+    """Return whether the report in ``out`` shows metadata."""
+    kept = out / "work" / STORY
+    return kept.is_file() and bool(load_json(kept).get("show_metadata", False))
 
 
 def report(out: Path, settings: Settings) -> Path:
@@ -109,6 +120,7 @@ def report(out: Path, settings: Settings) -> Path:
         )
     with open_workspace(out) as workspace:
         again = told(load_json(kept), read_findings(out / "findings.csv"))
+        again = replace(again, show_metadata=settings.show_metadata)
         write_report(Run(workspace, settings), read_selection(out), read_features(out), again)
         write_manifest(
             out,
@@ -125,10 +137,11 @@ def write_report(run: Run, selection: Selection, features: FeatureTable, story: 
     """Write ``report.html``, and what is needed to draw it again."""
     kept = {k: v for k, v in asdict(replace(story, cases={}, findings=())).items() if k not in {"cases", "findings"}}
     kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in story.cases.items()}
+    kept["metadata"] = {i: dict(case.metadata) for i, case in story.cases.items()}
     atomic_write(run.workspace.work / STORY, dump_json(kept))
     data = ReportData(
         selection=selection,
-        features=_with_typicality(selection, features),
+        features=_as_selected_on(selection, features),
         source=story.source,
         scanned=story.found,
         left_out=story.left_out,
@@ -138,9 +151,11 @@ def write_report(run: Run, selection: Selection, features: FeatureTable, story: 
         settings=story.settings,
         versions={"firstscan": __version__, "Python": platform.python_version()} | {n: version(n) for n in _LIBRARIES},
         audit=correlations(selection.diagnostics),
+        stated_share=stated_share(selection.diagnostics),
         stability=repeats(selection.diagnostics),
-        advice=warnings_of(selection.diagnostics),
         learned=None if story.learned is None else replace(story.learned, neighbours=_neighbours(selection)),
+        metadata=_columns(story.cases),
+        show_metadata=story.show_metadata,
     )
     with run.stage("Writing the report", 1) as progress:
         atomic_write(run.workspace.out / REPORT, render(data))
@@ -177,7 +192,10 @@ def _neighbours(selection: Selection) -> int:
     return int(selection.options.get("neighbours") or 20)
 
 
-def _with_typicality(selection: Selection, features: FeatureTable) -> FeatureTable:
+def _as_selected_on(selection: Selection, features: FeatureTable) -> FeatureTable:
+    """Return the table with the signals that the strategy saw: adjusted, where that was asked for."""
+    if columns := selection.diagnostics.get("adjusted_for"):
+        return adjust(features, columns)
     if features.typicality is not None:
         return features
     return replace(features, typicality=typicality(features.embeddings, _neighbours(selection)).values)
@@ -190,14 +208,24 @@ def told(kept: dict[str, Any], findings: tuple[Finding, ...]) -> Story:
         source=kept["source"],
         found=kept["found"],
         left_out=kept["left_out"],
-        cases={i: Case(i, tuple(_channel(c) for c in channels)) for i, channels in kept["cases"].items()},
+        cases={
+            i: Case(i, tuple(_channel(c) for c in channels), kept.get("metadata", {}).get(i, {}))
+            for i, channels in kept["cases"].items()
+        },
         modalities=kept["modalities"],
         fingerprints=kept["fingerprints"],
         findings=findings,
         history=tuple(TrainingRow(**row) for row in kept["history"]),
         learned=None if learned is None else LearnedFeatures(**{**learned, "channels": tuple(learned["channels"])}),
         settings=kept["settings"],
+        show_metadata=kept.get("show_metadata", False),
     )
+
+
+def _columns(cases: Mapping[str, Case]) -> dict[str, dict[str, MetadataValue]]:
+    """Return the metadata as columns; what came with a person's name has left it behind when it was read."""
+    names = dict.fromkeys(name for case in cases.values() for name in case.metadata)
+    return {name: {i: case.metadata.get(name) for i, case in cases.items()} for name in names}
 
 
 def _channel(kept: dict[str, Any]) -> Channel:

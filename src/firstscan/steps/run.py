@@ -13,12 +13,13 @@ from firstscan.store import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the caller chooses: ``workers`` None means one process a CPU core."""
+    """What the caller chooses: ``workers`` None means one process a CPU core; ``show_metadata`` is for the report."""
 
     workers: int | None = None
     engine: str = "local"
     device: str = "auto"
     overwrite: bool = False
+    show_metadata: bool = False
     progress: Progress = field(default_factory=Silent)
 
 

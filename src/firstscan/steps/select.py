@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstscan._version import __version__
@@ -49,6 +49,8 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
         else:
             check_request(config, begun.checked.pool.case_ids, covariates(begun.checked), left_out(begun.checked.pool))
             selection = _choose(begun, config)
+    if already:
+        _redraw_if_asked(out, settings)
     findings = read_findings(out / FINDINGS)
     usable = begun.found - len(dropped_ids(findings))
     return Selected(selection, findings, begun.found, usable, out, already)
@@ -59,8 +61,15 @@ def left_out(pool: Pool) -> dict[str, str]:
     return {f.case_id: f.message for f in reversed(pool.findings) if f.severity == "drop" and f.case_id}
 
 
-def _choose(begun: Started, config: SelectCommand) -> Selection:
+def _redraw_if_asked(out: Path, settings: Settings) -> None:
+    """Draw the report again where it shows metadata and should not, or the other way round."""
+    from .report import report, shows_metadata
 
+    if shows_metadata(out) != settings.show_metadata:
+        report(out, settings)
+
+
+def _choose(begun: Started, config: SelectCommand) -> Selection:
     from .report import gathered, write_report
 
     result = measured(begun, config)
@@ -71,6 +80,7 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     told = gathered(
         result.checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint
     )
+    told = replace(told, show_metadata=begun.run.settings.show_metadata)
     write_report(begun.run, selection, result.features, told)
     begun.finish("select", (FINDINGS, TRAINING, FEATURES, *SELECTION, REPORT))
     return selection

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.execution import Progress, Silent
 from firstscan.report import SignalCorrelation, Stability
-from firstscan.selection import Association, Constraints, signal_audit, stability
+from firstscan.selection import Association, Constraints, remedy_of, signal_audit, stability
+from firstscan.selection.confounds import STATED_SHARE
 
 from .config import PickConfig
 
@@ -45,7 +44,7 @@ def warnings_of(diagnostics: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def correlations(diagnostics: Mapping[str, Any]) -> tuple[SignalCorrelation, ...] | None:
-    """Return the audit's rows as the report draws them; categories have the root of their share, without a sign."""
+    """Return the audit's rows as the report draws them, or None where there was nothing to audit."""
     audit = diagnostics.get("signal_audit")
     if audit is None:
         return None
@@ -58,7 +57,13 @@ def repeats(diagnostics: Mapping[str, Any]) -> Stability | None:
     found = diagnostics.get("stability")
     if found is None:
         return None
-    return Stability(int(found["runs"]), float(found["pool_overlap"]), dict(found["frequency"]))
+    advice = tuple(found.get("advice", ()))
+    return Stability(int(found["runs"]), float(found["pool_overlap"]), dict(found["frequency"]), advice)
+
+
+def stated_share(diagnostics: Mapping[str, Any]) -> float:
+    """Return the share of a signal from which the audit flags."""
+    return float((diagnostics.get("signal_audit") or {}).get("stated_share", STATED_SHARE))
 
 
 def _repeated(
@@ -86,8 +91,14 @@ def _repeated(
 
 
 def _drawn(row: Association, stated_share: float) -> SignalCorrelation:
-    sign = -1.0 if (row.rho or 0.0) < 0 else 1.0
-    ends = sorted(sign * float(np.sqrt(share)) for share in row.interval)
-    rho = float(np.sqrt(row.share)) if row.rho is None else row.rho
     flagged = row.share >= stated_share and row.interval[0] > 0
-    return SignalCorrelation(row.signal, row.covariate, rho, min(ends[0], rho), max(ends[1], rho), flagged)
+    return SignalCorrelation(
+        signal=row.signal,
+        covariate=row.covariate,
+        share=row.share,
+        low=row.interval[0],
+        high=row.interval[1],
+        rho=row.rho,
+        flagged=flagged,
+        remedy=remedy_of(row) if flagged else "",
+    )

@@ -63,10 +63,19 @@ def test_one_row_of_training() -> None:
 
 def test_flagged_correlations_are_filled() -> None:
     rows = (
-        SignalCorrelation("typicality", "air", 0.6, 0.4, 0.7, True),
-        SignalCorrelation("typicality", "spacing", 0.1, 0.0, 0.2, False),
+        SignalCorrelation("typicality", "air", 0.36, 0.16, 0.49, -0.6, flagged=True),
+        SignalCorrelation("typicality", "site", 0.01, 0.0, 0.2),
     )
-    assert list(audit_figure(rows).data[0].marker.symbol) == ["circle", "circle-open"]
+    figure = audit_figure(rows, stated_share=0.2)
+    drawn = figure.data[0]
+    assert list(drawn.marker.symbol) == ["circle", "circle-open"]
+    assert list(drawn.x) == [36, 1]
+    assert list(drawn.error_x.arrayminus) == pytest.approx([20, 1])
+    assert list(drawn.hovertext) == [
+        "air explains 36 % of typicality (ρ = −0.60), 16 % to 49 %",
+        "site explains 1 % of typicality, 0 % to 20 %",
+    ]
+    assert figure.layout.shapes[0].x0 == 20
 
 
 @pytest.mark.parametrize("stratum", [None, -1])

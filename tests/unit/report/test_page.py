@@ -85,7 +85,7 @@ def test_hostile_names_are_text(named: Callable[[tuple[str, ...]], ReportData], 
         metadata={hostile: {hostile: hostile}},
         show_metadata=True,
         advice=(hostile,),
-        audit=(SignalCorrelation("typicality", hostile, 0.5, 0.4, 0.6, True),),
+        audit=(SignalCorrelation("typicality", hostile, 0.5, 0.4, 0.6, 0.7, True, hostile),),
     )
     page = render(data)
     shell = body(page)
@@ -129,13 +129,17 @@ def test_many_parts_at_once(data: ReportData) -> None:
             replace(
                 data,
                 stability=Stability(20, 0.5, {"scan_00": 0.9}),
-                audit=(SignalCorrelation("uncertainty", "share of air", 0.4, 0.3, 0.5, True),),
+                audit=(
+                    SignalCorrelation("uncertainty", "site", 0.4, 0.3, 0.5, None, True, "select with `--adjust site`"),
+                ),
                 advice=("Look at the map first.",),
             )
         )
     )
     assert "Look at the map first." in page
     assert 'id="chart-audit"' in page
+    assert "Select with <code>--adjust site</code>." in page
+    assert "site explains 40\u00a0% of uncertainty." in page
     assert "90\u00a0% of the repeats" in page
 
 

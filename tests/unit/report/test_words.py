@@ -77,15 +77,35 @@ def test_stability(data: ReportData, share: float, level: str) -> None:
 
 def test_confounded_signals_come_first(data: ReportData) -> None:
     rows = (
-        SignalCorrelation("uncertainty", "share of air", -0.68, -0.8, -0.5, True),
-        SignalCorrelation("typicality", "spacing", 0.1, -0.1, 0.3, False),
+        SignalCorrelation("uncertainty", "air_share", 0.46, 0.25, 0.64, -0.68, flagged=True),
+        SignalCorrelation("component 1", "site", 0.3, 0.2, 0.5, flagged=True),
+        SignalCorrelation("typicality", "spacing", 0.01, 0.0, 0.09, 0.1),
     )
     first = words.trust(replace(data, audit=rows))[0]
     assert first.level == "bad"
-    assert "uncertainty with share of air (ρ = −0.68)" in first.text
-    assert "--adjust" in first.text
-    assert verdict(replace(data, audit=rows[1:]), "signals follow").level == "good"
+    assert "air_share explains 46 % of uncertainty (ρ = −0.68). A DCR" in first.text
+    assert "component" not in first.text
+    strata_only = verdict(replace(data, audit=rows[1:]), "signals follow")
+    assert strata_only.level == "caution"
+    assert "site explains 30 % of component 1. Look" in strata_only.text
+    clean = verdict(replace(data, audit=rows[2:]), "signals follow")
+    assert clean.level == "good"
+    assert "no column of the 1 checked explains 10 % or more" in clean.text
     assert verdict(data, "signals follow").level == "note"
+
+
+def test_adjusted_signals_are_said_to_be(with_selection: Callable[..., ReportData]) -> None:
+    adjusted = replace(with_selection(diagnostics={"adjusted_for": ["site", "air_share"]}), audit=())
+    assert "adjusted for site, air_share" in verdict(adjusted, "signals follow").text
+
+
+def test_the_repeats_speak_once(data: ReportData) -> None:
+    advised = replace(data, stability=Stability(20, 0.1, {}, ("whether hard scans are typical is open", "40 % stay")))
+    assert (
+        verdict(advised, "Another run".lower()).text
+        == "Hardly. Whether hard scans are typical is open. 40\u00a0% stay."
+    )
+    assert not any("well founded" in v.title for v in words.trust(advised))
 
 
 def test_given_advice_leads(data: ReportData) -> None:
@@ -94,7 +114,10 @@ def test_given_advice_leads(data: ReportData) -> None:
 
 
 def test_a_warned_pick_is_named(data: ReportData) -> None:
-    assert "scan_01" in verdict(data, "picks themselves").text
+    found = verdict(data, "picks themselves")
+    assert found.level == "caution"
+    assert "1 pick with a warning: scan_01 (motion)." in found.text
+    assert "firstscan replace" in found.text
     assert verdict(replace(data, findings=()), "picks themselves").level == "good"
 
 

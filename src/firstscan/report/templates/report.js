@@ -108,12 +108,16 @@
   const rows = [...body.rows];
   const search = byId("finding-search");
   const severity = byId("finding-severity");
+  const code = byId("finding-code");
+  const picks = byId("finding-picks");
   const filter = () => {
     const wanted = search.value.trim().toLowerCase();
     let shown = 0;
     for (const row of rows) {
       const fits =
         (!severity.value || row.dataset.severity === severity.value) &&
+        (!code.value || row.dataset.code === code.value) &&
+        (!picks.checked || "pick" in row.dataset) &&
         (!wanted || row.textContent.toLowerCase().includes(wanted));
       row.hidden = !fits;
       shown += fits;
@@ -121,7 +125,7 @@
     byId("finding-count").textContent = `${shown} of ${rows.length} shown`;
   };
   search.addEventListener("input", filter);
-  severity.addEventListener("change", filter);
+  for (const control of [severity, code, picks]) control.addEventListener("change", filter);
   document.querySelector(".filter").hidden = false;
   filter();
   const natural = new Intl.Collator("en", { numeric: true });
