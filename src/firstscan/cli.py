@@ -63,6 +63,7 @@ def select(
     workers: o.Workers = None,
     engine: o.Engine = "local",
     device: o.Device = "auto",
+    devices: o.Devices = 1,
     show_metadata: o.ShowMetadata = False,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -150,6 +151,7 @@ def pretrain(
     workers: o.Workers = None,
     engine: o.Engine = "local",
     device: o.Device = "auto",
+    devices: o.Devices = 1,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Train the network on the scans and keep its weights."""
@@ -180,6 +182,7 @@ def extract(
     workers: o.Workers = None,
     engine: o.Engine = "local",
     device: o.Device = "auto",
+    devices: o.Devices = 1,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Measure every scan: embedding and uncertainty, as features.parquet."""

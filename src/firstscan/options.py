@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "overwrite", "show_metadata"})
+EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "devices", "overwrite", "show_metadata"})
 """Options that say where and how to run and what to show, and never what is picked."""
 
 Source = Annotated[str, typer.Argument(help="Folder of scans, or a table (CSV, TSV, Parquet) that lists them.")]
@@ -40,6 +40,7 @@ TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of
 Workers = Annotated[int | None, typer.Option(help="Processes that read scans; one a CPU core by default.")]
 Engine = Annotated[str, typer.Option(help="Where work runs: local.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Devices = Annotated[int, typer.Option(help="GPUs (or CPU processes) that share the training.")]
 ShowMetadata = Annotated[bool, typer.Option("--show-metadata", help="Show the picks' metadata in the report.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of other settings in --out.")]
 
@@ -65,7 +66,8 @@ def settings_of(options: dict[str, Any]) -> Any:
     from firstscan.domain.errors import UsageError
     from firstscan.steps.run import Settings
 
-    given = {k: options[k] for k in ("workers", "engine", "device", "overwrite", "show_metadata") if k in options}
+    names = ("workers", "engine", "device", "devices", "overwrite", "show_metadata")
+    given = {name: options[name] for name in names if name in options}
     if given.get("workers") is not None and given["workers"] < 1:
         raise UsageError(f"--workers {given['workers']}: at least 1 process is needed")
     return Settings(**given, progress=terminal.progress())

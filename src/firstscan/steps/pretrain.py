@@ -63,6 +63,7 @@ def pretrain(crops: CropFiles, config: PretrainConfig, run: Run) -> Learned:
                 seed=config.seed,
                 folder=folder,
                 device=run.settings.device,
+                devices=run.settings.devices,
                 init_weights=config.checkpoint,
                 progress=report,
             )

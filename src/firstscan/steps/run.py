@@ -18,6 +18,7 @@ class Settings:
     workers: int | None = None
     engine: str = "local"
     device: str = "auto"
+    devices: int = 1
     overwrite: bool = False
     show_metadata: bool = False
     progress: Progress = field(default_factory=Silent)
