@@ -16,7 +16,7 @@ from .cards import percentiles
 from .data import ReportData, SignalCorrelation, TrainingRow
 from .maps import PoolMap, drawn
 from .theme import FONT, stratum_style
-from .words import GUESSING_LOSS, explains, percent, significant
+from .words import GUESSING_LOSS, SIGNALS, explains, percent, significant
 
 MOST_POINTS = 5_000
 MOST_NUMBERED = 60
@@ -101,7 +101,7 @@ def audit_figure(rows: Sequence[SignalCorrelation], stated_share: float = 0.1) -
     """Return how many percent of each signal every column explains that should not matter, with intervals."""
     figure = go.Figure()
     covariates = list(dict.fromkeys(row.covariate for row in rows))
-    signals = list(dict.fromkeys(row.signal for row in rows))
+    signals = sorted({row.signal for row in rows}, key=lambda s: (s not in SIGNALS, s))
     for i, signal in enumerate(signals):
         mine = [row for row in rows if row.signal == signal]
         shift = (i - (len(signals) - 1) / 2) * 0.5 / max(len(signals), 1)
@@ -130,7 +130,7 @@ def audit_figure(rows: Sequence[SignalCorrelation], stated_share: float = 0.1) -
         line={"width": 1, "dash": "dot", "color": "#8794a1"},
     )  # fmt: skip
     figure.update_xaxes(
-        range=[-1, 101], title_text="share of the signal explained", tickvals=[0, 10, 25, 50, 75, 100], ticksuffix=" %"
+        range=[-1, 101], title_text="share of the signal explained, %", tickvals=[0, 10, 25, 50, 75, 100]
     )
     figure.update_yaxes(
         tickvals=list(range(len(covariates))),

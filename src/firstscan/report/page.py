@@ -235,4 +235,5 @@ def _settings(data: ReportData) -> tuple[tuple[str, str], ...]:
 
 def _prose(text: str) -> Markup:
     """Return the text escaped, with what stands between backticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text.replace(" %", "\u00a0%")))))
+    shown = str(escape(text.replace(" %", "\u00a0%")))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", shown))
