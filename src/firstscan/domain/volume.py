@@ -50,8 +50,8 @@ class Volume:
 class Crop:
     """A standardised cube: the network's input for one case.
 
-    ``voxels`` (channel, s, s, s) float32, normalised over ``foreground`` (s, s, s), whose nearest voxel continues
-    outside of it; ``spacing_mm`` isotropic.
+    ``voxels`` (channel, s, s, s) float32, normalised well inside ``foreground`` (s, s, s), whose inside continues
+    outwards to the edge of the cube; ``spacing_mm`` isotropic.
     """
 
     case_id: str

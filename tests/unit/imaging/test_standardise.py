@@ -7,7 +7,7 @@ from phantoms import head
 from firstscan.domain.errors import UsageError
 from firstscan.domain.volume import Volume
 from firstscan.imaging import foreground, pool_spacing, standardise, thumbnails
-from firstscan.imaging.standardise import continue_outward
+from firstscan.imaging.standardise import continue_outward, well_inside
 
 
 def volume(voxels, modality="mr", spacing=(1.0, 1.0, 1.0), mask=None):
@@ -33,12 +33,12 @@ def test_the_pool_spacing_fits_the_stated_share():
 
 def test_the_crop_is_normalised_on_the_foreground_which_continues_outside():
     crop = standardise(volume(head()), spacing_mm=1.2, size=32)
-    inside = crop.voxels[:, crop.foreground]
+    inside = crop.voxels[:, well_inside(crop.foreground)]
     assert crop.voxels.shape == (1, 32, 32, 32)
     assert crop.voxels.dtype == np.float32
     assert inside.mean() == pytest.approx(0, abs=1e-4)
     assert inside.std() == pytest.approx(1, abs=1e-4)
-    assert set(np.unique(crop.voxels[:, ~crop.foreground])) <= set(np.unique(inside))
+    assert set(np.unique(crop.voxels[:, ~well_inside(crop.foreground)])) <= set(np.unique(inside))
 
 
 def test_intensity_scale_does_not_show():
@@ -116,13 +116,30 @@ def test_thumbnails_keep_the_aspect():
         assert abs(len(rows) - len(columns)) <= 2
 
 
-def test_outside_the_foreground_its_nearest_voxel_continues() -> None:
+def test_what_is_well_inside_continues_outward() -> None:
+    foreground = np.zeros((9, 9, 9), dtype=bool)
+    foreground[2:6, 3:6, 3:6] = True
+    cube = np.full((1, 9, 9, 9), 99.0, dtype=np.float32)
+    cube[0, 3, 4, 4], cube[0, 4, 4, 4] = 7.0, -3.0
+    filled = continue_outward(cube, well_inside(foreground))
+    assert (filled[0, :4] == 7.0).all()
+    assert (filled[0, 4:] == -3.0).all()
+
+
+def test_a_thin_foreground_continues_itself() -> None:
     foreground = np.zeros((5, 5, 5), dtype=bool)
-    foreground[1:3, 2, 2] = True
-    cube = np.zeros((1, 5, 5, 5), dtype=np.float32)
-    cube[0, 1, 2, 2], cube[0, 2, 2, 2] = 7.0, -3.0
-    filled = continue_outward(cube, foreground)
-    assert (filled[0, :2] == 7.0).all()
-    assert (filled[0, 2:] == -3.0).all()
-    empty = np.zeros((5, 5, 5), dtype=bool)
-    assert not continue_outward(np.zeros((1, 5, 5, 5), dtype=np.float32), empty).any()
+    foreground[2] = True
+    cube = np.where(foreground, 4.0, 0.0)[None].astype(np.float32)
+    assert (continue_outward(cube, well_inside(foreground)) == 4.0).all()
+    assert not continue_outward(np.zeros((1, 5, 5, 5), dtype=np.float32), np.zeros((5, 5, 5), dtype=bool)).any()
+
+
+def test_noise_that_clings_to_the_foreground_does_not_show() -> None:
+    foreground = np.zeros((12, 12, 12), dtype=bool)
+    foreground[2:10, 2:10, 2:10] = True
+    cube = np.random.default_rng(0).normal(size=(1, 12, 12, 12)).astype(np.float32)
+    clinging = foreground.copy()
+    clinging[10, 5, 5] = clinging[1, 3, 8] = True
+    assert np.array_equal(
+        continue_outward(cube, well_inside(foreground)), continue_outward(cube, well_inside(clinging))
+    )
