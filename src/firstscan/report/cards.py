@@ -110,10 +110,22 @@ def _by_name(features: FeatureTable) -> Callable[[tuple[float, int]], tuple[floa
 
 
 def worst(findings: Sequence[Finding], picked: Sequence[str]) -> tuple[str, ...]:
-    """Return the cases whose warnings are most worth a look: picks first, then those with the most warnings."""
-    counts = Counter(f.case_id for f in findings if f.severity == "warn")
-    order = sorted(counts, key=lambda c: (c not in set(picked), -counts[c], c))
+    """Return the cases whose warnings are most worth a look: picks, then most warnings, then farthest past a limit."""
+    warnings = [f for f in findings if f.severity == "warn"]
+    counts, chosen = Counter(f.case_id for f in warnings), frozenset(picked)
+    excess = dict.fromkeys(counts, 0.0)
+    for finding in warnings:
+        excess[finding.case_id] = max(excess[finding.case_id], _excess(finding))
+    order = sorted(counts, key=lambda c: (c not in chosen, -counts[c], -excess[c], c))
     return tuple(order[:WORST_SHOWN])
+
+
+def _excess(finding: Finding) -> float:
+    """Return how many times a measured value lies beyond its limit, either way; 0 where that is not known."""
+    if finding.measured is None or finding.threshold is None or min(finding.measured, finding.threshold) <= 0:
+        return 0.0
+    ratio = finding.measured / finding.threshold
+    return max(ratio, 1 / ratio)
 
 
 def cases_shown(selection: Selection, features: FeatureTable, findings: Sequence[Finding] = ()) -> tuple[str, ...]:

@@ -207,8 +207,8 @@ def explains(row: SignalCorrelation) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in [0, 1] as whole percent."""
-    return f"{100 * share:.0f} %"
+    """Return a share in [0, 1] as whole percent; where that would read as nothing, with a digit more."""
+    return f"{100 * share:.1f} %" if 0.0005 <= share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _of_signals(data: ReportData) -> Verdict | None:

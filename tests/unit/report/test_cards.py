@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from firstscan.domain.features import FeatureTable
+from firstscan.domain.finding import Finding
 from firstscan.report import ReportData, Stability, cases_shown
 from firstscan.report.cards import cards, nearest_unpicked, percentiles, worst
 
@@ -77,3 +78,14 @@ def test_worst_puts_warned_picks_first(data: ReportData) -> None:
     warning = data.findings[1]
     others = [replace(warning, case_id="scan_20"), replace(warning, case_id="scan_20", code="noise")]
     assert worst([*others, *data.findings], data.selection.case_ids) == ("scan_01", "scan_20")
+
+
+def test_the_worst_are_picks_then_most_warnings_then_farthest_past_their_limit() -> None:
+    def warned(case_id: str, measured: float | None, threshold: float | None = 1.0) -> Finding:
+        return Finding("odd", "warn", case_id, "m", "r", measured=measured, threshold=threshold)
+
+    findings = [
+        warned("unknown", None), warned("far", 5.0), warned("near", 1.1), warned("below", 0.1), warned("pick", 1.1),
+        warned("twice", 1.1), warned("twice", 1.2), Finding("gone", "drop", "gone", "m", "r"),
+    ]  # fmt: skip
+    assert worst(findings, ("pick",)) == ("pick", "twice", "below", "far", "near", "unknown")
