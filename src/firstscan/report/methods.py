@@ -52,6 +52,12 @@ def methods(data: ReportData) -> Methods:
         sentences.append("Embeddings and an uncertainty value of each scan were supplied from outside of firstscan.")
     elif data.selection.strategy not in ("random", "strided"):
         sentences += _features(data.learned, cite)
+    columns = data.selection.diagnostics.get("adjusted_for")
+    if columns:
+        sentences.append(
+            f"Before selection, U and T were replaced by the residuals of a linear regression of their ranks on "
+            f"{', '.join(map(str, columns))} (numbers by rank, categories by indicators)."
+        )
     sentences += _rule(data, cite)
     sentences.append(f"The random seed was {data.selection.seed}. No annotation entered the selection.")
     references = tuple(REFERENCES[key] for key in cite.keys)
@@ -120,10 +126,11 @@ def _rule(data: ReportData, cite: _Citations) -> list[str]:
     if name != "cscs":
         rule, keys = _RULES.get(name, (f"by the strategy “{name}”", ()))
         return [f"Volumes were chosen {rule.format(*(cite(key) for key in keys))}."]
+    strata = diagnostic(data, "n_strata") or len(data.selection)
     sentences = [
         "Volumes were chosen by Curriculum-Stratified Cold-Start selection (CSCS) " + cite("hattat2026") + ".",
         _pacing(data),
-        f"Standardised embeddings were partitioned into K = {len(data.selection)} strata by k-means++ "
+        f"Standardised embeddings were partitioned into K = {strata:.0f} strata by k-means++ "
         f"{cite('arthur2007')}, and the volume with the largest S = T^(1−γ)·U^γ of the rank-normalised signals was "
         "taken from each stratum.",
     ]

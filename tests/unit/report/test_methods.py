@@ -64,3 +64,9 @@ def test_bibtex_is_balanced(key: str) -> None:
     assert text.startswith("@")
     assert REFERENCES[key].full.endswith(".")
     assert "{" not in REFERENCES[key].full
+
+
+def test_strata_are_counted_and_adjustment_is_told(with_selection: Callable[..., ReportData]) -> None:
+    found = methods(with_selection(diagnostics={"dcr": 0.3, "gamma": 0.5, "n_strata": 9, "adjusted_for": ["site"]}))
+    assert "K = 9 strata" in found.paragraph
+    assert "regression of their ranks on site" in found.paragraph
