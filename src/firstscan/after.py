@@ -64,6 +64,7 @@ def handoff(
     options = locals()
     from firstscan import terminal
     from firstscan.domain.errors import UsageError
+    from firstscan.steps.config import IndexConfig
     from firstscan.steps.handoff import HandoffConfig, run_handoff
     from firstscan.store import read_manifest
 
@@ -71,9 +72,10 @@ def handoff(
     if manifest is None or "source" not in manifest.config:
         raise UsageError(f"{results} is not a results folder of firstscan select, so where its scans are is not known")
     config = HandoffConfig.of(target=to, name=name, labels=labels, files=files)
-    source, channel = manifest.config["source"], tuple(manifest.config["channel"])
-    handed = run_handoff(source, results, config, out, o.settings_of(options), channel=channel)
+    scans = IndexConfig.of(**{k: v for k, v in manifest.config.items() if k in IndexConfig.model_fields})
+    handed = run_handoff(scans, results, config, out, o.settings_of(options))
     terminal.say(f"Open this: {handed.open_this}")
+    terminal.say(handed.message)
 
 
 def train(

@@ -10,14 +10,27 @@ import typer
 EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "devices", "overwrite", "show_metadata"})
 """Options that say where and how to run and what to show, and never what is picked."""
 
+
+def _folder(name: str | Path) -> Path:
+    """Return a folder's path; an empty name, as from an unset shell variable, is no folder."""
+    if not str(name).strip():
+        raise typer.BadParameter("the name of a folder is needed; found an empty one")
+    return Path(name)
+
+
 Source = Annotated[str, typer.Argument(help="Folder of scans, or a table (CSV, TSV, Parquet) that lists them.")]
 Layout = Annotated[str, typer.Option(help="How the source is read; recognised by default.")]
-Out = Annotated[Path, typer.Option(help="Folder for the results; made if it is not there.")]
+Out = Annotated[
+    Path, typer.Option(parser=_folder, metavar="FOLDER", help="Folder for the results; made if it is not there.")
+]
 Budget = Annotated[int, typer.Option(help="How many scans to pick.")]
 StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
 Preset = Annotated[str, typer.Option(help="fast (CPU), paper (the published network), auto (by device).")]
 Channel = Annotated[list[str] | None, typer.Option(help="Use only this channel; repeat for several.")]
+Only = Annotated[
+    list[str] | None, typer.Option(help="COLUMN=PATTERN: only such scans or DICOM series, as modality=MR.")
+]
 Exclude = Annotated[Path | None, typer.Option(help="File of case ids that must not be picked.")]
 Include = Annotated[Path | None, typer.Option(help="File of case ids that are picked first.")]
 Labelled = Annotated[Path | None, typer.Option(help="File of case ids that are annotated already.")]

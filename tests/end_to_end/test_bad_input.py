@@ -34,8 +34,11 @@ def no_result(out: Path) -> bool:
 def test_an_empty_folder(tmp_path, capsys):
     (tmp_path / "scans").mkdir()
     assert select(tmp_path / "scans", tmp_path / "out") == 3
-    assert "no scan found" in said(capsys)
+    assert "the folder is empty" in said(capsys)
     assert not (tmp_path / "out").exists()
+    (tmp_path / "scans" / "notes.txt").write_text("no scan")
+    assert select(tmp_path / "scans", tmp_path / "out") == 3
+    assert "no scan found" in said(capsys)
 
 
 def test_a_source_that_is_not_there_or_a_file(tmp_path, capsys):
@@ -67,7 +70,9 @@ def test_flat_and_four_dimensional_images_are_findings(tmp_path, capsys):
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.ones((8, 8), np.float32)), str(scans / "flat.nii.gz"))
     four = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(np.ones((8, 8, 8), np.float32))] * 2)
     SimpleITK.WriteImage(four, str(scans / "four.nii.gz"))
-    assert run(["check", str(scans), "--out", str(out), "--workers", "1"]) == 3
+    assert run(["check", str(scans), "--out", str(out), "--workers", "1"]) == 0  # it did its work
+    assert "2 scan(s) found, 0 usable, 2 left out" in capsys.readouterr().out
+    assert select(scans, out) == 3
     assert "None of the 2 scan(s)" in said(capsys)
     assert {(f.case_id, f.code) for f in read_findings(out / "findings.csv")} == {
         ("flat", "not-3d"),
@@ -135,6 +140,11 @@ def test_an_output_that_cannot_be(cohort, tmp_path, capsys):
         (("--exclude", "none.txt"), "none.txt cannot be read"),
         (("--channel", "T9"), "T9"),
         (("--no-such-option",), "No such option"),
+        (("--severity", "duplicates=warn"), "do you mean 'duplicate'?"),
+        (("--severity", "duplicate=maybe"), "--severity duplicate=maybe: "),
+        (("--out", ""), "the name of a folder is needed"),
+        (("--only", "site=A"), "--only site: the source does not tell this; it tells: none"),
+        (("--only", "site"), "write COLUMN=PATTERN"),
         (("--group-by", "hospital"), "there is no such column; there are: "),
     ],
 )
@@ -153,6 +163,17 @@ def test_ids_that_are_not_in_the_pool(cohort, tmp_path, capsys):
     (tmp_path / "ids.txt").write_text("broken\n")
     assert select(cohort, tmp_path / "out", "--include", str(tmp_path / "ids.txt")) == 3
     assert "'broken', which cannot be used" in said(capsys)
+
+
+def test_ids_that_are_no_text_or_leave_nothing(cohort, tmp_path, capsys):
+    (tmp_path / "ids.txt").write_bytes("scan_01".encode("utf-16"))
+    assert select(cohort, tmp_path / "out", "--exclude", str(tmp_path / "ids.txt")) == 2
+    assert "it is not text in UTF-8" in said(capsys)
+    (tmp_path / "ids.txt").write_text("\n".join(f"scan_{i:02d}" for i in range(9)))
+    assert select(cohort, tmp_path / "out", "--exclude", str(tmp_path / "ids.txt")) == 3
+    message = said(capsys)
+    assert "only 0 scan(s) can be picked" in message
+    assert "shorten the lists" in message
 
 
 def test_a_missing_option_names_the_help(cohort, capsys):

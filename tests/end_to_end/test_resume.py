@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import SimpleITK
+
+from firstscan.cli import run
+
+from .conftest import write_cohort
 
 RESULTS = (
     "findings.csv",
@@ -120,3 +125,29 @@ def test_finished_cases_are_not_computed_again(cohort, tmp_path, monkeypatch):
     assert len(again) == 5
     assert not set(measured) & set(again)
     assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_a_command_killed_on_top_of_another_result_leaves_that_one_whole(tmp_path):
+    """Extraction finds near-duplicates, so ``findings.csv`` changes while the manifest is still that of pretraining."""
+    scans = write_cohort(tmp_path / "scans", n=6)
+    twin = SimpleITK.ReadImage(str(scans / "scan_00.nii.gz"))
+    SimpleITK.WriteImage(twin + 1e-3, str(scans / "scan_00_again.nii.gz"))
+    options = ("--preset", "fast", "--train-steps", "2", "--workers", "1", "--device", "cpu")
+    options += ("--out", str(tmp_path / "o"))
+    assert run(["pretrain", str(scans), *options]) == 0
+    before = (tmp_path / "o" / "findings.csv").read_bytes()
+    select = ["select", str(scans), "--budget", "2", *options]
+    code = f"""
+import os, sys
+import firstscan.steps.report as report
+report.write_report = lambda *_: os._exit(9)
+from firstscan.cli import run
+sys.exit(run({select!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 9, done.stderr
+    assert (tmp_path / "o" / "findings.csv").read_bytes() != before
+    assert run(["pretrain", str(scans), *options]) == 0
+    assert (tmp_path / "o" / "findings.csv").read_bytes() == before
+    assert run(select) == 0
+    assert b"near-duplicate" in (tmp_path / "o" / "findings.csv").read_bytes()

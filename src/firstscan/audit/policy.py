@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -18,6 +19,14 @@ UNREADABLE = frozenset(
 )  # fmt: skip
 """Codes of scans that no network can be fed with; they are dropped whatever the strictness."""
 
+CODES = UNREADABLE | {
+    "contrast-left-out", "crashed-reader", "cut-off", "duplicate", "ghosting", "intensity-outlier", "label-map", "localiser",
+    "missing-slices", "mixed-orientation", "nan-background", "near-duplicate", "noisy", "not-a-scan", "not-an-image", "not-asked-for",
+    "orientation-conflict", "orientation-missing", "repeated-slices", "same-patient", "spacing-outlier",
+    "spacing-unusual", "too-few-slices", "unreadable-file", "wrong-modality",
+}  # fmt: skip
+"""Every code that a finding can have."""
+
 
 def apply_policy(
     findings: Iterable[Finding], strictness: str = "normal", overrides: Mapping[str, str] | None = None
@@ -32,7 +41,7 @@ def apply_policy(
 
     Raises
     ------
-    UsageError : unknown strictness or severity.
+    UsageError : unknown strictness, severity or code.
     """
     if strictness not in STRICTNESS:
         raise UsageError(f"unknown audit {strictness!r}; known: {', '.join(STRICTNESS)}")
@@ -40,6 +49,11 @@ def apply_policy(
     wrong = sorted(set(wanted.values()) - {*SEVERITIES, "off"})
     if wrong:
         raise UsageError(f"unknown severity {wrong[0]!r}; known: {', '.join((*SEVERITIES, 'off'))}")
+    unknown = sorted(wanted.keys() - CODES)
+    if unknown:
+        like = difflib.get_close_matches(unknown[0], sorted(CODES), n=1)
+        hint = f"do you mean {like[0]!r}?" if like else f"known: {', '.join(sorted(CODES))}"
+        raise UsageError(f"no finding has the code {unknown[0]!r}; {hint}")
     result = []
     for finding in findings:
         severity = wanted.get(finding.code) or _severity(finding, strictness)

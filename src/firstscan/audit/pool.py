@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from firstscan.domain.arrays import Embeddings, Float
+from firstscan.domain.arrays import Float, Int, PerCase
 from firstscan.domain.case import Case
 from firstscan.domain.finding import Finding
 from firstscan.domain.volume import CaseSummary
@@ -166,24 +166,22 @@ def check_patients(cases: Iterable[Case]) -> tuple[Finding, ...]:
     )
 
 
-def check_near_duplicates(case_ids: Sequence[str], embeddings: Embeddings) -> tuple[Finding, ...]:
+def check_near_duplicates(
+    case_ids: Sequence[str], nearest: Int[np.ndarray, " case"], distances: PerCase
+) -> tuple[Finding, ...]:
     """Find scans that are nearly alike, as the same scan resampled or denoised (warn on the later id of each pair).
 
     Nearly: the distance to the nearest neighbour is below 10 % of the pool's median nearest-neighbour distance.
+
+    Parameters
+    ----------
+    nearest, distances : (case,) row of the other case whose embedding is nearest, and how far (Euclidean) that is.
     """
-    n = len(case_ids)
-    if n < 3:
+    if len(case_ids) < 3:
         return ()
-    points = embeddings.astype(np.float64)
-    nearest, distance = np.zeros(n, dtype=np.intp), np.zeros(n)
-    for i in range(n):
-        squares = ((points - points[i]) ** 2).sum(axis=1)
-        squares[i] = np.inf
-        nearest[i] = squares.argmin()
-        distance[i] = np.sqrt(squares.min())
-    limit = NEAR_DUPLICATE_SHARE * float(np.median(distance))
+    limit = NEAR_DUPLICATE_SHARE * float(np.median(distances))
     found = []
-    for i in np.flatnonzero(distance < limit).tolist():
+    for i in np.flatnonzero(distances < limit).tolist():
         twin = case_ids[int(nearest[i])]
         if twin < case_ids[i]:
             found.append(
@@ -193,7 +191,7 @@ def check_near_duplicates(case_ids: Sequence[str], embeddings: Embeddings) -> tu
                     case_id=case_ids[i],
                     message=f"nearly the same as {twin}",
                     remedy="look at both: the same scan in two versions should be annotated once",
-                    measured=float(distance[i]),
+                    measured=float(distances[i]),
                     threshold=limit,
                 )
             )

@@ -13,6 +13,7 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 
+from .choosing import choose
 from .files import VOLUME_ENDINGS, is_volume
 from .layouts.bids import is_bids, is_feta, read_bids
 from .layouts.brats import brats_year, read_brats
@@ -27,7 +28,14 @@ Found = tuple[tuple[Case, ...], tuple[Finding, ...]]
 LAYOUTS = ("auto", "folder", "nnunet", "msd", "bids", "feta", "brats2021", "brats2023", "dicom", "table")
 
 
-def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] | None = None) -> Pool:
+def index(
+    source: str | Path,
+    *,
+    layout: str = "auto",
+    channels: Sequence[str] | None = None,
+    only: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Pool:
     """Find the scans below ``source``; no voxel is read, and no header except those of DICOM files.
 
     Parameters
@@ -35,11 +43,14 @@ def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] |
     source : a folder of scans, or a table (CSV, TSV, Parquet) that lists them.
     layout : ``auto`` recognises it; or one of the names in ``LAYOUTS``.
     channels : names of the channels to keep, in that order; all when None. Cases that lack one are dropped.
+    only : which scans (DICOM: series), each ``COLUMN=PATTERN`` on what the source tells of them.
+    progress : called as (done, total) while the headers of DICOM files are read.
 
     Raises
     ------
-    UsageError : ``source`` is missing or not a folder, unknown layout or channel, two files with the same case id.
-    DataError : there is no scan in ``source``.
+    UsageError : ``source`` is missing or not a folder, unknown layout, channel or column, two files with the same case
+        id.
+    DataError : there is no scan in ``source``, or none that fits ``only``.
     """
     root = Path(source)
     if layout not in LAYOUTS:
@@ -47,22 +58,44 @@ def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] |
     if not root.exists():
         raise UsageError(f"{root} does not exist; name the folder that holds the scans")
     if root.is_dir():
-        kind, (cases, findings) = _read(root, layout, channels)
+        kind, (cases, findings) = _read(root, layout, channels, only, progress)
     elif root.suffix.lower() in TABLE_ENDINGS and layout in {"auto", "table"}:
         kind, (cases, findings) = "table", read_table(root)
     else:
         raise UsageError(f"{root} is a file; name the folder that holds the scans, or a table (CSV, Parquet) of them")
     if not cases:
-        reason = "".join(f"\n  {f.path}: {f.message}" for f in findings[:5])
-        raise DataError(
-            f"no scan found in {root} (read as layout {kind!r}); files that end in {', '.join(VOLUME_ENDINGS)} and "
-            f"DICOM files are read. Is it the right folder?{reason}"
-        )
+        raise _nothing(root, layout, findings)
+    if kind != "dicom":
+        cases, findings = _only(cases, findings, only, root)
     pool = Pool(source=str(source), cases=cases, layout=kind)
     return _with_channels(pool, findings, channels) if channels else pool.with_findings(findings)
 
 
-def _read(root: Path, layout: str, channels: Sequence[str] | None) -> tuple[str, Found]:
+def _nothing(root: Path, layout: str, findings: Sequence[Finding]) -> DataError:
+    reason = "".join(f"\n  {f.path}: {f.message}" for f in findings[:5])
+    if root.is_dir() and next(walk(root), None) is None:
+        return DataError(f"no scan found in {root}: the folder is empty. Is it the right one?")
+    forced = "" if layout == "auto" else f" (read with --layout {layout})"
+    return DataError(
+        f"no scan found in {root}{forced}; files that end in {', '.join(VOLUME_ENDINGS)} and DICOM files are read. "
+        f"Is it the right folder?{reason}"
+    )
+
+
+def _only(cases: Sequence[Case], findings: Sequence[Finding], only: Sequence[str], root: Path) -> Found:
+    """Return the cases that fit ``only``, and the findings without those on the other cases."""
+    kept, left_out = choose(cases, lambda case: case.metadata, only, noun="scans", path=str(root))
+    gone = {case.case_id for case in cases} - {case.case_id for case in kept}
+    return tuple(kept), (*(f for f in findings if f.case_id not in gone), *left_out)
+
+
+def _read(
+    root: Path,
+    layout: str,
+    channels: Sequence[str] | None,
+    only: Sequence[str],
+    progress: Callable[[int, int], None] | None,
+) -> tuple[str, Found]:
     start = _images_folder(root) if layout in {"auto", "nnunet", "msd"} else root
     everything = list(walk(start))
     files = [path for path in everything if is_volume(path.name)]
@@ -77,7 +110,7 @@ def _read(root: Path, layout: str, channels: Sequence[str] | None) -> tuple[str,
         "feta": lambda: read_bids(root, files, channels),
         "brats2021": lambda: read_brats(files, kind),
         "brats2023": lambda: read_brats(files, kind),
-        "dicom": lambda: read_dicom(root, everything),
+        "dicom": lambda: read_dicom(root, everything, only, progress),
     }
     if kind == "table":
         raise UsageError(f"{root} is a folder; layout 'table' needs a CSV, TSV or Parquet file")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from firstscan._version import __version__
-from firstscan.domain.errors import UsageError
+from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.selection import Constraints, Quota, adjust, replace_pick
@@ -55,10 +55,17 @@ def extend(out: Path, more: int, settings: Settings) -> Selection:
 
     Raises
     ------
-    UsageError : no results there, or fewer scans are left than asked for.
+    UsageError : no results there.  DataError : fewer scans are left than asked for.
     """
 
+    if more < 1:
+        raise UsageError(f"--more {more}: at least 1 scan has to be added")
+
     def change(selection: Selection, features: FeatureTable, constraints: Constraints) -> Selection:
+        taken = {*selection.case_ids, *constraints.exclude, *constraints.labelled}
+        left = len(set(features.case_ids) - taken)
+        if more > left:
+            raise DataError(f"--more {more}: only {left} scan(s) are left to add. Ask for fewer, or add scans.")
         longer = more_picks(selection, features, more, constraints=constraints)
         kept = {k: selection.diagnostics[k] for k in _KEPT if k in selection.diagnostics}
         return changed(longer, diagnostics={**longer.diagnostics, **kept})

@@ -20,19 +20,20 @@ from .results import FEATURES, FINDINGS, TRAINING
 from .run import Settings
 
 
-def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] = ()) -> Pool:
+def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] = (), only: Sequence[str] = ()) -> Pool:
     """Return the scans of a folder or table as a pool; no voxel is read.
 
     Parameters
     ----------
     layout : how the source is read; by default it is recognised.
     channels : names of the channels to use; all when empty.
+    only : which scans or DICOM series, each ``COLUMN=PATTERN`` (``modality=MR``, ``description=*T1*``).
 
     Raises
     ------
     UsageError : no such source, an unknown layout or channel, two scans with the same id.  DataError : no scan in it.
     """
-    return index_source(IndexConfig.of(source=str(source), layout=layout, channel=tuple(channels)))
+    return index_source(IndexConfig.of(source=str(source), layout=layout, channel=tuple(channels), only=tuple(only)))
 
 
 def extract(

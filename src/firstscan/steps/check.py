@@ -56,8 +56,12 @@ class Checked:
 def check(pool: Pool, config: CheckConfig, run: Run) -> Checked:
     """Read every case that has changed since it was last read, and drop what cannot be used.
 
-    Raises DataError when the worker processes cannot do their work (a full disk, …), never for bad scans.
+    Raises
+    ------
+    UsageError : a finding code that does not exist.
+    DataError : the worker processes cannot do their work (a full disk, …); never for bad scans.
     """
+    apply_policy((), config.audit, config.severity)  # refuses what it does not know before any scan is read
     cache = CaseCache(run.workspace.folder("summaries"))
     signatures = {case.case_id: signature(case) for case in pool}
     paths = {

@@ -24,7 +24,7 @@ CASES, WEIGHTS = "cases.csv", "weights.pt"
 
 def run_index(config: IndexConfig, out: Path, settings: Settings) -> Pool:
     """Write ``cases.csv``: every scan that was found, with its channels and files."""
-    pool = index(config)
+    pool = index(config, settings.progress)
     with open_workspace(out):
         manifest = guard(out, "index", config.resolved(), overwrite=settings.overwrite)
         if manifest is None or manifest.kind == "index":
@@ -35,7 +35,7 @@ def run_index(config: IndexConfig, out: Path, settings: Settings) -> Pool:
 
 def run_check(config: CheckCommand, out: Path, settings: Settings) -> tuple[Checked, int]:
     """Write ``findings.csv``; return the usable pool and how many scans the source holds."""
-    pool = index(config)
+    pool = index(config, settings.progress)
     with started("check", pool, config, out, settings) as begun:
         if not begun.done:
             begun.finish("check", (FINDINGS,))
@@ -45,7 +45,7 @@ def run_check(config: CheckCommand, out: Path, settings: Settings) -> tuple[Chec
 def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path:
     """Write ``weights.pt`` and ``training.csv``; return the weights, fit for ``--checkpoint``."""
     config = settled(config, settings.device)
-    with started("pretrain", index(config), config, out, settings) as begun:
+    with started("pretrain", index(config, settings.progress), config, out, settings) as begun:
         if not (begun.done and (out / WEIGHTS).is_file()):
             _, learned = crops_and_network(begun, config)
             with learned.weights.open("rb") as weights:
@@ -58,7 +58,7 @@ def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path
 def run_extract(config: ExtractCommand, out: Path, settings: Settings) -> FeatureTable:
     """Write ``features.parquet``; return the table."""
     config = settled(config, settings.device)
-    with started("extract", index(config), config, out, settings) as begun:
+    with started("extract", index(config, settings.progress), config, out, settings) as begun:
         if begun.done:
             return read_features(out / FEATURES)
         features = measured(begun, config).features

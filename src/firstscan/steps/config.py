@@ -28,7 +28,7 @@ class Config(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            lines = [f"--{'.'.join(map(str, e['loc'])).replace('_', '-')} {_said(e)}" for e in error.errors()]
+            lines = [f"--{_named(e['loc'])}{_said(e)}" for e in error.errors()]
             raise UsageError("\n".join(lines)) from error
 
     def resolved(self) -> dict[str, Any]:
@@ -37,11 +37,15 @@ class Config(BaseModel):
 
 
 class IndexConfig(Config):
-    """Which scans: ``source`` a folder or table, ``layout`` how to read it, ``channel`` which channels (empty: all)."""
+    """Which scans: ``source`` a folder or table, ``layout`` how to read it, ``channel`` which channels (empty: all).
+
+    ``only`` (``COLUMN=PATTERN``) leaves out what does not fit, by what the source tells of its scans or DICOM series.
+    """
 
     source: str
     layout: str = "auto"
     channel: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
     @field_validator("source")
     @classmethod
@@ -151,6 +155,12 @@ def parse_quota(text: str) -> tuple[str, str, int, int | None]:
     if found is None or not (found[3] or found[5]):
         raise ValueError("write COLUMN=GROUP:MIN-MAX, for example site=A:2-4, site=A:2 or site=A:-4")
     return found[1], found[2], int(found[3] or 0), int(found[5]) if found[5] else None
+
+
+def _named(place: tuple[Any, ...]) -> str:
+    """Return an option as it is typed: ``seed `` or, where it names something, ``severity duplicate=``."""
+    option = str(place[0]).replace("_", "-")
+    return f"{option} {place[1]}=" if len(place) > 1 and isinstance(place[1], str) else f"{option} "
 
 
 def _said(error: Any) -> str:

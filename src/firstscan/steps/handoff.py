@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from firstscan._version import __version__
 from firstscan.domain.case import Case, Channel
@@ -16,12 +16,27 @@ from firstscan.handoff.place import Mode, placer
 from firstscan.handoff.registry import writer
 from firstscan.imaging import write_image
 from firstscan.imaging.reading import read_raw
-from firstscan.store import file_sha256, identity, open_workspace, read_manifest, read_selection, write_manifest
+from firstscan.store import (
+    Workspace,
+    atomic_write,
+    dump_json,
+    file_sha256,
+    identity,
+    load_json,
+    open_workspace,
+    read_manifest,
+    read_selection,
+    write_manifest,
+)
+from firstscan.store.manifest import NAME as MANIFEST
 
 from .config import Config, IndexConfig
 from .index import index
 from .labels import find_classes, match_labels, read_classes
 from .run import Settings
+
+PLACED = "handoff.json"
+"""In ``work``: what a hand-off wrote, so that nothing else is ever removed; ``null`` while it is being written."""
 
 
 class HandoffConfig(Config):
@@ -91,32 +106,46 @@ def convert(channel: Channel, target: Path) -> None:
     write_image(target, voxels, raw.affine, dtype)
 
 
-def run_handoff(
-    source: str, selected: Path, config: HandoffConfig, out: Path, settings: Settings, *, channel: tuple[str, ...] = ()
-) -> Handed:
-    """Hand off the selection of a results folder; ``out`` must be empty or hold the same hand-off.
+def run_handoff(scans: IndexConfig, selected: Path, config: HandoffConfig, out: Path, settings: Settings) -> Handed:
+    """Hand off the selection of a results folder; a hand-off that is complete is left as it is.
+
+    ``out`` is new, empty, or holds an earlier hand-off. Whatever else lies in it, such as label maps drawn since, is
+    never removed.
 
     Raises
     ------
     UsageError : no selection there, ``out`` in use.  DataError : scans or labels that do not serve.
     """
     selection = read_selection(selected)
-    pool = index(IndexConfig.of(source=source, channel=channel))
+    writer(config.target)
     labels = match_labels(config.labels, selection.case_ids) if config.labels else {}
     inputs = {case_id: file_sha256(Path(path)) for case_id, path in labels.items()}
     plain = {"target": config.target, "name": config.name, "files": config.files, "picks": list(selection.case_ids)}
-    writer(config.target)
-    if out.is_dir() and any(out.iterdir()) and not settings.overwrite:
-        manifest = read_manifest(out)
-        same = manifest is not None and identity(manifest.config, manifest.inputs) == identity(plain, inputs)
-        if not same:
-            raise UsageError(f"{out} is not empty; choose another --out, or add --overwrite to replace what is there")
+    if out.is_dir() and any(p.name != "work" for p in out.iterdir()) and not (out / "work" / PLACED).is_file():
+        raise UsageError(f"{out} is not empty, and not a hand-off of firstscan; choose another --out")
     with open_workspace(out) as workspace:
-        for old in out.iterdir():
-            if old != workspace.work:
-                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        manifest = read_manifest(out)
+        before = _before(workspace)
+        if manifest is not None and before is not None:
+            same = identity(manifest.config, manifest.inputs) == identity(plain, inputs)
+            if same and all((out / name).exists() for name in before["placed"]):
+                return Handed(config.target, out / before["open_this"], before["message"])
+            if not same and not settings.overwrite:
+                raise UsageError(
+                    f"{out} holds another hand-off; choose another --out, or add --overwrite to replace it"
+                )
+        _clear(out, before, workspace)
+        pool = index(scans, settings.progress)
+        atomic_write(workspace.work / PLACED, dump_json(None))  # from here on, what lies in ``out`` comes from us
         handed = handoff(selection, pool, config, out, labels=labels)
-        files = [str(p.relative_to(out)) for p in sorted(out.rglob("*")) if _ours(p, workspace.work)]
+        placed = [p for p in _inside(out, workspace) if p != out / MANIFEST]
+        told = {
+            "open_this": str(handed.open_this.relative_to(out)),
+            "message": handed.message,
+            "placed": [str(p.relative_to(out)) for p in placed],
+        }
+        atomic_write(workspace.work / PLACED, dump_json(told))
+        files = [str(p.relative_to(out)) for p in placed if not p.is_symlink() and not p.name.endswith(".nii.gz")]
         write_manifest(out, kind="handoff", version=__version__, config=plain, inputs=inputs, files=files)
     return handed
 
@@ -125,6 +154,36 @@ def _linkable(channel: Channel) -> bool:
     return not channel.files and channel.component is None and channel.path.lower().endswith(".nii.gz")
 
 
-def _ours(path: Path, work: Path) -> bool:
-    """Tell whether a file is one of the small ones that describe the hand-off, not a scan."""
-    return path.is_file() and not path.is_symlink() and work not in path.parents and not path.name.endswith(".nii.gz")
+def _before(workspace: Workspace) -> dict[str, Any] | None:
+    """Return what the last hand-off into this folder left; None where there was none, or where it was cut short."""
+    told = workspace.work / PLACED
+    return load_json(told) if told.is_file() else None
+
+
+def _clear(out: Path, before: dict[str, Any] | None, workspace: Workspace) -> None:
+    """Remove what an earlier hand-off wrote.
+
+    Raises
+    ------
+    UsageError : something else lies there; then nothing is removed.
+    """
+    inside = _inside(out, workspace)
+    if before is not None:
+        own = {MANIFEST, *before["placed"]}
+        foreign = [str(p.relative_to(out)) for p in inside if str(p.relative_to(out)) not in own]
+        if foreign:
+            raise UsageError(
+                f"{out} holds {len(foreign)} file(s) that came after the hand-off: {', '.join(foreign[:5])}; move them "
+                "away, or choose another --out"
+            )
+    for path in (out / MANIFEST, *inside):  # the manifest goes first
+        path.unlink(missing_ok=True)
+    for folder in sorted((p for p in out.rglob("*") if p.is_dir() and not p.is_symlink()), reverse=True):
+        if folder != workspace.work and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _inside(out: Path, workspace: Workspace) -> list[Path]:
+    """Return every file and link of a hand-off, sorted."""
+    found = (p for p in out.rglob("*") if p.is_symlink() or not p.is_dir())
+    return sorted(p for p in found if workspace.work not in p.parents)

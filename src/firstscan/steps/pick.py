@@ -137,10 +137,8 @@ def _require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[
         why = [f"{len(left_out)} of {len(ids) + len(left_out)} were left out, see findings.csv"] if left_out else []
         why += [f"{len(closed)} are excluded or labelled already"] if closed else []
         because = f" ({'; '.join(why)})" if why else ""
-        raise DataError(
-            f"--budget {config.budget}: only {free} scan(s) can be picked{because}. "
-            f"Ask for at most {free}, or add scans."
-        )
+        remedy = f"Ask for at most {free}, or add scans." if free else "Add scans, or shorten the lists of ids."
+        raise DataError(f"--budget {config.budget}: only {free} scan(s) can be picked{because}. {remedy}")
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
@@ -150,8 +148,12 @@ def read_ids(path: Path) -> tuple[str, ...]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a list of case ids: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read as a list of case ids: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} cannot be read as a list of case ids: it is not text in UTF-8; save it as plain text"
+        ) from error
     if lines and "case_id" in lines[0].split(","):
         import csv
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,9 @@ from firstscan._version import __version__
 from firstscan.audit import apply_policy, check_near_duplicates
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
+from firstscan.selection.geometry import nearest
 from firstscan.store import (
+    amending,
     atomic_write,
     file_sha256,
     open_workspace,
@@ -30,8 +32,6 @@ from .results import FEATURES, FINDINGS, TRAINING, finished, guard
 from .run import Run, Settings
 from .standardise import CropFiles, standardise
 
-MOST_COMPARED = 5000
-"""Pools up to this size are searched for near-duplicates: the search takes N² distances."""
 Learning = TypeVar("Learning", bound=PretrainCommand)
 
 
@@ -87,9 +87,11 @@ def settled(config: Learning, device: str) -> Learning:
 def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Settings) -> Iterator[Started]:
     """Open ``out`` for a command, check the pool, and write the findings unless the result is there already.
 
+    The result of an earlier command that this one goes on from stays valid until the new one is complete.
+
     Raises
     ------
-    UsageError : ``out`` cannot be used or holds another result.  DataError : no scan is usable.
+    UsageError : ``out`` cannot be used or holds another result.  DataError : no scan is usable (not for ``check``).
     """
     with open_workspace(out) as workspace:
         run = Run(workspace, settings)
@@ -99,10 +101,12 @@ def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Se
         checked = check(pool, config, run)
         total = found(checked.pool)
         done = finished(out, manifest, kind, checked.inputs)
-        if not done:
-            write_findings(out / FINDINGS, checked.pool.findings)
-        require_usable(checked, total, out / FINDINGS)
-        yield Started(run, checked, plain, total, done)
+        with nullcontext() if done or manifest is None else amending(out, (FINDINGS, TRAINING, FEATURES)):
+            if not done:
+                write_findings(out / FINDINGS, checked.pool.findings)
+            if kind != "check":
+                require_usable(checked, total, out / FINDINGS)
+            yield Started(run, checked, plain, total, done)
         workspace.log("end", kind=kind, done=done)
 
 
@@ -141,10 +145,12 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
 
 
 def _compared(checked: Checked, features: FeatureTable, config: CheckCommand) -> Checked:
-    """Look for scans that are nearly alike, which only their embeddings tell; in large pools this is left out."""
-    if len(features) > MOST_COMPARED:
+    """Look for scans that are nearly alike, which only their embeddings tell."""
+    if len(features) < 2:
         return checked
-    near = apply_policy(check_near_duplicates(features.case_ids, features.embeddings), config.audit, config.severity)
+    found = nearest(features.embeddings, 1)
+    alike = check_near_duplicates(features.case_ids, found.rows[:, 0], found.distances[:, 0])
+    near = apply_policy(alike, config.audit, config.severity)
     paths = {case.case_id: case.path for case in checked.pool}
     return replace(checked, pool=checked.pool.with_findings([replace(f, path=paths[f.case_id]) for f in near]))
 

@@ -67,6 +67,8 @@ def pretrain(crops: CropFiles, config: PretrainConfig, run: Run) -> Learned:
                 init_weights=config.checkpoint,
                 progress=report,
             )
+            if trained.stopped == "plateau":
+                run.progress.say(f"Learning ended after {shown} of {preset.steps} steps: the loss falls no more.")
         body = {
             "sha256": file_sha256(trained.weights),
             "stopped": trained.stopped,

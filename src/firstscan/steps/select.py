@@ -40,7 +40,7 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
     UsageError : wrong settings, or ``out`` holds another result.  DataError : the scans cannot serve.
     """
     check_strategy(config)
-    pool = index(config)
+    pool = index(config, settings.progress)
     config = settled(config, settings.device)
     with started("select", pool, config, out, settings) as begun:
         already = begun.done

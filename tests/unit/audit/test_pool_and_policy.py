@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 
+import firstscan
 from firstscan.audit import apply_policy, check_near_duplicates, check_orientation, check_pool, check_series
+from firstscan.audit.policy import CODES
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import Finding
@@ -71,10 +75,11 @@ def test_near_duplicates_by_embedding():
     points = np.random.default_rng(0).normal(size=(30, 8))
     points[20] = points[3] + 1e-3
     ids = [f"c{i:02d}" for i in range(30)]
-    (finding,) = check_near_duplicates(ids, points)
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag([np.inf] * 30)
+    (finding,) = check_near_duplicates(ids, distances.argmin(axis=1), distances.min(axis=1))
     assert (finding.case_id, finding.severity) == ("c20", "warn")
     assert "c03" in finding.message
-    assert check_near_duplicates(ids[:2], points[:2]) == ()
+    assert check_near_duplicates(ids[:2], np.array([1, 0]), np.zeros(2)) == ()
 
 
 def test_orientation():
@@ -110,3 +115,18 @@ def test_strictness_and_overrides():
         apply_policy(given, "harsh")
     with pytest.raises(UsageError, match="unknown severity 'kill'"):
         apply_policy(given, "normal", {"noisy": "kill"})
+
+
+def test_every_code_in_the_source_is_known():
+    source = Path(firstscan.__file__).parent
+    texts = [p.read_text() for room in ("audit", "imaging", "steps") for p in (source / room).rglob("*.py")]
+    calls = r"(?:ScanError\(|code=|Finding\(|_dropped\(case,|_notes\(\w+,|\badd\(|if background else)"
+    found = {code for text in texts for code in re.findall(calls + r'\s*"([a-z0-9]+(?:-[a-z0-9]+)*)"', text)} - {"drop"}
+    assert len(found) > 25
+    assert found <= CODES
+    assert {"noisy", "ghosting", "cut-off", "nan-background"} <= CODES
+
+
+def test_an_unknown_code_is_refused():
+    with pytest.raises(UsageError, match="no finding has the code 'duplicates'; do you mean 'duplicate'"):
+        apply_policy((), "normal", {"duplicates": "warn"})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import firstscan as fs
-from firstscan.domain.errors import UsageError
+from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.steps import amend
 from firstscan.steps.amend import extend, replace
@@ -53,8 +53,10 @@ def test_what_cannot_be_amended(tmp_path, batch):
     with pytest.raises(UsageError, match="holds no finished selection"):
         extend(tmp_path / "empty", 1, NOW)
     before = {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
-    with pytest.raises(UsageError):
+    with pytest.raises(DataError, match="--more 25: only 24"):
         extend(batch, 25, NOW)
+    with pytest.raises(UsageError, match="--more 0: at least 1"):
+        extend(batch, 0, NOW)
     assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
 
 

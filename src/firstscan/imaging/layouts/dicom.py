@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ import numpy as np
 from firstscan.audit.series import check_series
 from firstscan.domain.case import Case, Channel, MetadataValue
 from firstscan.domain.finding import Finding
+from firstscan.imaging.choosing import choose
 from firstscan.imaging.dicom_tags import Slice, is_dicom, read_slice
 from firstscan.imaging.files import digest, safe_id
 from firstscan.imaging.modality import modality_of_text
@@ -20,15 +21,28 @@ from firstscan.imaging.modality import modality_of_text
 IMAGE_MODALITIES = frozenset({"CT", "MR", "PT", "NM", "US", "OT"})
 
 
-def read_dicom(root: Path, files: Iterable[Path]) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
+def read_dicom(
+    root: Path,
+    files: Sequence[Path],
+    only: Iterable[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
     """Return one case for each set of co-registered series of a study, and what was left out.
+
+    Parameters
+    ----------
+    only : which series, as ``modality=MR`` or ``description=*T1*`` (:func:`firstscan.imaging.choosing.choose`);
+        ``modality`` is what DICOM calls it, and every column of the metadata can be asked for.
+    progress : called with the number of files looked at, and of all.
 
     Series belong together when study, frame of reference, and grid (rows, columns, slices, spacing, orientation,
     position) are the same. Findings: damaged files, series that are no images, and those of ``check_series``.
     """
     series: dict[str, list[Slice]] = defaultdict(list)
     findings: list[Finding] = []
-    for path in files:
+    for n, path in enumerate(files, start=1):
+        if progress is not None:
+            progress(n, len(files))
         if not is_dicom(path):
             continue
         tags = read_slice(path)
@@ -38,7 +52,10 @@ def read_dicom(root: Path, files: Iterable[Path]) -> tuple[tuple[Case, ...], tup
             series[tags.series].append(tags)
         else:
             findings.append(_no_image(path, tags.modality))
-    stacks = [_sorted(members) for members in series.values()]
+    stacks, left_out = choose(
+        [_sorted(members) for members in series.values()], _told, only, noun="series", path=str(root)
+    )
+    findings += left_out
     groups: dict[tuple[object, ...], list[list[Slice]]] = defaultdict(list)
     for stack in stacks:
         groups[_grid(stack)].append(stack)
@@ -53,6 +70,11 @@ def read_dicom(root: Path, files: Iterable[Path]) -> tuple[tuple[Case, ...], tup
 
 def _sorted(members: Sequence[Slice]) -> list[Slice]:
     return sorted(members, key=lambda s: (s.along_normal, s.instance, s.path))
+
+
+def _told(stack: Sequence[Slice]) -> dict[str, MetadataValue]:
+    first = stack[0]
+    return {**first.metadata, "modality": first.modality, "description": first.description}
 
 
 def _grid(stack: Sequence[Slice]) -> tuple[object, ...]:
