@@ -123,7 +123,8 @@ def synthesise(template: Anatomy, case: PlannedCase, *, seed: int) -> Scan:
     image = signal(site.contrast, brain, gm, wm, texture)
     if case.motion:
         image = moved(image, spacing_mm=grid.spacing_mm, severity=case.motion, axis=int(rng.integers(2)), rng=rng)
-    image = rician(biased(image, strength=site.bias * float(rng.lognormal(0.0, 0.3)), rng=rng), sigma=noise, rng=rng)
+    strength = site.bias * float(rng.lognormal(0.0, 0.3))
+    image = rician(biased(image, template, grid, strength=strength, rng=rng), sigma=noise, rng=rng)
     padded = bool(rng.random() < site.padded)
     if padded:
         image = _zero_padded(image, grid.spacing_mm, 0.5 * margin)

@@ -142,10 +142,10 @@ def sample(template: Anatomy, warp: Warp, grid: Grid) -> tuple[Image, Image, Ima
     centre = _centre_mm(template)
     to_voxel = np.linalg.inv(template.affine)
     unpose = np.diag(1.0 / warp.scale) @ warp.rotation.T
-    axes = [o + s * np.arange(n) for n, s, o in zip(grid.shape, grid.spacing_mm, grid.origin_mm, strict=True)]
+    axes = _axes_mm(grid)
     points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
-    x, y, z = (0.5 + (a - c) / (2 * _FIELD_REACH_MM) for a, c in zip(axes, centre, strict=True))
-    field = np.stack([smooth_field((x, y, z), d) for d in warp.displacement_mm]).reshape(3, -1)
+    places = _field_places(axes, centre)
+    field = np.stack([smooth_field(places, d) for d in warp.displacement_mm]).reshape(3, -1)
     points = unpose @ (points + field - (centre + warp.shift_mm)[:, None]) + centre[:, None]
     away = points - _VENTRICLES_MM[:, None]
     bump = np.exp(-(away**2).sum(axis=0) / (2 * _VENTRICLE_REACH_MM**2))
@@ -158,6 +158,16 @@ def sample(template: Anatomy, warp: Warp, grid: Grid) -> tuple[Image, Image, Ima
     others = (_carried(m, voxels, inside) for m in (template.gm, template.wm, template.texture))
     first, second, third = (m.reshape(grid.shape) for m in others)
     return brain.reshape(grid.shape), first, second, third
+
+
+def _axes_mm(grid: Grid) -> list[np.ndarray]:
+    return [o + s * np.arange(n) for n, s, o in zip(grid.shape, grid.spacing_mm, grid.origin_mm, strict=True)]
+
+
+def _field_places(axes_mm: list[np.ndarray], centre_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the positions along each axis in [0, 1] of a box of fixed size around the head."""
+    x, y, z = (0.5 + (a - c) / (2 * _FIELD_REACH_MM) for a, c in zip(axes_mm, centre_mm, strict=True))
+    return x, y, z
 
 
 def _carried(values: Image, voxels: Float[np.ndarray, "3 points"], where: PointMask) -> PerPoint:
@@ -228,11 +238,16 @@ def _posed(image: Image, spacing_mm: tuple[float, float, float], severity: float
     return posed
 
 
-def biased(image: Image, *, strength: float, rng: np.random.Generator) -> Image:
-    """Return ``image`` times a smooth positive field whose logarithm has standard deviation ``strength``."""
-    x, y, z = (np.linspace(0.0, 1.0, n) for n in image.shape)
-    field = smooth_field((x, y, z), rng.normal(0.0, 1.0, (5, 5, 5)))
-    field = strength * (field - field.mean()) / field.std()
+def biased(image: Image, template: Anatomy, grid: Grid, *, strength: float, rng: np.random.Generator) -> Image:
+    """Return ``image`` times a smooth positive field whose logarithm has about the standard deviation ``strength``.
+
+    As a coil's, the field belongs to the room around the head: how wide the field of view is does not change it.
+    """
+    nodes = rng.normal(0.0, 1.0, (6, 6, 6))
+    whole = np.linspace(0.15, 0.85, 24)
+    reference = smooth_field((whole, whole, whole), nodes)
+    field = smooth_field(_field_places(_axes_mm(grid), _centre_mm(template)), nodes)
+    field = strength * (field - reference.mean()) / reference.std()
     uneven: Image = (image * np.exp(field)).astype(np.float32)
     return uneven
 
