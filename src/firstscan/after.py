@@ -86,19 +86,20 @@ def train(
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a setting of the segmenter.")] = None,
     seed: o.Seed = 42,
     predict: Annotated[Path | None, typer.Option(help="Folder of scans to segment afterwards.")] = None,
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Train a segmenter on annotated scans, and segment others with it."""
+    options = locals()
     from firstscan import terminal
     from firstscan.segmentation.registry import segmenter as made
     from firstscan.steps.pick import read_options
-    from firstscan.steps.train import train as run
+    from firstscan.steps.train import run_train
 
     trainer = made(segmenter, read_options(option or ()))
-    model, predictions = out / "model", out / "predictions"
-    run(dataset, model, trainer, seed=seed, images=predict, out=predictions, progress=terminal.progress())
-    terminal.say(f"Model: {model}")
+    run_train(dataset, trainer, out, o.settings_of(options), seed=seed, images=predict)
+    terminal.say(f"Model: {out / 'model'}")
     if predict is not None:
-        terminal.say(f"Predictions: {predictions}")
+        terminal.say(f"Predictions: {out / 'predictions'}")
 
 
 def evaluate(
@@ -106,17 +107,18 @@ def evaluate(
     labels: Annotated[Path, typer.Argument(help="Folder of true label maps of the same names.")],
     *,
     out: o.Out,
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Score predictions against label maps: Dice, 95 % Hausdorff distance, surface Dice."""
+    options = locals()
     from firstscan import terminal
-    from firstscan.steps.evaluate import evaluate as run
-    from firstscan.steps.evaluate import write_scores
+    from firstscan.steps.evaluate import SCORES, run_evaluate
 
-    scores = run(predictions, labels, progress=terminal.progress())
+    scores = run_evaluate(predictions, labels, out, o.settings_of(options))
     for name in dict.fromkeys(s.name for s in scores):
         dice = [s.dice for s in scores if s.name == name]
         terminal.say(f"{name}: mean Dice {sum(dice) / len(dice):.3f} over {len(dice)} scans")
-    terminal.say(f"Scores: {write_scores(out, scores)}")
+    terminal.say(f"Scores: {out / SCORES}")
 
 
 def study(

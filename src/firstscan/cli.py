@@ -100,15 +100,17 @@ def index(
     only: o.Only = None,
     overwrite: o.Overwrite = False,
 ) -> None:
-    """List the scans of a folder as cases.csv; no voxel is read."""
+    """List the scans of a folder as cases.csv, and what was left out; no voxel is read."""
     options = locals()
     from firstscan import terminal
     from firstscan.steps.commands import CASES, run_index
     from firstscan.steps.config import IndexConfig
-    from firstscan.steps.index import found
+    from firstscan.steps.index import described, found
 
     pool = run_index(IndexConfig.of(**o.given_of(options)), out, o.settings_of(options))
-    terminal.show_findings(pool.findings, found(pool), len(pool), None)
+    for line in described(pool):
+        terminal.say(line)
+    terminal.show_findings(pool.findings, found(pool), len(pool), out / "findings.csv", read=False)
     terminal.say(f"Scans: {out / CASES}")
 
 

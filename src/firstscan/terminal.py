@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141
 _QUIET_S = 10.0
 _PICKS_SHOWN = 50
+_NAMES_SHOWN = 3
 
 
 class Live:
@@ -145,20 +146,32 @@ def explain(error: Exception, *, debug: bool) -> int:
     return 1
 
 
-def show_findings(findings: Iterable[Finding], found: int, usable: int, listed_in: Path | None) -> None:
-    """Print how many scans are usable and what was found, by kind."""
+def show_findings(
+    findings: Iterable[Finding], found: int, usable: int, listed_in: Path | None, *, read: bool = True
+) -> None:
+    """Print how many scans are usable (or, where none was ``read`` yet, found) and what was found, by kind."""
     from firstscan.domain.finding import count_by_code
 
     gone = found - usable
-    say(f"{found} scan(s) found, {usable} usable" + (f", {gone} left out" if gone else "") + ".")
+    say(f"{found} scan(s) found" + f", {usable} usable" * read + (f", {gone} left out" if gone else "") + ".")
+    findings = tuple(findings)
     counts = count_by_code(findings)
     if not counts:
         return
     words = {"drop": "left out", "warn": "warning", "note": "note"}
     for (severity, code), n in counts.items():
-        say(f"  {words[severity]:<9} {n:>5} × {code}")
+        which = [f for f in findings if (f.severity, f.code) == (severity, code)]
+        say(f"  {words[severity]:<9} {n:>5} × {code}{_examples(which)}")
     if listed_in is not None:
         say(f"  Each with its remedy: {listed_in}")
+
+
+def _examples(findings: Sequence[Finding]) -> str:
+    """Return which scans are meant or, where it is about no scan, what the first finding says."""
+    names = list(dict.fromkeys(f.case_id for f in findings if f.case_id))
+    if not names:
+        return f": {findings[0].message}" if len(findings) == 1 else f", the first: {findings[0].message}"
+    return f": {', '.join(names[:_NAMES_SHOWN])}{', …' if len(names) > _NAMES_SHOWN else ''}"
 
 
 def show_selection(selection: Selection, pool_size: int, reading: Iterable[str]) -> None:

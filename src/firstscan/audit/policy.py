@@ -20,10 +20,10 @@ UNREADABLE = frozenset(
 """Codes of scans that no network can be fed with; they are dropped whatever the strictness."""
 
 CODES = UNREADABLE | {
-    "contrast-left-out", "crashed-reader", "cut-off", "duplicate", "ghosting", "intensity-outlier", "label-map", "localiser",
-    "missing-slices", "mixed-orientation", "nan-background", "near-duplicate", "noisy", "not-a-scan", "not-an-image", "not-asked-for",
-    "orientation-conflict", "orientation-missing", "repeated-slices", "same-patient", "spacing-outlier",
-    "spacing-unusual", "too-few-slices", "unreadable-file", "wrong-modality",
+    "contrast-left-out", "crashed-reader", "cut-off", "duplicate", "ghosting", "intensity-outlier", "label-map",
+    "localiser", "missing-slices", "mixed-orientation", "nan-background", "near-duplicate", "noisy", "not-a-scan",
+    "not-an-image", "not-asked-for", "orientation-conflict", "orientation-missing", "repeated-slices", "same-patient",
+    "spacing-outlier", "spacing-unusual", "too-few-slices", "unreadable-file", "wrong-modality",
 }  # fmt: skip
 """Every code that a finding can have."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from firstscan._version import __version__
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.store import atomic_write, open_workspace, read_features, write_manifest
+from firstscan.store import atomic_write, open_workspace, read_features, write_findings, write_manifest
 
 from .check import Checked
 from .config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
@@ -23,13 +23,15 @@ CASES, WEIGHTS = "cases.csv", "weights.pt"
 
 
 def run_index(config: IndexConfig, out: Path, settings: Settings) -> Pool:
-    """Write ``cases.csv``: every scan that was found, with its channels and files."""
+    """Write ``cases.csv``, every scan that was found with its channels and files, and ``findings.csv``."""
     pool = index(config, settings.progress)
     with open_workspace(out):
         manifest = guard(out, "index", config.resolved(), overwrite=settings.overwrite)
         if manifest is None or manifest.kind == "index":
             atomic_write(out / CASES, cases_table(pool))
-            write_manifest(out, kind="index", version=__version__, config=config.resolved(), inputs={}, files=[CASES])
+            write_findings(out / FINDINGS, pool.findings)
+            plain, files = config.resolved(), (CASES, FINDINGS)
+            write_manifest(out, kind="index", version=__version__, config=plain, inputs={}, files=files)
     return pool
 
 

@@ -8,14 +8,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 
-from firstscan.domain.errors import DataError
+from firstscan._version import __version__
+from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.scores import Score
 from firstscan.execution import Progress, Silent
 from firstscan.imaging.files import is_volume, split_ending
 from firstscan.segmentation.evaluate import TOLERANCE_MM, score_files
-from firstscan.store import atomic_write
+from firstscan.store import atomic_write, file_sha256, identity, open_workspace, write_manifest
 
 from .labels import find_classes, match_labels, read_classes
+from .results import finished, guard
+from .run import Settings
 
 SCORES = "scores.csv"
 COLUMNS = ("case_id", "label", "class", "dice", "hd95_mm", "nsd", "status")
@@ -35,11 +38,10 @@ def evaluate(
 
     Raises
     ------
+    UsageError : no such folder.
     DataError : no prediction, one without a label map, another geometry, or values that are no class.
     """
-    files = {split_ending(p.name)[0]: p for p in sorted(predictions.glob("*")) if is_volume(p.name)}
-    if not files:
-        raise DataError(f"{predictions} holds no prediction; label maps as .nii.gz, .nrrd or .mha are read")
+    files = _predictions(predictions)
     truth = match_labels(labels, files)
     missing = [name for name in files if name not in truth]
     if missing:
@@ -53,6 +55,59 @@ def evaluate(
         shown.advance(1, name)
     shown.finish()
     return tuple(scores)
+
+
+def run_evaluate(predictions: Path, labels: Path, out: Path, settings: Settings) -> tuple[Score, ...]:
+    """Score and write ``scores.csv`` into ``out``, unless the scores of these files are there already.
+
+    Raises
+    ------
+    UsageError : ``out`` holds another result.  DataError : what :func:`evaluate` raises.
+    """
+    files = _predictions(predictions)
+    truth = match_labels(labels, files)
+    inputs = {
+        name: identity(*(file_sha256(Path(p)) for p in (path, truth.get(name)) if p)) for name, path in files.items()
+    }
+    config = {
+        "predictions": str(predictions.absolute()),
+        "labels": str(labels.absolute()),
+        "tolerance_mm": TOLERANCE_MM,
+    }
+    with open_workspace(out):
+        manifest = guard(out, "evaluate", config, overwrite=settings.overwrite)
+        if finished(out, manifest, "evaluate", inputs):
+            return read_scores(out / SCORES)
+        scores = evaluate(predictions, labels, progress=settings.progress)
+        write_scores(out, scores)
+        write_manifest(out, kind="evaluate", version=__version__, config=config, inputs=inputs, files=[SCORES])
+    return scores
+
+
+def read_scores(path: Path) -> tuple[Score, ...]:
+    """Return the scores of a ``scores.csv``."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return tuple(
+            Score(
+                row["case_id"],
+                int(row["label"]),
+                row["class"],
+                float(row["dice"]),
+                float(row["hd95_mm"]),
+                float(row["nsd"]),
+                row["status"],
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+def _predictions(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; name the folder that holds the predictions")
+    files = {split_ending(p.name)[0]: p for p in sorted(folder.glob("*")) if is_volume(p.name)}
+    if not files:
+        raise DataError(f"{folder} holds no prediction; label maps as .nii.gz, .nrrd or .mha are read")
+    return files
 
 
 def write_scores(out: Path, scores: Iterable[Score]) -> Path:

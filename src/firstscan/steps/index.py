@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from firstscan.domain.pool import Pool
 from firstscan.execution import Progress, Silent
 from firstscan.imaging import index as find_scans
 
 from .config import IndexConfig
+
+_SHOWN = 4
+UNNAMED = "image"
+"""What the layouts call the only channel of a scan."""
 
 
 def index(config: IndexConfig, progress: Progress | None = None) -> Pool:
@@ -37,6 +43,31 @@ def index(config: IndexConfig, progress: Progress | None = None) -> Pool:
     finally:
         if done:
             shown.finish()
+
+
+def described(pool: Pool) -> tuple[str, ...]:
+    """Return in a few lines how the source was read: layout, channels, and what is known of the scans."""
+    kinds = Counter(tuple(c.name for c in case.channels) for case in pool)
+    shown = [f"{_joined(names)} ({n} scan{'s' * (n > 1)})" for names, n in kinds.most_common(_SHOWN)]
+    more = f"; and {len(kinds) - _SHOWN} other sets" if len(kinds) > _SHOWN else ""
+    lines = [f"Read as layout {pool.layout}.", f"Channels: {'; '.join(shown)}{more}."]
+    known = [f"{name}: {_summed(name, pool)}" for name in dict.fromkeys(n for case in pool for n in case.metadata)]
+    return (*lines, *(["Known of the scans:", *(f"  {text}" for text in known)] if known else ()))
+
+
+def _joined(names: tuple[str, ...]) -> str:
+    return "one, without a name" if names == (UNNAMED,) else ", ".join(names)
+
+
+def _summed(column: str, pool: Pool) -> str:
+    """Return the values of a column with their counts where they are few; of patients only how many there are."""
+    given = [str(v) for case in pool if (v := case.metadata.get(column)) is not None]
+    values = Counter(given)
+    if column != "patient" and len(values) <= _SHOWN:
+        text = ", ".join(f"{value} ({n})" for value, n in values.most_common())
+    else:
+        text = f"{len(values)} different values" if len(values) > 1 else "one value"
+    return text if len(given) == len(pool) else f"{text}; not known for {len(pool) - len(given)}"
 
 
 def found(pool: Pool) -> int:

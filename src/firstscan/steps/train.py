@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from firstscan._version import __version__
+from firstscan.domain.errors import UsageError
 from firstscan.execution import Progress, Silent
 from firstscan.segmentation.protocol import Progress as Report
 from firstscan.segmentation.protocol import Segmenter
+from firstscan.segmentation.registry import resolved
+from firstscan.store import (
+    Workspace,
+    atomic_write,
+    dump_json,
+    file_sha256,
+    identity,
+    load_json,
+    open_workspace,
+    write_manifest,
+)
+
+from .results import finished, guard
+from .run import Settings
+
+BEGUN = "training.json"
+"""In ``work``: which model and which predictions the folder is for."""
 
 
 def train(
@@ -32,6 +54,69 @@ def train(
     if images is not None and out is not None:
         with _Stage(shown, "Predicting") as report:
             segmenter.predict(model, images, out, progress=report)
+
+
+def run_train(
+    dataset: Path, segmenter: Segmenter, out: Path, settings: Settings, *, seed: int, images: Path | None = None
+) -> None:
+    """Train into ``out/model`` and predict into ``out/predictions``; what is finished is not done again.
+
+    Raises
+    ------
+    UsageError : ``out`` holds the result, finished or not, of other settings or data.
+    DataError : data that cannot be trained on.
+    """
+    inputs = _hashes(dataset)
+    asked: dict[str, Any] = {"dataset": str(dataset.absolute()), "segmenter": resolved(segmenter), "seed": seed}
+    begun = {"model": identity(__version__, asked, inputs)}
+    if images is not None:
+        asked["predict"] = str(images.absolute())
+        begun["predictions"] = identity(begun["model"], _hashes(images))
+    with open_workspace(out) as workspace:
+        manifest = guard(out, "train", asked, overwrite=settings.overwrite)
+        if _same(workspace, begun) and finished(out, manifest, "train", inputs):
+            return
+        _make_room(workspace, begun, overwrite=settings.overwrite)
+        train(
+            dataset,
+            out / "model",
+            segmenter,
+            seed=seed,
+            images=images,
+            out=out / "predictions",
+            progress=settings.progress,
+        )
+        made = (p for name in ("model", "predictions") for p in (out / name).glob("*") if p.is_file())
+        files = [str(p.relative_to(out)) for p in made]
+        write_manifest(out, kind="train", version=__version__, config=asked, inputs=inputs, files=files)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    return {str(p.relative_to(folder)): file_sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _same(workspace: Workspace, begun: Mapping[str, str]) -> bool:
+    """Tell whether all that is asked for is what was begun here."""
+    kept = workspace.work / BEGUN
+    there = load_json(kept) if kept.is_file() else {}
+    return all(there.get(name) == what for name, what in begun.items())
+
+
+def _make_room(workspace: Workspace, begun: Mapping[str, str], *, overwrite: bool) -> None:
+    """Note what is begun; a folder that holds something else is refused or, with ``overwrite``, emptied."""
+    kept = workspace.work / BEGUN
+    there = load_json(kept) if kept.is_file() else {}
+    other = [n for n in begun if (workspace.out / n).exists() and there.get(n) != begun[n]]
+    if other and not overwrite:
+        raise UsageError(
+            f"{workspace.out / other[0]} holds the work of other settings or other data; choose another --out, or add "
+            "--overwrite to replace it"
+        )
+    for name in other:
+        shutil.rmtree(workspace.out / name)
+    atomic_write(kept, dump_json({**there, **begun}))
 
 
 class _Stage:

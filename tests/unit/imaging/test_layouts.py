@@ -312,3 +312,30 @@ def test_frames_at_one_position_are_a_time_series(tmp_path):
     enhanced(tmp_path / "IM0", voxels, np.repeat(np.arange(8), 2))
     (case,) = index(tmp_path)
     assert [f.code for f in inspect(case)[1]] == ["repeated-slices"]
+
+
+@pytest.mark.data
+def test_series_are_chosen_by_what_dicom_says_of_them(data_dir):
+    steps = []
+    pool = index(
+        data_dir / "dicom", only=["description=*_REG", "modality=MR"], progress=lambda *step: steps.append(step)
+    )
+    assert [[c.name for c in case.channels] for case in pool] == [["T1pre_reg", "FLAIR_reg", "T2_reg"]]
+    (note,) = pool.findings
+    assert (note.code, note.severity, note.measured) == ("not-asked-for", "note", 4.0)
+    assert steps[-1] == (len(steps), len(steps))
+    with pytest.raises(DataError, match=r"none of the 7 series fits --only modality=CT; there are: modality MR \(7\)"):
+        index(data_dir / "dicom", only=["modality=CT"])
+    with pytest.raises(UsageError, match=r"--only site: the source does not tell this; it tells: .*scanner"):
+        index(data_dir / "dicom", only=["site=A"])
+
+
+def test_scans_of_a_table_are_chosen_by_its_columns(put):
+    root = put("a.nii.gz", "b.nii.gz", "c.nii.gz")
+    (root / "t.csv").write_text(
+        "case_id,path,site,kind\na,a.nii.gz,North,x\nb,b.nii.gz,South,x\nc,c.nii.gz,,y\nd,,East,y\n"
+    )
+    assert index(root / "t.csv", only=["site=n*", "site=SOUTH"]).case_ids == ("a", "b")
+    pool = index(root / "t.csv", only=["site=n*", "kind=x"])
+    assert pool.case_ids == ("a",)
+    assert [f.code for f in pool.findings] == ["not-asked-for"]

@@ -12,11 +12,11 @@ from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.grids import read_grid
 from firstscan.segmentation.unet import Unet
 from firstscan.steps.config import IndexConfig
-from firstscan.steps.evaluate import evaluate, write_scores
+from firstscan.steps.evaluate import evaluate, run_evaluate, write_scores
 from firstscan.steps.handoff import HandoffConfig, handoff, run_handoff
 from firstscan.steps.labels import find_classes, match_labels, read_classes
 from firstscan.steps.run import Settings
-from firstscan.steps.train import train
+from firstscan.steps.train import run_train, train
 from firstscan.store import write_selection
 
 AFFINE = np.diag([1.0, 2.0, 1.5, 1.0])
@@ -182,3 +182,34 @@ def test_only_background_is_no_class(tmp_path):
     write_image(tmp_path / "a.nii.gz", np.zeros((4, 4, 4), "uint8"), np.eye(4))
     with pytest.raises(DataError, match="anything but background"):
         find_classes({"a": str(tmp_path / "a.nii.gz")}, workers=1)
+
+
+def test_training_and_scoring_are_not_repeated_nor_overwritten(tmp_path, monkeypatch):
+    pool = scans(tmp_path, ".nii.gz")
+    (tmp_path / "data").mkdir()
+    dataset = handoff(
+        chosen(), pool, HandoffConfig(target="nnunet", labels=tmp_path / "labels"), tmp_path / "data"
+    ).open_this
+    quick, out = Unet(iterations=1, features=4, patch=16), tmp_path / "trained"
+    run_train(dataset, quick, out, Settings(), seed=0)
+    weights = (out / "model" / "unet.pt").stat().st_mtime_ns
+    run_train(dataset, quick, out, Settings(), seed=0, images=dataset / "imagesTr")
+    assert {p.name for p in (out / "predictions").iterdir()} == {"a.nii.gz", "b.nii.gz"}
+    done = (out / "predictions" / "a.nii.gz").stat().st_mtime_ns
+    run_train(dataset, quick, out, Settings(), seed=0, images=dataset / "imagesTr")
+    assert (out / "predictions" / "a.nii.gz").stat().st_mtime_ns == done
+    with pytest.raises(UsageError, match="seed: 0 → 1"):
+        run_train(dataset, quick, out, Settings(), seed=1)
+    (out / "manifest.json").unlink()  # as a killed training leaves it
+    with pytest.raises(UsageError, match="work of other settings"):
+        run_train(dataset, quick, out, Settings(), seed=1)
+    run_train(dataset, quick, out, Settings(overwrite=True), seed=1)
+    assert (out / "model" / "unet.pt").stat().st_mtime_ns > weights
+
+    predictions, scores = out / "predictions", tmp_path / "scores"
+    first = run_evaluate(predictions, tmp_path / "labels", scores, Settings())
+    monkeypatch.setattr("firstscan.steps.evaluate.evaluate", None)
+    assert run_evaluate(predictions, tmp_path / "labels", scores, Settings()) == first
+    (tmp_path / "labels" / "a_seg.nii.gz").write_bytes((tmp_path / "labels" / "b_seg.nii.gz").read_bytes())
+    with pytest.raises(UsageError, match="other content: a"):
+        run_evaluate(predictions, tmp_path / "labels", scores, Settings())
