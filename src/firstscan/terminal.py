@@ -21,39 +21,42 @@ _NAMES_SHOWN = 3
 
 
 class Live:
-    """Bars with the time left, for a terminal."""
+    """Bars with the time left, for a terminal; the bar of a stage that has ended stays where it is."""
 
     def __init__(self) -> None:
         from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._bar: Any = None
+        self._task: Any = None
+
+    def start(self, stage: str, total: int) -> None:
+        """Show a new bar."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._bars = Progress(
+        self._bar = Progress(
             TextColumn("{task.description:<20}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
+            console=self._console,
         )
-        self._task: Any = None
-
-    def start(self, stage: str, total: int) -> None:
-        """Show a new bar."""
-        self._bars.start()
-        self._task = self._bars.add_task(stage, total=total, note="")
+        self._bar.start()
+        self._task = self._bar.add_task(stage, total=total, note="")
 
     def advance(self, units: int = 1, note: str = "") -> None:
         """Move the bar."""
-        self._bars.update(self._task, advance=units, note=note)
+        self._bar.update(self._task, advance=units, note=note)
 
     def finish(self, note: str = "") -> None:
         """Leave the bar as it stands."""
-        self._bars.update(self._task, note=note, refresh=True)
-        self._bars.stop()
+        self._bar.update(self._task, note=note, refresh=True)
+        self._bar.stop()
 
     def say(self, message: str) -> None:
-        """Print a line above the bars."""
-        self._bars.console.print(message, markup=False, highlight=False)
+        """Print a line above the bar."""
+        self._console.print(message, markup=False, highlight=False)
 
 
 class Plain:
@@ -105,8 +108,13 @@ def duration(seconds: float) -> str:
 
 
 def say(message: str) -> None:
-    """Print a line of the result."""
+    """Print a line of the result as it is, so that a path in it can be copied."""
     _console().print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def tell(paragraph: str) -> None:
+    """Print prose: on a terminal its lines end between words."""
+    _console().print(paragraph, markup=False, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def complain(message: str) -> None:
@@ -205,7 +213,7 @@ def show_selection(selection: Selection, pool_size: int, reading: Iterable[str])
         say(f"… and {len(selection) - _PICKS_SHOWN} more in selection.csv")
     for paragraph in reading:
         say("")
-        say(paragraph)
+        tell(paragraph)
 
 
 def _digits(value: float | None) -> str:

@@ -23,7 +23,7 @@ from .cases import WorkerDied
 T = TypeVar("T")
 R = TypeVar("R")
 
-_WAITING_PER_WORKER = 3
+_WAITING_PER_WORKER = 2  # what loky hands over at once; ending it while more wait makes its thread complain
 _IDLE_S = 60
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",

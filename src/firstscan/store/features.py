@@ -20,7 +20,7 @@ _KEY = b"firstscan"
 _OWN = ("case_id", "embedding", "uncertainty", "typicality")
 
 
-def write_features(path: Path, features: FeatureTable) -> None:
+def write_features(path: str | Path, features: FeatureTable) -> None:
     """Write a feature table; embeddings become a fixed-size list column, covariates columns of their own.
 
     A covariate named like one of the table's own columns is stored as ``covariate_<name>``.
@@ -39,7 +39,8 @@ def write_features(path: Path, features: FeatureTable) -> None:
     meta = {"schema_version": SCHEMA_VERSION, "covariates": {stored: name for name, stored in names.items()}}
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(meta, sort_keys=True).encode()})
     atomic_write(
-        path, lambda file: pq.write_table(table, file, compression="none", use_dictionary=False, row_group_size=65536)
+        Path(path),
+        lambda file: pq.write_table(table, file, compression="none", use_dictionary=False, row_group_size=65536),
     )
 
 

@@ -41,6 +41,27 @@ def test_bars_on_a_terminal_show_stage_count_and_note(capsys):
     assert "3/3" in text
 
 
+def test_a_finished_bar_is_shown_once(capsys, monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # rich draws as for a terminal
+    live = terminal.Live()
+    for stage in ("Reading", "Preparing", "Measuring"):
+        live.start(stage, 1)
+        live.advance()
+        live.finish()
+    after = capsys.readouterr().err.split("Measuring")[0].split("Preparing")[-1]
+    assert "Reading" not in after
+
+
+def test_prose_is_broken_between_words_and_paths_never(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(terminal.sys.stdout, "isatty", lambda: True, raising=False)
+    terminal.tell("difficulty and typicality and uncertainty of every scan")
+    terminal.say("Report: " + "a/long/path" * 5)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].rstrip() == "difficulty and typicality and"
+    assert lines[-1] == "Report: " + "a/long/path" * 5
+
+
 def test_picks_and_findings_survive_odd_names(capsys):
     picks = (
         Pick("[bold]x[/bold]", 1, 0, 0.5, 1.0, 2.0, "why [red]not[/red]"),

@@ -69,6 +69,25 @@ print(shown(run_cases(fragile, ITEMS, workers=2)))
 
 
 @pytest.mark.slow
+def test_stopping_early_is_silent():
+    code = """
+import signal, time
+from firstscan.execution import run_cases
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+signal.alarm(2)
+try:
+    list(run_cases(time.sleep, [(str(i), 20) for i in range(40)], workers=2))
+except KeyboardInterrupt:
+    time.sleep(0.5)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+
+
 def test_workers_end_with_a_killed_parent():
     code = f"""
 import sys
