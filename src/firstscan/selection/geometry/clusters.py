@@ -10,9 +10,10 @@ import numpy as np
 from firstscan.domain.arrays import Embeddings, Float, Strata
 
 EXACT_COST = 3e8  # N·K·dim up to which full restarts in scikit-learn take seconds
-POLISH_ROUNDS = 8
-SAMPLE_ROUNDS = 6
-SAMPLE_PER_CLUSTER = 50
+START_PER_CLUSTER, START_ROUNDS = 50, 6
+SAMPLE_PER_CLUSTER, SAMPLE_ROUNDS = 256, 8
+FINAL_ROUNDS = 2
+BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,8 @@ class Clusters:
 def kmeans(x: Embeddings, clusters: int, seed: int, restarts: int = 10) -> Clusters:
     """Return the best of several k-means++ runs; some clusters may stay empty where cases coincide.
 
-    Small pools: ``restarts`` full runs of scikit-learn, as published. Large ones: FAISS in float32, k-means++ on a
-    sample, finished on all cases.
+    Small pools: ``restarts`` full runs of scikit-learn, as published. Large ones: in float32, k-means++ on a sample
+    by FAISS, refined on a larger sample and then on all cases.
     """
     if float(len(x)) * clusters * x.shape[1] <= EXACT_COST:
         return _full(x, clusters, seed, restarts)
@@ -53,27 +54,50 @@ def _sampled(x: Float[np.ndarray, "case dim"], clusters: int, seed: int) -> Clus
     start = faiss.Kmeans(
         x.shape[1],
         clusters,
-        niter=SAMPLE_ROUNDS,
+        niter=START_ROUNDS,
         seed=seed % 2**31,
-        max_points_per_centroid=SAMPLE_PER_CLUSTER,
+        max_points_per_centroid=START_PER_CLUSTER,
         min_points_per_centroid=1,
         init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
     )
     start.train(x)
-    model = faiss.Kmeans(
-        x.shape[1],
-        clusters,
-        niter=POLISH_ROUNDS,
-        max_points_per_centroid=max(256, 2_000_000 // clusters),
-        min_points_per_centroid=1,
-        seed=seed % 2**31,
-    )
-    model.train(x, init_centroids=start.centroids)
-    squared, labels = model.index.search(x, 1)
-    inertia = float(squared.sum(dtype=np.float64))
-    return Clusters(
-        labels[:, 0], np.asarray(model.centroids), inertia, "FAISS, k-means++ on a sample, finished on all cases"
-    )
+    centres: np.ndarray = np.asarray(start.centroids)
+    few = SAMPLE_PER_CLUSTER * clusters
+    if few < len(x):
+        sample = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:few])]
+        centres = _refined(sample, centres, SAMPLE_ROUNDS)
+        centres = _refined(x, centres, FINAL_ROUNDS)
+    else:
+        centres = _refined(x, centres, SAMPLE_ROUNDS)
+    labels, inertia = _assigned(x, centres)
+    return Clusters(labels, centres, inertia, "k-means++ on a sample, finished on all cases")
+
+
+def _refined(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "cluster dim"], rounds: int) -> np.ndarray:
+    """Return the centres after ``rounds`` of Lloyd's algorithm; a centre that loses all its cases stays where it is."""
+    from scipy.sparse import csr_array
+
+    for _ in range(rounds):
+        labels, _inertia = _assigned(x, centres)
+        sizes = np.bincount(labels, minlength=len(centres))
+        ones = np.ones(len(x), dtype=x.dtype)
+        sums = csr_array((ones, (labels, np.arange(len(x)))), shape=(len(centres), len(x))) @ x
+        centres = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centres).astype(x.dtype)
+    return centres
+
+
+def _assigned(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "cluster dim"]) -> tuple[Strata, float]:
+    """Return the nearest centre of every case, by one matrix product a block, and the sum of squared distances."""
+    labels, inertia = np.empty(len(x), dtype=np.int64), 0.0
+    half = np.einsum("ij,ij->i", centres, centres) / 2
+    for begin in range(0, len(x), BLOCK):
+        rows = slice(begin, begin + BLOCK)
+        nearness = x[rows] @ centres.T
+        nearness -= half
+        labels[rows] = nearness.argmax(axis=1)
+        difference = x[rows] - centres[labels[rows]]
+        inertia += float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
+    return labels, inertia
 
 
 def birch(x: Embeddings, clusters: int, threshold: float) -> Strata:
