@@ -173,7 +173,7 @@ def test_the_batch_is_handed_over_trained_on_and_scored(result, cohort, tmp_path
         write_image(labels / f"{case_id}.nii.gz", volume.foreground.astype(np.uint8), volume.affine)
     hand = ["handoff", str(result), "--to", "nnunet", "--out", str(tmp_path / "data"), "--labels", str(labels)]
     assert run(hand) == 0
-    dataset = Path(capsys.readouterr().out.removeprefix("Open this: ").strip())
+    dataset = Path(capsys.readouterr().out.splitlines()[0].removeprefix("Open this: "))
     assert len(list((dataset / "imagesTr").iterdir())) == 3
     quick = ["--option", "iterations=1", "--option", "features=4", "--option", "patch=16"]
     images = ["--predict", str(dataset / "imagesTr")]
