@@ -39,7 +39,7 @@ def run_cases(
 
     Parameters
     ----------
-    workers : processes; None: one a CPU core.  1: run here.
+    workers : processes; None: one a CPU core, and at least one.  1: run here, where a crash ends everything.
 
     Raises
     ------
@@ -48,7 +48,8 @@ def run_cases(
     count = min(workers or usable_cores(), len(items))
     if engine not in _ENGINES:
         raise UsageError(f"no engine is called {engine!r}; there are: {', '.join(sorted(_ENGINES))}")
-    yield from _ENGINES[engine](function, items, workers=max(count, 1))
+    run = here if workers == 1 and engine == "local" else _ENGINES[engine]
+    yield from run(function, items, workers=max(count, 1))
 
 
 def usable_cores() -> int:
@@ -72,8 +73,6 @@ def here(
 def _local(
     function: Callable[[T], R], items: Sequence[tuple[str, T]], *, workers: int
 ) -> Iterator[tuple[str, R | Exception]]:
-    if workers == 1:
-        return here(function, items, workers=1)
     from .processes import in_processes
 
     return in_processes(function, items, workers=workers)

@@ -22,6 +22,7 @@ from .dicom_reading import read_frames, read_series
 from .files import ENDINGS, is_dicom_name, is_nifti, split_ending
 from .foreground import foreground
 from .integrity import check_complete
+from .metaimage import check_metaimage
 from .modality import modality_of_text, modality_of_voxels
 from .nifti import nifti_voxels
 
@@ -172,9 +173,12 @@ def _reader(channel: Channel) -> Any:
         ) from error
     if size == 0:
         raise ScanError("unreadable", f"{path} is empty (0 bytes)", "copy or export this scan again")
+    kind = ENDINGS.get(split_ending(path.name)[1].lower(), "dicom")
+    if kind == "metaimage":
+        check_metaimage(path)
     reader = sitk().ImageFileReader()
     reader.SetFileName(str(path))
-    reader.SetImageIO(_IMAGE_IO.get(ENDINGS.get(split_ending(path.name)[1].lower(), "dicom"), ""))
+    reader.SetImageIO(_IMAGE_IO.get(kind, ""))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:

@@ -88,6 +88,20 @@ except KeyboardInterrupt:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
+def test_a_crash_in_the_only_case_is_a_value_too():
+    code = f"""
+import sys
+sys.path.insert(0, {HERE!r})
+from test_run_cases import fragile, shown
+from firstscan.execution import run_cases
+print(shown(run_cases(fragile, [("c4", 4)])))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert WorkerDied.__name__ in done.stdout
+
+
+@pytest.mark.slow
 def test_workers_end_with_a_killed_parent():
     code = f"""
 import sys

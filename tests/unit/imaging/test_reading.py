@@ -35,6 +35,29 @@ def test_every_format_reads_to_the_same_voxels(tmp_path, ending):
     assert volume.voxels.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "code", "said"),
+    [
+        (b"NDims = 3", b"NDims = 99", "unreadable", "NDims = 99"),  # crashes the reading library
+        (b"NDims = 3", b"Dims = 3", "unreadable", "its header lacks NDims"),
+        (b"ElementSpacing = 1 1.5", b"ElementSpacing = x 1.5", "unreadable", "ElementSpacing = x 1.5 2"),
+        (b"ElementType = MET_FLOAT", b"ElementType = MET_FOO", "unreadable", "ElementType = MET_FOO"),
+        (b"DimSize = ", b"DimSize = 9 ", "unreadable", "DimSize = 9"),
+        (b"ElementDataFile = LOCAL", b"ElementDataFile = gone.raw", "missing-file", "gone.raw, which is not there"),
+    ],
+)
+def test_a_damaged_metaimage_header_never_reaches_the_library(tmp_path, capfd, old, new, code, said):
+    file = tmp_path / "one.mha"
+    save(file, head(), np.diag([1.0, 1.5, 2.0, 1.0]))
+    content = file.read_bytes()
+    assert old in content
+    file.write_bytes(content.replace(old, new, 1))
+    (finding,) = inspect(only(tmp_path))[1]
+    assert (finding.code, finding.severity) == (code, "drop")
+    assert said in finding.message
+    assert capfd.readouterr() == ("", "")
+
+
 def test_stored_orientation_does_not_matter(tmp_path):
     voxels = head()
     save(tmp_path / "a" / "lps.nii.gz", voxels, np.diag([1.0, 1.5, 2.0, 1.0]))
