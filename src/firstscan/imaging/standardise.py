@@ -104,9 +104,9 @@ def well_inside(foreground: Mask) -> Mask:
 def continue_outward(cube: Voxels, core: Mask) -> Voxels:
     """Return ``cube`` with every voxel outside ``core`` set to the nearest one inside it.
 
-    A network then sees neither padding nor air, and where the foreground ends is no edge to it: with zeros there
-    instead, U on 200 hippocampus scans followed the voxel count at Spearman −0.35 and −0.54 (two seeds), against
-    METHOD §3.2: signals that follow the crop are not difficulty.
+    A network then sees neither padding nor air, and where the foreground ends is no edge to it. With zeros there
+    instead, U follows the size of the scan: signals that follow the crop are not difficulty (docs/method.md;
+    measured by benchmarks/main_job.py).
     """
     if core.all() or not core.any():
         return cube

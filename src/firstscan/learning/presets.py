@@ -34,7 +34,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "fast": Preset(name="fast", encoder="conv", size=48, window=8, steps=300, batch_size=8, learning_rate=2e-3),
+    "fast": Preset(name="fast", encoder="conv", size=48, window=8, steps=300, batch_size=8, learning_rate=5e-4),
     "paper": Preset(name="paper", encoder="swin", size=96, window=16, steps=10_000, batch_size=4, learning_rate=4e-4),
 }
 
