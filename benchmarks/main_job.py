@@ -18,29 +18,39 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from scipy.stats import spearmanr
 
 import firstscan as fs
 from _measure import firstscan, machine
+from firstscan.imaging import read_array
 from firstscan.selection.geometry.neighbours import typicality
 
 DATA = Path(os.environ.get("FIRSTSCAN_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
-def followed(out: Path, column: str) -> str:
-    """Return Spearman's correlation of U and of T with a covariate, as a line."""
+def followed(out: Path, what: str, against: np.ndarray | None = None) -> str:
+    """Return Spearman's correlation of U and of T with a covariate of the table, or with ``against``, as a line."""
     features = fs.read_features(out)
     selection = fs.read_selection(out)
     density = typicality(features.embeddings)
-    against = features.covariates[column].astype(float)
-    u, t = (spearmanr(signal, against)[0] for signal in (features.uncertainty, density.values))
-    return f"Spearman with {column}: U {u:+.3f}, T {t:+.3f} (DCR {selection.diagnostics['dcr']:+.3f})"
+    values = features.covariates[what].astype(float) if against is None else against
+    u, t = (spearmanr(signal, values)[0] for signal in (features.uncertainty, density.values))
+    return f"Spearman with {what}: U {u:+.3f}, T {t:+.3f} (DCR {selection.diagnostics['dcr']:+.3f})"
+
+
+def labelled_air(out: Path) -> np.ndarray:
+    """Return the true share of air in every file of the demo: what its label map calls background."""
+    labels = [out / "cohort" / "labels" / f"{case_id}.nii.gz" for case_id in fs.read_features(out).case_ids]
+    return np.array([float((read_array(path)[0] == 0).mean()) for path in labels])
 
 
 def demo(folder: Path) -> None:
-    print("firstscan demo         ", firstscan("demo", "--out", folder / "demo"))
-    print("  the same again       ", firstscan("demo", "--out", folder / "demo"))
-    print("  ", followed(folder / "demo", "air_share"))
+    out = folder / "demo"
+    print("firstscan demo         ", firstscan("demo", "--out", out))
+    print("  the same again       ", firstscan("demo", "--out", out))
+    print("  ", followed(out, "share of air by the labels", labelled_air(out)))
+    print("  ", followed(out, "air_share"), "as measured, where ghosts of motion are no air")
 
 
 def hippocampus(folder: Path, seeds: list[int]) -> None:
