@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,8 @@ def placer(mode: Mode, convert: Convert) -> Place:
 def place_file(source: Path, target: Path, mode: Mode) -> None:
     """Link or copy ``source`` to ``target``; parents of ``target`` exist.
 
+    Where links are not to be had (Windows without the right, some network drives), the file is copied instead.
+
     Raises
     ------
     FileNotFoundError : ``source`` is gone.
@@ -43,10 +46,7 @@ def place_file(source: Path, target: Path, mode: Mode) -> None:
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist any more")
     if mode == "link":
-        try:
+        with suppress(OSError, NotImplementedError):
             target.symlink_to(os.path.realpath(source))
-        except (OSError, NotImplementedError):
-            pass
-        else:
             return
     shutil.copyfile(source, target)

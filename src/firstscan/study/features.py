@@ -22,6 +22,7 @@ def extractor(plan: Plan, run: Run) -> Callable[[Pool, StrategyEntry], FeatureTa
     """Return the function that extracts the features of an entry, cached below the study's work folder."""
 
     def features(pool: Pool, entry: StrategyEntry) -> FeatureTable:
+        """Extract the features of ``pool`` as ``entry`` asks for them, and note how long it took."""
         region, preset = entry.region or plan.region, entry.preset or plan.preset
         out = run.workspace.folder("features", f"{preset}-{region}")
         began = time.perf_counter()
