@@ -46,6 +46,7 @@ def build(settings: Unet, channels: int, outputs: int) -> torch.nn.Module:
         num_res_units=2,
         norm=("INSTANCE", {"affine": True}),
     )
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return network
 
 
@@ -71,6 +72,7 @@ def fit(
     for step in range(settings.iterations):
         images, labels = sampler.batch(settings.batch_size)
         images, labels = augmented(images.to(device), labels.to(device), augment)
+        images = images.contiguous(memory_format=torch.channels_last_3d)
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(network(images), labels)
         loss.backward()
