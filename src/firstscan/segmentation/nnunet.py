@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from firstscan.domain.errors import DataError
 
 from .dataset import ENDING, RawDataset, check_dataset, list_images, read_dataset
-from .nnunet_program import Program, program
+from .nnunet_program import Program, find_programs, program
 from .protocol import Progress, silent
 
 DATASET = "Dataset001_Picks"
@@ -45,6 +45,15 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
     device: Literal["cpu", "cuda", "mps"] = Field("cpu", description="where it runs")
     workers: int = Field(1, ge=1, description="processes for preprocessing and prediction")
     folder: str = Field("", description="folder of the nnUNetv2_* programs; default FIRSTSCAN_NNUNET, then PATH")
+
+    @property
+    def fills_machine(self) -> bool:
+        """Always: it uses every core, or the GPU."""
+        return True
+
+    def check(self) -> None:
+        """Find nnU-Net's programs.  Raises UsageError where they are not installed."""
+        find_programs(self.folder)
 
     def train(self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent) -> None:
         """Plan, preprocess and train on every case; an interrupted training continues from its last checkpoint.

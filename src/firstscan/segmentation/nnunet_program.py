@@ -85,10 +85,16 @@ def program(model: Path, *, folder: str, workers: int, device: str) -> Program:
     }
     if device == "cpu":
         environment["nnUNet_compile"] = "0"
-    return Program(_find(folder), model, environment)
+    return Program(find_programs(folder), model, environment)
 
 
-def _find(folder: str) -> Path:
+def find_programs(folder: str) -> Path:
+    """Return the folder of the ``nnUNetv2_*`` programs: below ``folder``, FIRSTSCAN_NNUNET, or on PATH.
+
+    Raises
+    ------
+    UsageError : they are nowhere; the message says how to install them.
+    """
     told = folder or os.environ.get(VARIABLE, "")
     places = [Path(told), Path(told) / "bin", Path(told) / "Scripts"] if told else []
     for place in places:

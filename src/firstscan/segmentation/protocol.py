@@ -22,6 +22,13 @@ class Segmenter(Protocol):
     execution: ClassVar[frozenset[str]]
     """Names of the fields that say where it runs and change no result."""
 
+    @property
+    def fills_machine(self) -> bool:
+        """Whether one training takes all of a processor or a GPU, so that several at once are slower or do not fit."""
+
+    def check(self) -> None:
+        """Do nothing where it can run.  Raises UsageError where a program or a device that it needs is not there."""
+
     def train(self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent) -> None:
         """Train on every case of an nnU-Net raw ``dataset`` folder and leave what predicts in the folder ``model``.
 

@@ -37,8 +37,10 @@ class Cell:
         return f"{label}-{mark}-b{self.budget}-s{self.selection_seed}-t{self.training_seed}"
 
 
-def expand(plan: Plan, pool_ids: Sequence[str], features: FeaturesOf, on_cell: Callable[[str], None]) -> list[Cell]:
-    """Return every cell of the plan with its picks, in the plan's order.
+def expand(
+    plan: Plan, pool_ids: Sequence[str], features: FeaturesOf | None, on_cell: Callable[[str], None]
+) -> list[Cell]:
+    """Return every cell of the plan with its picks, in the plan's order; without ``features`` nothing is picked.
 
     A strategy that cannot pick (a budget above the pool, wrong options) gives cells without picks and with a reason.
     ``on_cell`` is called with each strategy's label once per selection.
@@ -47,7 +49,7 @@ def expand(plan: Plan, pool_ids: Sequence[str], features: FeaturesOf, on_cell: C
     for entry in plan.strategies:
         for budget in plan.budgets_for(len(pool_ids)):
             for seed in range(plan.seeds_of(entry)):
-                picks, reason = _pick(entry, budget, seed, features)
+                picks, reason = _pick(entry, budget, seed, features) if features else ((), "nothing was picked")
                 on_cell(entry.label)
                 cells += [
                     Cell(entry.label, budget, seed, training, picks, reason) for training in range(plan.training_seeds)
