@@ -1,4 +1,4 @@
-"""Full nnU-Net cells of a study on a processor: hippocampus, 1 and 3 labels, the short trainer.
+"""Full nnU-Net cells of a study on a processor: hippocampus, 1 and 3 labels, the short trainer cut to 60 steps.
 
 Run: python benchmarks/nnunet_cell.py [--out FOLDER] [--kill SECONDS]   (FIRSTSCAN_NNUNET names nnU-Net's environment)
 """
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+
 from _measure import machine
 
 DATA = Path(os.environ.get("FIRSTSCAN_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -31,7 +32,7 @@ strategies: [cscs]
 selection_seeds: {{default: 1}}
 preset: fast
 train_steps: 20
-segmenter: {{name: nnunet, trainer: short, device: cpu}}
+segmenter: {{name: nnunet, trainer: short, epochs: 6, iterations: 10, device: cpu}}
 """
 
 
@@ -88,10 +89,14 @@ def tell(out: Path) -> None:
     for cell, cost in zip(cells.to_dict("records"), costs.to_dict("records"), strict=True):
         mine = scores[scores["budget"] == cell["budget"]]
         by_class = mine.groupby("class")[["dice", "hd95_mm", "nsd"]].mean().round(3).to_dict("index")
-        print(f"{cell['strategy']}, {cell['budget']} label(s): {cell['status']} {cell['reason']}; picks {cell['picks']}")
+        print(
+            f"{cell['strategy']}, {cell['budget']} label(s): {cell['status']} {cell['reason']}; picks {cell['picks']}"
+        )
         print(f"  {mine['case_id'].nunique()} test scans; {json.dumps(by_class)}")
-        print(f"  trained in {cost['train_s']:.0f} s, predicted in {cost['predict_s']:.0f} s, all {cost['all_s']:.0f} s")
-    print(json.dumps(json.loads((out / "versions.json").read_text()), sort_keys=True))
+        print(
+            f"  trained in {cost['train_s']:.0f} s, predicted in {cost['predict_s']:.0f} s, all {cost['all_s']:.0f} s"
+        )
+    print(json.dumps(json.loads((out / "about.json").read_text())["versions"], sort_keys=True))
 
 
 if __name__ == "__main__":

@@ -59,6 +59,10 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
                 "on the processor"
             )
 
+    def versions(self) -> dict[str, str]:
+        """Return nothing: it runs in this environment."""
+        return {}
+
     def train(self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent) -> None:
         """Train on every case of ``dataset`` and write ``unet.pt`` and ``unet.json`` into ``model``."""
         raw = read_dataset(dataset)

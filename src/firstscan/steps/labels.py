@@ -23,7 +23,8 @@ def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
     """Return ``{case id: label file}`` for every case whose label map lies somewhere below ``folder``.
 
     A file belongs to a case when their names agree, apart from an ending such as ``_seg`` or ``_dseg`` on the label's
-    side and a contrast such as ``_T2w`` on the scan's. In BIDS trees the only label map of a subject and session is its.
+    side and a contrast such as ``_T2w`` on the scan's. In BIDS trees a subject's (and session's)
+    only label map is its.
 
     Raises
     ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,11 +29,9 @@ class Cell:
     reason: str = ""
 
     @property
-    def slug(self) -> str:
-        """A name that is safe as a file name and unique in a study."""
-        label = re.sub(r"[^A-Za-z0-9]+", "-", self.strategy).strip("-")
-        mark = identity(self.strategy)[:6]
-        return f"{label}-{mark}-b{self.budget}-s{self.selection_seed}-t{self.training_seed}"
+    def name(self) -> str:
+        """``strategy:budget:selection seed:training seed``, as ``firstscan rerun`` takes it."""
+        return f"{self.strategy}:{self.budget}:{self.selection_seed}:{self.training_seed}"
 
 
 def expand(

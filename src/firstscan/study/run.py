@@ -25,14 +25,15 @@ from firstscan.store.manifest import NAME as MANIFEST
 
 from .cells import Cell, expand, training_key, trainings
 from .data import StudyData, read_data
-from .features import extractor
+from .features import extractor, feature_seconds
 from .material import plain, test_images
+from .page import About
 from .plan import Plan, StrategyEntry
-from .publish import SUMMARY_FILES, publish
+from .publish import ABOUT, CELLS, COSTS, PLAN, RESULT, SCORES, background_of, publish
 from .table import read_scores, score_rows, write_scores
 from .training import Job, read_result, run_job
+from .versions import versions
 
-SCORES, CELLS, COSTS, PLAN = "scores.parquet", "cells.csv", "costs.csv", "plan.json"
 FeatureSource = Callable[[Pool, StrategyEntry], FeatureTable]
 
 
@@ -46,10 +47,13 @@ class Studied:
     failed: int
 
 
-def study(plan: Plan, out: Path, settings: Settings, features: FeatureSource | None = None) -> Studied:
+def study(
+    plan: Plan, out: Path, settings: Settings, features: FeatureSource | None = None, *, only: Cell | None = None
+) -> Studied:
     """Run a plan to its end, or resume it; a finished training is never repeated, a failed one is tried again.
 
-    ``features(pool, entry)`` replaces extraction: it returns the feature table of the pool.
+    ``features(pool, entry)`` replaces extraction: it returns the feature table of the pool. ``only``: of all cells, do
+    the one with this name and these seeds.
 
     Raises
     ------
@@ -60,15 +64,16 @@ def study(plan: Plan, out: Path, settings: Settings, features: FeatureSource | N
         strategy_class(entry.name)
     data = read_data(plan, workers=settings.workers)
     config = {**plan.model_dump(mode="json"), "segmenter": resolved(trainer)}
+    if only is not None:
+        config["only"] = only.name
     inputs = fingerprints(data)
     with open_workspace(out) as workspace:
         run = Run(workspace, settings)
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
-        if not finished(out, manifest, "study", inputs) or _some_failed(out):
+        if not finished(out, manifest, "study", inputs) or _unsettled(out):
             (out / MANIFEST).unlink(missing_ok=True)
-            _run(plan, data, run, {"config": resolved(trainer), "inputs": inputs}, features)
-            files = (SCORES, CELLS, PLAN, *SUMMARY_FILES)
-            write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=files)
+            _run(_Order(plan, data, features, only), run, {"config": resolved(trainer), "inputs": inputs})
+            write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=RESULT)
     scores = read_scores(out / SCORES)
     cells = scores.drop_duplicates(["strategy", "budget", "selection_seed", "training_seed"])
     return Studied(out, scores, len(cells), int((cells["status"] == "failed").sum()))
@@ -85,12 +90,23 @@ def fingerprints(data: StudyData) -> dict[str, str]:
     return found
 
 
-def _run(plan: Plan, data: StudyData, run: Run, identity_of: Mapping[str, Any], features: FeatureSource | None) -> None:
+@dataclass(frozen=True)
+class _Order:
+    """What one call of :func:`study` was asked for."""
+
+    plan: Plan
+    data: StudyData
+    features: FeatureSource | None
+    only: Cell | None
+
+
+def _run(order: _Order, run: Run, identity_of: Mapping[str, Any]) -> None:
     """Do the work of a study and write every file but the manifest."""
+    plan, data = order.plan, order.data
     started = time.perf_counter()
     workspace = run.workspace
     atomic_write(workspace.out / PLAN, dump_json(plan.model_dump(mode="json")))
-    cells = _selected(plan, data, run, features)
+    cells = [c for c in _selected(order, run) if order.only is None or c.name == order.only.name]
     picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
     place = workspace.folder("scans", identity(identity_of["inputs"]))
     pool = plain(data.pool.only(picked), data.pool_labels, place / "pool", run, "Converting the pool")
@@ -120,21 +136,42 @@ def _run(plan: Plan, data: StudyData, run: Run, identity_of: Mapping[str, Any], 
     write_scores(workspace.out / SCORES, score_rows(plan.name, told, names))
     _write_tables(workspace.out, told)
     workspace.log("study", cells=len(cells), trainings=len(jobs), seconds=round(time.perf_counter() - started, 3))
-    publish(workspace.out, plan, data, read_scores(workspace.out / SCORES))
+    atomic_write(workspace.out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
+    publish(workspace.out, read_scores(workspace.out / SCORES), background_of([workspace.out]))
 
 
-def _some_failed(out: Path) -> bool:
-    """Tell whether any cell of a finished study failed; what stopped it may have passed since."""
+def _about(plan: Plan, data: StudyData, run: Run, *, brought: bool) -> About:
+    trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
+    return About(
+        name=plan.name,
+        segmenter=resolved(trainer),
+        preset=plan.preset,
+        pool_cases=len(data.pool),
+        test_cases=len(data.test),
+        classes=dict(data.classes),
+        tolerance_mm=plan.tolerance_mm,
+        ceiling=plan.ceiling,
+        brought=brought,
+        work=feature_seconds(run.workspace.work),
+        versions=versions(trainer),
+    )
+
+
+def _unsettled(out: Path) -> bool:
+    """Tell whether a finished study lacks a file, or a cell of it failed: what stopped it may have passed since."""
+    if not all((out / name).is_file() for name in RESULT):
+        return True
     return bool((pd.read_csv(out / CELLS)["status"] == "failed").any())
 
 
-def _selected(plan: Plan, data: StudyData, run: Run, features: FeatureSource | None) -> list[Cell]:
+def _selected(order: _Order, run: Run) -> list[Cell]:
     """Extract features once for each kind of them and let every entry pick; without a trainer every cell fails."""
+    plan, data = order.plan, order.data
     try:
         segmenter(plan.segmenter.name, plan.segmenter.options).check()
     except UsageError as error:
         return [replace(c, picks=(), reason=str(error)) for c in expand(plan, data.pool.case_ids, None, lambda _: None)]
-    source = features or extractor(plan, run)
+    source = order.features or extractor(plan, run)
     tables: dict[tuple[str | None, str | None], FeatureTable] = {}
     for entry in plan.strategies:
         kind = (entry.region, entry.preset)
