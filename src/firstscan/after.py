@@ -1,4 +1,4 @@
-"""Commands for what comes after a batch: change it, hand it over, compare strategies."""
+"""Commands for what comes after a batch: change it, hand it over, train on it, score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import options as o
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (replace, extend, handoff, train, evaluate, study):
+    for command in (replace, extend, handoff, train, evaluate):
         app.command()(command)
 
 
@@ -98,8 +98,11 @@ def train(
     trainer = made(segmenter, read_options(option or ()))
     run_train(dataset, trainer, out, o.settings_of(options), seed=seed, images=predict)
     terminal.say(f"Model: {out / 'model'}")
-    if predict is not None:
+    if predict is None:
+        terminal.say("To segment scans with it: the same command with --predict FOLDER of <name>_0000.nii.gz files")
+    else:
         terminal.say(f"Predictions: {out / 'predictions'}")
+        terminal.say(f"To score them: firstscan evaluate {out / 'predictions'} LABELS --out scores")
 
 
 def evaluate(
@@ -112,28 +115,9 @@ def evaluate(
     """Score predictions against label maps: Dice, 95 % Hausdorff distance, surface Dice."""
     options = locals()
     from firstscan import terminal
-    from firstscan.steps.evaluate import SCORES, run_evaluate
+    from firstscan.steps.evaluate import SCORES, run_evaluate, summed
 
     scores = run_evaluate(predictions, labels, out, o.settings_of(options))
-    for name in dict.fromkeys(s.name for s in scores):
-        dice = [s.dice for s in scores if s.name == name]
-        terminal.say(f"{name}: mean Dice {sum(dice) / len(dice):.3f} over {len(dice)} scans")
-    terminal.say(f"Scores: {out / SCORES}")
-
-
-def study(
-    plan: Annotated[Path, typer.Argument(help="The plan, a YAML file.")],
-    *,
-    out: o.Out,
-    workers: o.Workers = None,
-    device: o.Device = "auto",
-    overwrite: o.Overwrite = False,
-) -> None:
-    """Compare strategies: select, train and score many times, and say what the numbers support."""
-    options = locals()
-    from firstscan import terminal
-    from firstscan.study.run import run_plan_file
-
-    done = run_plan_file(plan, out, o.settings_of(options))
-    failed = f", {done.failed} failed (see scores.parquet)" if done.failed else ""
-    terminal.say(f"{done.cells} cells{failed}: {out}")
+    for line in summed(scores):
+        terminal.say(line)
+    terminal.say(f"Scores of every scan: {out / SCORES}")

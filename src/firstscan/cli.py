@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import after
+from . import after, studies
 from . import options as o
 
 INTERRUPTED = 130
@@ -264,6 +264,7 @@ def strategies() -> None:
 
 
 after.register(app)
+studies.register(app)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 
 from .choosing import choose
-from .files import VOLUME_ENDINGS, is_volume
+from .files import VOLUME_ENDINGS, is_volume, split_ending
 from .layouts.bids import is_bids, is_feta, read_bids
 from .layouts.brats import brats_year, read_brats
 from .layouts.dicom import read_dicom
@@ -25,6 +26,7 @@ from .walking import walk
 
 Found = tuple[tuple[Case, ...], tuple[Finding, ...]]
 
+_CHANNEL_GROUP = re.compile(r"_000\d$")
 LAYOUTS = ("auto", "folder", "nnunet", "msd", "bids", "feta", "brats2021", "brats2023", "dicom", "table")
 
 
@@ -124,7 +126,7 @@ def _images_folder(root: Path) -> Path:
 def _recognise(root: Path, start: Path, files: Sequence[Path], description: Mapping[str, Any]) -> str:
     if start != root:
         four_dimensional = "channel_names" not in description and "modality" in description
-        grouped = any(path.name.rsplit("_", 1)[-1].startswith("000") for path in files)
+        grouped = any(_CHANNEL_GROUP.search(split_ending(path.name)[0]) for path in files)
         return "msd" if four_dimensional and not grouped else "nnunet"
     if not files:
         return "dicom"

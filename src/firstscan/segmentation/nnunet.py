@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from firstscan.domain.errors import DataError
 
 from .dataset import ENDING, RawDataset, check_dataset, list_images, read_dataset
-from .nnunet_program import Program, program
+from .nnunet_program import Program, find_programs, package_versions, program
 from .protocol import Progress, silent
 
 DATASET = "Dataset001_Picks"
@@ -23,6 +23,7 @@ TRAINERS = {
 }
 """Trainers of ours by short name; any other name is looked up among nnU-Net's own."""
 
+_EPOCHS = {"default": 1000, "paper": 250, "short": 10}
 _FOLD = "0"
 _DONE = "trained.json"
 
@@ -31,7 +32,8 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
     """Settings of one nnU-Net run; ``device``, ``workers`` and ``folder`` say where it runs and change no result.
 
     ``trainer``: ``default`` (SGD, polynomial decay, 1000 epochs), ``paper`` (Ranger21, 1e-3, Dice + CE without
-    smoothing, 250 epochs), ``short`` (minutes on a CPU), or the class name of a trainer that nnU-Net knows.
+    smoothing, 250 epochs), ``short`` (minutes on a CPU), or the class name of a trainer that nnU-Net knows; such a one
+    takes no seed.
     """
 
     name: ClassVar[str] = "nnunet"
@@ -45,6 +47,28 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
     device: Literal["cpu", "cuda", "mps"] = Field("cpu", description="where it runs")
     workers: int = Field(1, ge=1, description="processes for preprocessing and prediction")
     folder: str = Field("", description="folder of the nnUNetv2_* programs; default FIRSTSCAN_NNUNET, then PATH")
+
+    @model_validator(mode="after")
+    def _only_ours_can_be_shortened(self) -> NnUnet:
+        if self.trainer not in TRAINERS and (self.epochs or self.iterations):
+            raise ValueError(
+                f"epochs and iterations are read by the trainers {', '.join(TRAINERS)}, not by {self.trainer}; "
+                "leave them out, or name one of these trainers"
+            )
+        return self
+
+    @property
+    def fills_machine(self) -> bool:
+        """Always: it uses every core, or the GPU."""
+        return True
+
+    def check(self) -> None:
+        """Find nnU-Net's programs.  Raises UsageError where they are not installed."""
+        find_programs(self.folder)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions in nnU-Net's environment."""
+        return package_versions(find_programs(self.folder))
 
     def train(self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent) -> None:
         """Plan, preprocess and train on every case; an interrupted training continues from its last checkpoint.
@@ -71,7 +95,8 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         arguments = ["1", self.configuration, _FOLD, "-tr", self.trainer_class, "-device", self.device]
         if any(model.glob(f"results/{DATASET}/*/fold_{_FOLD}/checkpoint_*.pth")):
             arguments.append("--c")
-        run("nnUNetv2_train", *arguments, settings=self._training(seed), on_line=_epochs(progress, self.epochs))
+        told_epochs = _Epochs(progress, self.epochs or _EPOCHS.get(self.trainer, 0))
+        run("nnUNetv2_train", *arguments, settings=self._training(seed), on_line=told_epochs)
         told = {"absent_classes": list(absent), "seed": seed, "channels": len(raw.channel_names)}
         (model / _DONE).write_text(json.dumps(told), encoding="utf-8")
 
@@ -139,10 +164,6 @@ def write_split(raw: RawDataset, folder: Path) -> None:
     part = folder / "splits_final.part"
     part.write_text(json.dumps([{"train": names, "val": names}], indent=1), encoding="utf-8")
     part.replace(folder / "splits_final.json")
-
-
-def _epochs(progress: Progress, epochs: int | None) -> _Epochs:
-    return _Epochs(progress, epochs or 0)
 
 
 class _Epochs:

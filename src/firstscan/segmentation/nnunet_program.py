@@ -16,6 +16,14 @@ from firstscan.domain.errors import DataError, UsageError
 VARIABLE = "FIRSTSCAN_NNUNET"
 LOG = "nnunet.log"
 _TRAINERS = Path(__file__).parent / "trainers"
+_TELL = """
+from importlib.metadata import PackageNotFoundError, version
+for name in ("nnunetv2", "torch", "pytorch_optimizer", "dynamic_network_architectures", "batchgeneratorsv2"):
+    try:
+        print(name, version(name))
+    except PackageNotFoundError:
+        pass
+"""
 _NO_SPACE = ("No space left on device", "[Errno 28]")
 
 
@@ -85,10 +93,16 @@ def program(model: Path, *, folder: str, workers: int, device: str) -> Program:
     }
     if device == "cpu":
         environment["nnUNet_compile"] = "0"
-    return Program(_find(folder), model, environment)
+    return Program(find_programs(folder), model, environment)
 
 
-def _find(folder: str) -> Path:
+def find_programs(folder: str) -> Path:
+    """Return the folder of the ``nnUNetv2_*`` programs: below ``folder``, FIRSTSCAN_NNUNET, or on PATH.
+
+    Raises
+    ------
+    UsageError : they are nowhere; the message says how to install them.
+    """
     told = folder or os.environ.get(VARIABLE, "")
     places = [Path(told), Path(told) / "bin", Path(told) / "Scripts"] if told else []
     for place in places:
@@ -103,6 +117,15 @@ def _find(folder: str) -> Path:
         "`python -m venv nnunet` and `nnunet/bin/pip install nnunetv2 pytorch-optimizer`, then set "
         f"{VARIABLE} to that folder. Without it, use the segmenter unet."
     )
+
+
+def package_versions(folder: Path) -> dict[str, str]:
+    """Return the versions of nnU-Net and what it computes with, as the Python beside its programs tells them."""
+    python = shutil.which("python", path=str(folder))
+    if python is None:
+        return {}
+    done = subprocess.run([python, "-c", _TELL], capture_output=True, text=True, check=False)
+    return dict(line.split(" ", 1) for line in done.stdout.splitlines())
 
 
 def _failure(name: str, code: int, last: tuple[str, ...], log: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -21,6 +21,16 @@ class Segmenter(Protocol):
     name: ClassVar[str]
     execution: ClassVar[frozenset[str]]
     """Names of the fields that say where it runs and change no result."""
+
+    @property
+    def fills_machine(self) -> bool:
+        """Whether one training takes all of a processor or a GPU, so that several at once are slower or do not fit."""
+
+    def check(self) -> None:
+        """Do nothing where it can run.  Raises UsageError where a program or a device that it needs is not there."""
+
+    def versions(self) -> Mapping[str, str]:
+        """Return ``{package: version}`` of what it runs on where that is another environment than this one."""
 
     def train(self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent) -> None:
         """Train on every case of an nnU-Net raw ``dataset`` folder and leave what predicts in the folder ``model``.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
-from firstscan.domain.errors import DataError
+from firstscan.domain.errors import DataError, UsageError
 
 from .dataset import ENDING, RawDataset, check_dataset, list_images, read_dataset
 from .grids import Grid, read_channels, read_labels, write_labels
@@ -41,6 +41,27 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
     foreground_share: float = Field(0.67, ge=0, le=1, description="share of patches centred on a labelled voxel")
     threads: int = Field(1, ge=1, description="threads of one training")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where it runs")
+
+    @property
+    def fills_machine(self) -> bool:
+        """Not on a processor, where a training runs on ``threads`` threads."""
+        return self.device != "cpu"
+
+    def check(self) -> None:
+        """Look for the GPU where one is asked for.  Raises UsageError where there is none."""
+        if self.device == "cpu":
+            return
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UsageError(
+                "segmenter unet: device cuda, but torch finds no NVIDIA GPU on this machine; leave device out to train "
+                "on the processor"
+            )
+
+    def versions(self) -> dict[str, str]:
+        """Return nothing: it runs in this environment."""
+        return {}
 
     def train(self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent) -> None:
         """Train on every case of ``dataset`` and write ``unet.pt`` and ``unet.json`` into ``model``."""

@@ -84,6 +84,24 @@ def run_evaluate(predictions: Path, labels: Path, out: Path, settings: Settings)
     return scores
 
 
+def summed(scores: Iterable[Score]) -> tuple[str, ...]:
+    """Return one line a class: its means over the scans, and how often the rules for empty masks decided."""
+    by_class: dict[str, list[Score]] = {}
+    for score in scores:
+        by_class.setdefault(score.name, []).append(score)
+    lines = []
+    for name, mine in by_class.items():
+        dice, hd95, nsd = (sum(getattr(s, m) for s in mine) / len(mine) for m in ("dice", "hd95_mm", "nsd"))
+        line = f"{name}: Dice {dice:.3f}, HD95 {hd95:.1f} mm, NSD {nsd:.3f} at {TOLERANCE_MM:g} mm, {len(mine)} scan(s)"
+        one, both = (sum(s.status == f"{which}_empty" for s in mine) for which in ("one", "both"))
+        if one:
+            line += f"; in {one} only the prediction or only the label holds it: Dice 0, HD95 the image diagonal"
+        if both:
+            line += f"; in {both} neither holds it: Dice 1, HD95 0"
+        lines.append(line)
+    return tuple(lines)
+
+
 def read_scores(path: Path) -> tuple[Score, ...]:
     """Return the scores of a ``scores.csv``."""
     with path.open(newline="", encoding="utf-8") as file:

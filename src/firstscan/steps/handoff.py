@@ -85,7 +85,7 @@ def place_of(cases: Collection[Case] | Pool, mode: Mode) -> Place:
     Where any file of ``cases`` has to be converted all of them are, label maps too, so that a scan and its label map
     always share one grid.
     """
-    direct = all(_linkable(channel) for case in cases for channel in case.channels)
+    direct = linkable(cases)
     as_it_is = placer(mode, convert)
 
     def place(channel: Channel, target: Path) -> None:
@@ -96,6 +96,11 @@ def place_of(cases: Collection[Case] | Pool, mode: Mode) -> Place:
             convert(channel, target)
 
     return place
+
+
+def linkable(cases: Collection[Case] | Pool) -> bool:
+    """Tell whether every channel is one 3D ``.nii.gz`` file, so that none has to be converted."""
+    return all(_linkable(channel) for case in cases for channel in case.channels)
 
 
 def convert(channel: Channel, target: Path) -> None:

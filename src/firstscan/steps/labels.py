@@ -16,13 +16,15 @@ from firstscan.segmentation.grids import read_labels
 
 _IMAGE_WORDS = r"(?:T1w|T2w|FLAIR|PDw|ct|image|img)"
 _LABEL_WORDS = r"(?:dseg|seg|label|labels|mask|gt)"
+_SUBJECT = re.compile(r"^(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)_")
 
 
 def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
     """Return ``{case id: label file}`` for every case whose label map lies somewhere below ``folder``.
 
     A file belongs to a case when their names agree, apart from an ending such as ``_seg`` or ``_dseg`` on the label's
-    side and a contrast such as ``_T2w`` on the scan's.
+    side and a contrast such as ``_T2w`` on the scan's. In BIDS trees a subject's (and session's)
+    only label map is its.
 
     Raises
     ------
@@ -31,14 +33,18 @@ def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; name the folder that holds the label maps")
     files: dict[str, list[Path]] = {}
+    of_subject: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if is_volume(path.name) and path.is_file():
             stem = split_ending(path.name)[0]
-            for name in {stem, _bare(stem, _LABEL_WORDS)}:
+            bare = _bare(stem, _LABEL_WORDS)
+            for name in {stem, bare}:
                 files.setdefault(name, []).append(path)
+            if bare != stem and (subject := _SUBJECT.match(stem)):
+                of_subject.setdefault(subject[1], []).append(path)
     found: dict[str, str] = {}
     for case_id in case_ids:
-        fitting = files.get(case_id) or files.get(_bare(case_id, _IMAGE_WORDS)) or []
+        fitting = files.get(case_id) or files.get(_bare(case_id, _IMAGE_WORDS)) or of_subject.get(case_id) or []
         if len(fitting) > 1:
             listed = ", ".join(str(p) for p in fitting[:3])
             raise DataError(f"{case_id}: {len(fitting)} label maps fit ({listed}); keep one of them below {folder}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,15 +29,15 @@ class Cell:
     reason: str = ""
 
     @property
-    def slug(self) -> str:
-        """A name that is safe as a file name and unique in a study."""
-        label = re.sub(r"[^A-Za-z0-9]+", "-", self.strategy).strip("-")
-        mark = identity(self.strategy)[:6]
-        return f"{label}-{mark}-b{self.budget}-s{self.selection_seed}-t{self.training_seed}"
+    def name(self) -> str:
+        """``strategy:budget:selection seed:training seed``, as ``firstscan rerun`` takes it."""
+        return f"{self.strategy}:{self.budget}:{self.selection_seed}:{self.training_seed}"
 
 
-def expand(plan: Plan, pool_ids: Sequence[str], features: FeaturesOf, on_cell: Callable[[str], None]) -> list[Cell]:
-    """Return every cell of the plan with its picks, in the plan's order.
+def expand(
+    plan: Plan, pool_ids: Sequence[str], features: FeaturesOf | None, on_cell: Callable[[str], None]
+) -> list[Cell]:
+    """Return every cell of the plan with its picks, in the plan's order; without ``features`` nothing is picked.
 
     A strategy that cannot pick (a budget above the pool, wrong options) gives cells without picks and with a reason.
     ``on_cell`` is called with each strategy's label once per selection.
@@ -47,7 +46,7 @@ def expand(plan: Plan, pool_ids: Sequence[str], features: FeaturesOf, on_cell: C
     for entry in plan.strategies:
         for budget in plan.budgets_for(len(pool_ids)):
             for seed in range(plan.seeds_of(entry)):
-                picks, reason = _pick(entry, budget, seed, features)
+                picks, reason = _pick(entry, budget, seed, features) if features else ((), "nothing was picked")
                 on_cell(entry.label)
                 cells += [
                     Cell(entry.label, budget, seed, training, picks, reason) for training in range(plan.training_seeds)

@@ -16,6 +16,7 @@ from .plan import CEILING, RANDOM
 
 _BAND = "rgba(127, 140, 155, 0.22)"
 _GREY = "#7f8c9b"
+_FEW = 6
 
 
 def style_of(names: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -26,8 +27,17 @@ def style_of(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     }
 
 
+def by_difference(known: pd.DataFrame) -> list[str]:
+    """Return the strategies by their mean difference to random over the budgets, best first."""
+    means = known.groupby("strategy", sort=False)["difference"].mean()
+    return [str(n) for n in means.sort_values(ascending=False, kind="stable").index]
+
+
 def curve_figure(curves: pd.DataFrame, cell_means: pd.DataFrame) -> go.Figure:
-    """Return mean Dice over the budget for one pool: each strategy a line, random a band of its 5–95 percentiles."""
+    """Return mean Dice over the budget for one pool: each strategy a line, random a band of its 5–95 percentiles.
+
+    Intervals are drawn for few strategies only; those of many would hide the lines, and the differences show them.
+    """
     figure = go.Figure()
     names = list(dict.fromkeys(curves["strategy"]))
     styles = style_of(names)
@@ -39,7 +49,8 @@ def curve_figure(curves: pd.DataFrame, cell_means: pd.DataFrame) -> go.Figure:
             x=[*budgets, *budgets[::-1]], y=_rounded([*high, *low[::-1]]), fill="toself", fillcolor=_BAND, mode="lines",
             line={"width": 0}, name="random, 5–95 %", hoverinfo="skip",
         )  # fmt: skip
-    for name in [n for n in names if n != CEILING]:
+    shown = [n for n in names if n != CEILING]
+    for name in shown:
         mine = curves[curves["strategy"] == name].sort_values("budget")
         colour, symbol = styles[name]
         error = {
@@ -50,7 +61,8 @@ def curve_figure(curves: pd.DataFrame, cell_means: pd.DataFrame) -> go.Figure:
         figure.add_scatter(
             x=mine["budget"].tolist(), y=_rounded(mine["dice"]), name=html.escape(name), mode="lines+markers",
             line={"color": colour, "width": 2, "dash": "dash" if name == RANDOM else "solid"},
-            marker={"symbol": symbol, "size": 8, "color": colour}, error_y=error,
+            marker={"symbol": symbol, "size": 8, "color": colour},
+            error_y=error if len(shown) <= _FEW else None,
             hovertemplate=f"{html.escape(name)}: %{{y:.3f}} at %{{x}}<extra></extra>",
         )  # fmt: skip
     ceiling = curves[curves["strategy"] == CEILING]
@@ -71,7 +83,7 @@ def difference_figure(curves: pd.DataFrame) -> go.Figure:
     """Return differences to the random mean with their 95 % intervals for one pool, one mark a budget."""
     figure = go.Figure()
     known = curves[np.isfinite(curves["difference"])]
-    names = list(dict.fromkeys(known.sort_values("difference")["strategy"]))
+    names = by_difference(known)[::-1]
     budgets = sorted({int(b) for b in known["budget"]})
     for i, budget in enumerate(budgets):
         mine = known[known["budget"] == budget]
@@ -102,7 +114,7 @@ def percentile_figure(curves: pd.DataFrame) -> go.Figure:
     """Return each strategy's percentile among the random draws, by budget, for one pool."""
     figure = go.Figure()
     known = curves[np.isfinite(curves["percentile"])]
-    names = list(dict.fromkeys(known["strategy"]))
+    names = by_difference(known)
     budgets = sorted({int(b) for b in known["budget"]})
     grid = known.pivot_table(index="strategy", columns="budget", values="percentile").reindex(names)
     values = grid.to_numpy(dtype=float)

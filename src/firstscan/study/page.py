@@ -17,20 +17,48 @@ from plotly.offline import get_plotlyjs
 from firstscan.report.theme import DARK, FONT, LIGHT, chart_layout, chart_marks
 
 from .figures import curve_figure, difference_figure, percentile_figure
-from .plan import RANDOM, Plan
+from .plan import CEILING, RANDOM
 from .summary import Summary
-from .tables import area_table, conover_table, curve_table, harm_table, number, pvalue
+from .tables import (
+    area_table,
+    conover_table,
+    cost_table,
+    curve_table,
+    harm_counts,
+    harm_table,
+    number,
+    pvalue,
+    verdict_table,
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a study is besides its scores.
+
+    ``work``: seconds of checking, pretraining and extraction by kind of features;
+    ``brought``: the features came from the caller, so what they were learned on is not known here.
+    """
+
+    name: str
+    segmenter: Mapping[str, Any]
+    preset: str
+    pool_cases: int
+    test_cases: int
+    classes: Mapping[str, int]
+    tolerance_mm: float
+    ceiling: bool
+    brought: bool
+    work: Mapping[str, float]
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Background:
-    """What a page tells besides scores: the plan, the size of both sets, the classes, and what everything cost."""
+    """What a page tells besides scores: each study of it, and what every cell cost (``pool`` is the study's name)."""
 
-    plan: Plan
-    pool_cases: int
-    test_cases: int
-    classes: Mapping[str, int]
-    feature_seconds: Mapping[str, float]
+    title: str
+    studies: tuple[About, ...]
     costs: pd.DataFrame
 
 
@@ -45,20 +73,25 @@ def render(summary: Summary, background: Background) -> str:
         if mine["difference"].notna().any():
             figures[f"difference-{i}"] = difference_figure(mine)
             figures[f"percentile-{i}"] = percentile_figure(mine)
-    header, rows = curve_table(summary.curves) if len(summary.curves) else ((), ())
     context = {
-        "title": f"Study {background.plan.name}",
+        "title": background.title,
         "summary": summary,
-        "plan": background.plan,
-        "background": background,
+        "studies": background.studies,
+        "strategies": _strategies(background.costs),
+        "draws": _draws(summary),
+        "cells": len(background.costs),
+        "compared": int((~summary.cell_means["strategy"].isin([RANDOM, CEILING])).sum()),
         "pools": pools,
         "charts": {name: _height(name, figure) for name, figure in figures.items()},
-        "verdicts": _verdicts(summary),
-        "curves": (header, rows),
-        "areas": area_table(summary) if len(summary.areas) else ((), ()),
-        "conover": conover_table(summary),
-        "harms": harm_table(summary),
-        "costs": _costs(background.costs),
+        "tables": {
+            "verdicts": verdict_table(summary.curves),
+            "curves": curve_table(summary.curves),
+            "areas": area_table(summary),
+            "conover": conover_table(summary),
+            "harm_counts": harm_counts(summary),
+            "harms": harm_table(summary),
+            "costs": cost_table(summary.curves, background.costs),
+        },
         "number": number,
         "pvalue": pvalue,
         "light": asdict(LIGHT),
@@ -74,6 +107,17 @@ def render(summary: Summary, background: Background) -> str:
         "plotly_js": Markup(get_plotlyjs()),
     }
     return _environment().get_template("study.html.j2").render(context)
+
+
+def _strategies(costs: pd.DataFrame) -> int:
+    """Return how many entries of the plan, the ceiling aside, were asked to pick."""
+    return len(set(costs["strategy"]) - {CEILING})
+
+
+def _draws(summary: Summary) -> int:
+    """Return the fewest random draws that any budget was compared with."""
+    random = summary.curves[summary.curves["strategy"] == RANDOM]
+    return int(random["cells"].min()) if len(random) else 0
 
 
 @cache
@@ -100,44 +144,3 @@ def _height(name: str, figure: go.Figure) -> dict[str, Any]:
         "percentile": "Percentile of each strategy among the random draws, by budget",
     }
     return {"height_px": heights[kind], "alternative": words[kind]}
-
-
-def _verdicts(summary: Summary) -> list[str]:
-    """Say in plain words, per strategy, where it stands against random."""
-    told = []
-    for (pool, strategy), group in summary.curves.groupby(["pool", "strategy"], sort=False):
-        known = group.dropna(subset=["difference"]).sort_values("budget")
-        if strategy == RANDOM or not len(known):
-            continue
-        better = known[known["difference_low"] > 0]["budget"].tolist()
-        worse = known[known["difference_high"] < 0]["budget"].tolist()
-        open_ = [b for b in known["budget"] if b not in {*better, *worse}]
-        parts = []
-        for words, budgets in (
-            ("better than random at", better),
-            ("worse than random at", worse),
-            ("not told apart from random at", open_),
-        ):
-            if budgets:
-                parts.append(f"{words} {', '.join(str(b) for b in budgets)} labels")
-        told.append(f"{pool}, {strategy}: {'; '.join(parts)}.")
-    return told
-
-
-def _costs(costs: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return one row a strategy and budget: annotation effort and seconds, as means over cells."""
-    grouped = costs.groupby(["strategy", "budget"], sort=False)[
-        ["cases", "foreground_voxels", "train_s", "predict_s"]
-    ].mean()
-    return [
-        (
-            str(key[0]),
-            str(key[1]),
-            number(r["cases"], 0),
-            number(r["foreground_voxels"], 0),
-            number(r["train_s"], 1),
-            number(r["predict_s"], 1),
-        )
-        for key, r in ((k, dict(row)) for k, row in grouped.iterrows())
-        if isinstance(key, tuple)
-    ]

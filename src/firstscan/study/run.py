@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,24 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
 from firstscan.execution import Progress, run_cases
 from firstscan.imaging import fingerprint
-from firstscan.segmentation.dataset import ENDING
 from firstscan.segmentation.registry import resolved, segmenter
 from firstscan.selection.registry import strategy_class
-from firstscan.steps.handoff import place_of
 from firstscan.steps.results import finished, guard
 from firstscan.steps.run import Run, Settings
-from firstscan.store import Workspace, atomic_write, dump_json, file_sha256, open_workspace, write_manifest
+from firstscan.store import atomic_write, dump_json, file_sha256, identity, open_workspace, write_manifest
+from firstscan.store.manifest import NAME as MANIFEST
 
 from .cells import Cell, expand, training_key, trainings
 from .data import StudyData, read_data
-from .features import extractor
+from .features import extractor, feature_seconds
+from .material import plain, test_images
+from .page import About
 from .plan import Plan, StrategyEntry
-from .publish import SUMMARY_FILES, publish
+from .publish import ABOUT, CELLS, COSTS, PLAN, RESULT, SCORES, background_of, publish
 from .table import read_scores, score_rows, write_scores
-from .training import Job, image_names, read_result, run_job
+from .training import Job, read_result, run_job
+from .versions import versions
 
-SCORES, CELLS, COSTS, PLAN = "scores.parquet", "cells.csv", "costs.csv", "plan.json"
 FeatureSource = Callable[[Pool, StrategyEntry], FeatureTable]
 
 
@@ -47,10 +47,13 @@ class Studied:
     failed: int
 
 
-def study(plan: Plan, out: Path, settings: Settings, features: FeatureSource | None = None) -> Studied:
-    """Run a plan to its end, or resume it; finished trainings are never repeated, failed ones are tried again.
+def study(
+    plan: Plan, out: Path, settings: Settings, features: FeatureSource | None = None, *, only: Cell | None = None
+) -> Studied:
+    """Run a plan to its end, or resume it; a finished training is never repeated, a failed one is tried again.
 
-    ``features(pool, entry)`` replaces extraction: it returns the feature table of the pool.
+    ``features(pool, entry)`` replaces extraction: it returns the feature table of the pool. ``only``: of all cells, do
+    the one with this name and these seeds.
 
     Raises
     ------
@@ -61,14 +64,16 @@ def study(plan: Plan, out: Path, settings: Settings, features: FeatureSource | N
         strategy_class(entry.name)
     data = read_data(plan, workers=settings.workers)
     config = {**plan.model_dump(mode="json"), "segmenter": resolved(trainer)}
+    if only is not None:
+        config["only"] = only.name
     inputs = fingerprints(data)
     with open_workspace(out) as workspace:
         run = Run(workspace, settings)
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
-        if not finished(out, manifest, "study", inputs):
-            _run(plan, data, run, {"config": resolved(trainer), "inputs": inputs}, features)
-            files = (SCORES, CELLS, PLAN, *SUMMARY_FILES)
-            write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=files)
+        if not finished(out, manifest, "study", inputs) or _unsettled(out):
+            (out / MANIFEST).unlink(missing_ok=True)
+            _run(_Order(plan, data, features, only), run, {"config": resolved(trainer), "inputs": inputs})
+            write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=RESULT)
     scores = read_scores(out / SCORES)
     cells = scores.drop_duplicates(["strategy", "budget", "selection_seed", "training_seed"])
     return Studied(out, scores, len(cells), int((cells["status"] == "failed").sum()))
@@ -85,14 +90,28 @@ def fingerprints(data: StudyData) -> dict[str, str]:
     return found
 
 
-def _run(plan: Plan, data: StudyData, run: Run, identity_of: Mapping[str, Any], features: FeatureSource | None) -> None:
+@dataclass(frozen=True)
+class _Order:
+    """What one call of :func:`study` was asked for."""
+
+    plan: Plan
+    data: StudyData
+    features: FeatureSource | None
+    only: Cell | None
+
+
+def _run(order: _Order, run: Run, identity_of: Mapping[str, Any]) -> None:
     """Do the work of a study and write every file but the manifest."""
+    plan, data = order.plan, order.data
     started = time.perf_counter()
     workspace = run.workspace
     atomic_write(workspace.out / PLAN, dump_json(plan.model_dump(mode="json")))
-    source = features or extractor(plan, run)
-    cells = _selected(plan, data, run, partial(source, data.pool))
-    images, names = _test_images(data, workspace)
+    cells = [c for c in _selected(order, run) if order.only is None or c.name == order.only.name]
+    picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
+    place = workspace.folder("scans", identity(identity_of["inputs"]))
+    pool = plain(data.pool.only(picked), data.pool_labels, place / "pool", run, "Converting the pool")
+    test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans")
+    names = test_images(test.pool, place / "imagesTs")
     fixed = {**identity_of, "classes": dict(data.classes), "tolerance_mm": plan.tolerance_mm, "version": __version__}
     needed = trainings(cells, fixed)
     jobs = [
@@ -100,13 +119,13 @@ def _run(plan: Plan, data: StudyData, run: Run, identity_of: Mapping[str, Any], 
             key=key,
             picks=cell.picks,
             training_seed=cell.training_seed,
-            pool=data.pool.only(cell.picks),
-            labels={c: data.pool_labels[c] for c in cell.picks if c in data.pool_labels},
+            pool=pool.pool.only(cell.picks),
+            labels={c: pool.labels[c] for c in cell.picks if c in pool.labels},
             classes=data.classes,
             segmenter=plan.segmenter.name,
             options=plan.segmenter.options,
-            images=images,
-            test_labels={name: Path(data.test_labels[case_id]) for case_id, name in names.items()},
+            images=place / "imagesTs",
+            test_labels={name: Path(test.labels[case_id]) for name, case_id in names.items()},
             tolerance_mm=plan.tolerance_mm,
             folder=workspace.folder("cells"),
         )
@@ -114,19 +133,50 @@ def _run(plan: Plan, data: StudyData, run: Run, identity_of: Mapping[str, Any], 
     ]
     results = _trained(jobs, {k: _title(c) for k, c in needed.items()}, run)
     told = [(c, results[training_key(c, fixed)] if c.picks else _without_picks(c)) for c in cells]
-    write_scores(workspace.out / SCORES, score_rows(plan.name, told, {n: c for c, n in names.items()}))
+    write_scores(workspace.out / SCORES, score_rows(plan.name, told, names))
     _write_tables(workspace.out, told)
     workspace.log("study", cells=len(cells), trainings=len(jobs), seconds=round(time.perf_counter() - started, 3))
-    publish(workspace.out, plan, data, read_scores(workspace.out / SCORES))
+    atomic_write(workspace.out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
+    publish(workspace.out, read_scores(workspace.out / SCORES), background_of([workspace.out]))
 
 
-def _selected(plan: Plan, data: StudyData, run: Run, features: Callable[[StrategyEntry], FeatureTable]) -> list[Cell]:
-    """Extract features once for each kind of them and let every entry pick."""
+def _about(plan: Plan, data: StudyData, run: Run, *, brought: bool) -> About:
+    trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
+    return About(
+        name=plan.name,
+        segmenter=resolved(trainer),
+        preset=plan.preset,
+        pool_cases=len(data.pool),
+        test_cases=len(data.test),
+        classes=dict(data.classes),
+        tolerance_mm=plan.tolerance_mm,
+        ceiling=plan.ceiling,
+        brought=brought,
+        work=feature_seconds(run.workspace.work),
+        versions=versions(trainer),
+    )
+
+
+def _unsettled(out: Path) -> bool:
+    """Tell whether a finished study lacks a file, or a cell of it failed: what stopped it may have passed since."""
+    if not all((out / name).is_file() for name in RESULT):
+        return True
+    return bool((pd.read_csv(out / CELLS)["status"] == "failed").any())
+
+
+def _selected(order: _Order, run: Run) -> list[Cell]:
+    """Extract features once for each kind of them and let every entry pick; without a trainer every cell fails."""
+    plan, data = order.plan, order.data
+    try:
+        segmenter(plan.segmenter.name, plan.segmenter.options).check()
+    except UsageError as error:
+        return [replace(c, picks=(), reason=str(error)) for c in expand(plan, data.pool.case_ids, None, lambda _: None)]
+    source = order.features or extractor(plan, run)
     tables: dict[tuple[str | None, str | None], FeatureTable] = {}
     for entry in plan.strategies:
         kind = (entry.region, entry.preset)
         if kind not in tables:
-            tables[kind] = features(entry)
+            tables[kind] = source(data.pool, entry)
     usable = next(iter(tables.values())).case_ids
     unknown = [c for c in usable if c not in data.pool]
     if unknown:
@@ -136,28 +186,16 @@ def _selected(plan: Plan, data: StudyData, run: Run, features: Callable[[Strateg
         return expand(plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label))
 
 
-def _test_images(data: StudyData, workspace: Workspace) -> tuple[Path, dict[str, str]]:
-    """Put the test scans where segmenters predict them, once for all cells."""
-    folder = workspace.folder("test", "imagesTs")
-    names = image_names(data.test)
-    place = place_of(data.test, "link")
-    for case in data.test:
-        for i, channel in enumerate(case.channels):
-            target = folder / f"{names[case.case_id]}_{i:04d}{ENDING}"
-            if not target.exists():
-                target.unlink(missing_ok=True)
-                place(channel, target)
-    return folder, names
-
-
 def _trained(jobs: Sequence[Job], titles: Mapping[str, str], run: Run) -> dict[str, dict[str, Any]]:
     """Return the result of every job, training only what is missing."""
     results = {job.key: found for job in jobs if (found := read_result(job.result)) is not None}
     missing = [(job.key, job) for job in jobs if job.key not in results]
+    alone = bool(jobs) and segmenter(jobs[0].segmenter, jobs[0].options).fills_machine
+    workers = run.settings.workers or (1 if alone else None)
     with run.stage("Training models", len(jobs)) as progress:
         progress.advance(len(results), "done before" if results else "")
-        work = _relayed(progress) if run.settings.workers == 1 else run_job
-        for key, result in run_cases(work, missing, workers=run.settings.workers, engine=run.settings.engine):
+        work = _relayed(progress) if workers == 1 else run_job
+        for key, result in run_cases(work, missing, workers=workers, engine=run.settings.engine):
             if isinstance(result, Exception):
                 result = {"status": "failed", "reason": str(result), "scores": [], "seconds": {}}  # noqa: PLW2901
             results[key] = result

@@ -113,18 +113,22 @@ def _variances(group: pd.DataFrame) -> Any:
 
 
 def _areas(curves: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Sum up each curve; one that lacks a budget of its pool (every cell failed there) has no area to compare."""
     rows: list[dict[str, Any]] = []
-    for (pool, strategy), group in curves[curves["strategy"] != CEILING].groupby(["pool", "strategy"], sort=False):
-        ordered = group.sort_values("budget")
-        budgets, dice = ordered["budget"].to_numpy(float), ordered["dice"].to_numpy()
-        row: dict[str, Any] = {"pool": pool, "strategy": strategy, "aubc": aubc(budgets, dice)}
-        other = curves[(curves["pool"] == pool) & (curves["strategy"] == reference)].sort_values("budget")
-        same = len(other) == len(ordered) and (other["budget"].to_numpy() == ordered["budget"].to_numpy()).all()
-        for budget in ordered["budget"]:
-            if same and 2 * budget <= budgets[-1]:
-                saved = labels_saved(budgets, dice, other["dice"].to_numpy(), budget=int(budget))
-                row[f"saved_at_{budget}"] = saved
-        rows.append(row)
+    kept = curves[curves["strategy"] != CEILING]
+    for pool, of_pool in kept.groupby("pool", sort=False):
+        budgets = np.unique(of_pool["budget"].to_numpy(float))
+        by_strategy = {n: g.sort_values("budget") for n, g in of_pool.groupby("strategy", sort=False)}
+        other = by_strategy.get(reference)
+        for strategy, group in by_strategy.items():
+            whole = len(group) == len(budgets)
+            dice = group["dice"].to_numpy()
+            row = {"pool": pool, "strategy": strategy, "aubc": aubc(budgets, dice) if whole else np.nan}
+            if whole and other is not None and len(other) == len(budgets):
+                for budget in (int(b) for b in budgets if 2 * b <= budgets[-1]):
+                    saved = labels_saved(budgets, dice, other["dice"].to_numpy(), budget=budget)
+                    row[f"saved_at_{budget}"] = saved
+            rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else ["pool", "strategy", "aubc"])
 
 
@@ -153,10 +157,11 @@ def _whole(key: Hashable) -> int:
 
 
 def _ranks(curves: pd.DataFrame) -> tuple[RankTest | None, str]:
-    """Rank strategies within blocks (pool × budget) that every strategy completed."""
+    """Rank the strategies that every pool knows, within the blocks (pool × budget) that all of them completed."""
     kept = curves[curves["strategy"] != CEILING]
+    pools = kept.groupby("strategy", sort=False)["pool"].nunique()
+    names = [str(n) for n in pools.index[pools == kept["pool"].nunique()]]
     table = kept.pivot_table(index=["pool", "budget"], columns="strategy", values="dice", sort=False)
-    names = list(dict.fromkeys(kept["strategy"]))
     complete = table.reindex(columns=names).dropna()
     if len(names) < 3 or len(complete) < 2:
         return None, (

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from .summary import Summary
 
 Rows = Sequence[Sequence[str]]
+Table = tuple[tuple[str, ...], Rows]
 
 
 def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
     """Return a number as people read it; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
-    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    value = round(value, digits) or 0.0  # no −0.000
+    text = f"{value:+.{digits}f}" if sign and value else f"{value:.{digits}f}"
     return text.replace("-", "−")
 
 
@@ -27,41 +31,67 @@ def pvalue(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def curve_table(curves: pd.DataFrame) -> tuple[tuple[str, ...], Rows]:
+def curve_table(curves: pd.DataFrame) -> Table:
     """Return the main table: one row a pool, budget and strategy, best mean first."""
     header = (
         "Pool", "Budget", "Strategy", "Cells", "Dice (95 % CI)", "HD95 mm", "NSD", "− random (95 % CI)", "Percentile",
-        "p (Holm)", "SD selection", "SD training",
+        "p (Holm)", "SD selection", "SD training", "One / both empty",
     )  # fmt: skip
+    rows = [
+        (
+            str(r["pool"]), str(r["budget"]), str(r["strategy"]), str(r["cells"]),
+            f"{number(r['dice'])} ({number(r['dice_low'])}–{number(r['dice_high'])})",
+            number(r["hd95_mm"], 2), number(r["nsd"]), gain(r), number(r["percentile"], 0),
+            pvalue(r["wilcoxon_p_holm"]), _deviation(r["variance_selection"]), _deviation(r["variance_training"]),
+            f"{r['one_empty']} / {r['both_empty']}",
+        )
+        for r in curves.sort_values(["pool", "budget", "dice"], ascending=[True, True, False]).to_dict("records")
+    ]  # fmt: skip
+    return without_pool(header, rows)
+
+
+def gain(row: Mapping[Hashable, Any]) -> str:
+    """Return the difference to random with its interval; a dash where there is none."""
+    if not math.isfinite(row["difference"]):
+        return "–"
+    low, high = (number(row[f"difference_{side}"], sign=True) for side in ("low", "high"))
+    return f"{number(row['difference'], sign=True)} ({low} to {high})"
+
+
+def verdict_table(curves: pd.DataFrame) -> Table:
+    """Return, per strategy and budget, whether its interval lies above random, below it, or holds 0; best first."""
+    known = curves[curves["difference"].notna()]
+    budgets = sorted(known["budget"].unique())
     rows = []
-    for r in curves.sort_values(["pool", "budget", "dice"], ascending=[True, True, False]).to_dict("records"):
-        known = math.isfinite(r["difference"])
-        interval = f"{number(r['difference_low'], sign=True)} to {number(r['difference_high'], sign=True)}"
-        rows.append(
-            (
-                str(r["pool"]), str(r["budget"]), str(r["strategy"]), str(r["cells"]),
-                f"{number(r['dice'])} ({number(r['dice_low'])}–{number(r['dice_high'])})",
-                number(r["hd95_mm"], 2), number(r["nsd"]),
-                f"{number(r['difference'], sign=True)} ({interval})" if known else "–",
-                number(r["percentile"], 0), pvalue(r["wilcoxon_p_holm"]),
-                number(math.sqrt(r["variance_selection"]) if r["variance_selection"] >= 0 else math.nan),
-                number(math.sqrt(r["variance_training"]) if r["variance_training"] >= 0 else math.nan),
-            )
-        )  # fmt: skip
-    return header, rows
+    groups = known.groupby(["pool", "strategy"], sort=False)
+    for (pool, strategy), group in sorted(groups, key=lambda g: (str(g[0][0]), -float(g[1]["difference"].mean()))):
+        by_budget = {r["budget"]: r for r in group.to_dict("records")}
+        told = [_verdict(by_budget[b]) if b in by_budget else "–" for b in budgets]
+        rows.append((str(pool), str(strategy), *told))
+    return without_pool(("Pool", "Strategy", *(f"{b} labels" for b in budgets)), rows)
 
 
-def area_table(summary: Summary) -> tuple[tuple[str, ...], Rows]:
+def _verdict(row: Mapping[Hashable, Any]) -> str:
+    word = "better" if row["difference_low"] > 0 else "worse" if row["difference_high"] < 0 else "open"
+    return f"{word} {number(row['difference'], sign=True)}"
+
+
+def _deviation(variance: float) -> str:
+    return number(math.sqrt(variance) if variance >= 0 else math.nan)
+
+
+def without_pool(header: Sequence[str], rows: Rows) -> Table:
+    """Return a table without its first column, the pool, where there is one pool only."""
+    if len({row[0] for row in rows}) > 1:
+        return tuple(header), rows
+    return tuple(header[1:]), [row[1:] for row in rows]
+
+
+def area_table(summary: Summary) -> Table:
     """Return AUBC and labels saved, best first; with mean ranks where they were tested."""
     saved = [c for c in summary.areas.columns if c.startswith("saved_at_")]
     ranks = {} if summary.ranks is None else dict(zip(summary.ranks.names, summary.ranks.mean_ranks, strict=True))
-    header = (
-        "Pool",
-        "Strategy",
-        "AUBC",
-        *(f"Labels saved at {c.removeprefix('saved_at_')}" for c in saved),
-        "Mean rank",
-    )
+    names = [f"Labels saved at {c.removeprefix('saved_at_')}" for c in saved]
     rows = [
         (
             str(r["pool"]), str(r["strategy"]), number(r["aubc"]), *(number(r[c], 1) for c in saved),
@@ -69,10 +99,31 @@ def area_table(summary: Summary) -> tuple[tuple[str, ...], Rows]:
         )
         for r in summary.areas.sort_values(["pool", "aubc"], ascending=[True, False]).to_dict("records")
     ]  # fmt: skip
-    return header, rows
+    return without_pool(("Pool", "Strategy", "AUBC", *names, "Mean rank"), rows)
 
 
-def conover_table(summary: Summary) -> tuple[tuple[str, ...], Rows]:
+def cost_table(curves: pd.DataFrame, costs: pd.DataFrame) -> Table:
+    """Return what every strategy costs and gains at every budget, as means over its cells."""
+    header = ("Pool", "Strategy", "Budget", "Foreground voxels", "Training s", "Prediction s", "− random (95 % CI)")
+    gains = {(r["pool"], r["strategy"], r["budget"]): gain(r) for r in curves.to_dict("records")}
+    columns = ["foreground_voxels", "train_s", "predict_s"]
+    means = costs.groupby(["pool", "strategy", "budget"], sort=False)[columns].mean().reset_index()
+    rows = [
+        (
+            str(r["pool"]), str(r["strategy"]), str(r["budget"]), _thousands(r["foreground_voxels"]),
+            number(r["train_s"], 1), number(r["predict_s"], 1),
+            gains.get((r["pool"], r["strategy"], r["budget"]), "–"),
+        )
+        for r in means.sort_values(["pool", "budget"], kind="stable").to_dict("records")
+    ]  # fmt: skip
+    return without_pool(header, rows)
+
+
+def _thousands(value: float) -> str:
+    return f"{value:,.0f}".replace(",", "\u2009") if math.isfinite(value) else "–"
+
+
+def conover_table(summary: Summary) -> Table:
     """Return Conover's Holm-adjusted p-values, strategy against strategy; empty where there was no test."""
     if summary.ranks is None:
         return (), ()
@@ -84,7 +135,7 @@ def conover_table(summary: Summary) -> tuple[tuple[str, ...], Rows]:
     return ("", *names), rows
 
 
-def harm_table(summary: Summary) -> tuple[tuple[str, ...], Rows]:
+def harm_table(summary: Summary) -> Table:
     """Return the cells below the random median, worst first."""
     header = ("Pool", "Strategy", "Budget", "Selection seed", "Training seed", "Dice", "Random median", "Loss")
     rows = [
@@ -94,24 +145,34 @@ def harm_table(summary: Summary) -> tuple[tuple[str, ...], Rows]:
         )
         for pool, h in summary.harmful
     ]  # fmt: skip
-    return header, rows
+    return without_pool(header, rows)
 
 
-def markdown(summary: Summary) -> str:
+def harm_counts(summary: Summary) -> Table:
+    """Return how many cells of each strategy lie below the random median, most first."""
+    means = summary.cell_means
+    below = Counter((pool, h.cell.strategy) for pool, h in summary.harmful)
+    worst = {(pool, h.cell.strategy): h.loss for pool, h in reversed(summary.harmful)}
+    cells = means.groupby(["pool", "strategy"], sort=False).size()
+    rows = [
+        (*map(str, key), f"{below[key]} of {cells[key]}", number(worst[key]))
+        for key in sorted(below, key=lambda k: (k[0], -below[k] / cells[k]))
+    ]
+    return without_pool(("Pool", "Strategy", "Cells below the random median", "Largest loss"), rows)
+
+
+def markdown(summary: Summary, costs: pd.DataFrame | None = None) -> str:
     """Return every table as one Markdown document."""
-    parts = ["# Study", "", *_sections(summary, _markdown_table)]
-    return "\n".join(parts) + "\n"
+    return "\n".join(["# Study", "", *_sections(summary, costs, _markdown_table, "## {}")]) + "\n"
 
 
-def latex(summary: Summary) -> str:
+def latex(summary: Summary, costs: pd.DataFrame | None = None) -> str:
     """Return every table as ``booktabs`` tables, ready for ``\\input``."""
-    return "\n".join(_sections(summary, _latex_table, title=lambda t: f"% {t}")) + "\n"
+    return "\n".join(_sections(summary, costs, _latex_table, "% {}")) + "\n"
 
 
 def _sections(
-    summary: Summary,
-    table: Callable[[Sequence[str], Rows], str],
-    title: Callable[[str], str] = lambda t: f"## {t}",
+    summary: Summary, costs: pd.DataFrame | None, table: Callable[[Sequence[str], Rows], str], title: str
 ) -> list[str]:
     lines: list[str] = []
     for name, (header, rows) in (
@@ -119,9 +180,10 @@ def _sections(
         ("Area under the budget curve", area_table(summary)),
         ("Conover's post-hoc test", conover_table(summary)),
         ("Cells below the random median", harm_table(summary)),
+        ("Cost and gain", cost_table(summary.curves, costs) if costs is not None else ((), ())),
     ):
         if rows:
-            lines += [title(name), "", table(header, rows), ""]
+            lines += [title.format(name), "", table(header, rows), ""]
     return lines
 
 
@@ -134,7 +196,7 @@ def _markdown_table(header: Sequence[str], rows: Rows) -> str:
 
 _TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}",
         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": r"$-$", "–": "--",
-        "<": r"$<$", ">": r"$>$"}  # fmt: skip
+        "<": r"$<$", ">": r"$>$", "\u2009": r"\,"}  # fmt: skip
 
 
 def _latex_table(header: Sequence[str], rows: Rows) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 from firstscan.domain.errors import DataError, FirstscanError
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
-from firstscan.handoff.names import safe_names
 from firstscan.segmentation.evaluate import score_folder
 from firstscan.segmentation.grids import read_labels
 from firstscan.segmentation.protocol import Progress, silent
@@ -102,11 +101,6 @@ def read_result(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, DataError):
         return None
     return result if result.get("status") == "ok" else None
-
-
-def image_names(pool: Pool) -> dict[str, str]:
-    """Return ``{case id: name}`` of the test cases as their image files are called."""
-    return safe_names(pool.case_ids)
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import firstscan
-from firstscan import after, cli
+from firstscan import after, cli, studies
 from firstscan.steps.config import (
     CheckCommand,
     Config,
@@ -49,7 +49,8 @@ def test_options_and_defaults_are_those_of_the_config(name):
 
 def test_every_option_has_a_help_text():
     commands = [getattr(cli, name) for name in (*COMMANDS, "demo", "report")]
-    for command in (*commands, after.replace, after.extend, after.handoff, after.train, after.evaluate, after.study):
+    commands += [after.replace, after.extend, after.handoff, after.train, after.evaluate]
+    for command in (*commands, studies.study, studies.plans, studies.rerun, studies.compare):
         for option in inspect.signature(command).parameters:
             annotation = inspect.get_annotations(command, eval_str=True)[option]
             assert annotation.__metadata__[0].help, (command, option)

@@ -1,0 +1,103 @@
+"""Full nnU-Net cells of a study on a processor: hippocampus, 1 and 3 labels, the short trainer cut to 60 steps.
+
+Run: python benchmarks/nnunet_cell.py [--out FOLDER] [--kill SECONDS]   (FIRSTSCAN_NNUNET names nnU-Net's environment)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from _measure import machine
+
+DATA = Path(os.environ.get("FIRSTSCAN_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+EVERY = 5
+PLAN = """
+name: nnunet_cell
+pool: {{source: {folder}/images, labels: {folder}/labels}}
+test: {{fraction: 0.15, seed: 2026}}
+classes: {{anterior: 1, posterior: 2}}
+budgets: [1, 3]
+strategies: [cscs]
+selection_seeds: {{default: 1}}
+preset: fast
+train_steps: 20
+segmenter: {{name: nnunet, trainer: short, epochs: 6, iterations: 10, device: cpu}}
+"""
+
+
+def main() -> None:
+    told = argparse.ArgumentParser(description=__doc__)
+    told.add_argument("--out", type=Path, help="folder of the study; default: a temporary one")
+    told.add_argument("--kill", type=float, metavar="S", help="kill the study S seconds into a training and resume it")
+    options = told.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nnunet-cell-") as scratch:
+        measure(Path(scratch), options.out or Path(scratch) / "study", options.kill)
+
+
+def measure(scratch: Path, out: Path, kill_after: float | None) -> None:
+    for part in ("images", "labels"):
+        (scratch / part).mkdir()
+        for path in sorted((DATA / "hippocampus" / part).glob("*.nii.gz"))[::EVERY]:
+            (scratch / part / path.name).symlink_to(path)
+    plan = scratch / "plan.yaml"
+    plan.write_text(PLAN.format(folder=scratch))
+    command = [str(Path(sys.executable).with_name("firstscan")), "study", str(plan), "--out", str(out)]
+    print(machine())
+    if kill_after is not None:
+        print(f"killed in epoch {kill_in_training(command, out, kill_after)} of a training, and started again")
+    began = time.perf_counter()
+    subprocess.run(command, check=True)
+    print(f"study: {time.perf_counter() - began:.0f} s wall")
+    tell(out)
+
+
+def kill_in_training(command: list[str], out: Path, after_s: float) -> int:
+    """Start the study, end it the hard way some seconds after its first nnU-Net epoch; return the epoch reached."""
+    with subprocess.Popen(command) as process:
+        while not logs(out) or "Epoch 1" not in logs(out)[0].read_text():
+            if process.poll() is not None:
+                raise SystemExit("the study ended before it could be killed")
+            time.sleep(1)
+        time.sleep(after_s)
+        process.send_signal(signal.SIGKILL)
+    return epochs(logs(out)[0])[-1]
+
+
+def logs(out: Path) -> list[Path]:
+    return sorted(out.glob("work/cells/scratch/*/model/nnunet.log"))
+
+
+def epochs(log: Path) -> list[int]:
+    return [int(n) for n in re.findall(r"Epoch (\d+)", log.read_text())]
+
+
+def tell(out: Path) -> None:
+    """Print what was picked, what it scored, what it took, and which versions did it."""
+    scores, cells = pd.read_parquet(out / "scores.parquet"), pd.read_csv(out / "cells.csv")
+    costs = pd.read_csv(out / "costs.csv")
+    for cell, cost in zip(cells.to_dict("records"), costs.to_dict("records"), strict=True):
+        mine = scores[scores["budget"] == cell["budget"]]
+        by_class = mine.groupby("class")[["dice", "hd95_mm", "nsd"]].mean().round(3).to_dict("index")
+        print(
+            f"{cell['strategy']}, {cell['budget']} label(s): {cell['status']} {cell['reason']}; picks {cell['picks']}"
+        )
+        print(f"  {mine['case_id'].nunique()} test scans; {json.dumps(by_class)}")
+        print(
+            f"  trained in {cost['train_s']:.0f} s, predicted in {cost['predict_s']:.0f} s, all {cost['all_s']:.0f} s"
+        )
+    print(json.dumps(json.loads((out / "about.json").read_text())["versions"], sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()
