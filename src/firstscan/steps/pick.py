@@ -19,6 +19,8 @@ from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
 from firstscan.selection.registry import strategy_class
 from firstscan.store import (
+    atomic_write,
+    dump_json,
     file_sha256,
     open_workspace,
     read_features,
@@ -30,6 +32,7 @@ from firstscan.store import (
 )
 
 from .config import PickConfig, parse_quota
+from .origin import ORIGIN, known_scans
 from .results import FEATURES, SELECTION, finished, guard
 from .run import Settings
 from .trust import with_trust
@@ -190,6 +193,20 @@ def read_severities(given: Sequence[str]) -> dict[str, str]:
     return {code: severity for code, _, severity in pairs}
 
 
+def read_classes(given: Sequence[str]) -> dict[str, int]:
+    """Return ``NAME=VALUE,NAME=VALUE`` lists as a mapping.  Raises UsageError where one is not of that form."""
+    classes: dict[str, int] = {}
+    for text in given:
+        for pair in text.split(","):
+            name, equals, value = (part.strip() for part in pair.rpartition("="))
+            if not (equals and name and value.isdigit()):
+                raise UsageError(f"--classes {text}: write NAME=VALUE, for example --classes lesion=1,oedema=2")
+            if name in classes:
+                raise UsageError(f"--classes names {name!r} twice")
+            classes[name] = int(value)
+    return classes
+
+
 def _scalar(text: str) -> bool | int | float | str:
     if text in {"true", "false"}:
         return text == "true"
@@ -221,6 +238,8 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
         selection = pick(features, config, progress=settings.progress)
         write_features(out / FEATURES, features)
         write_selection(out, selection, {}, __version__)
+        if (scans := known_scans(file.parent)) is not None:
+            atomic_write(out / "work" / ORIGIN, dump_json(scans.resolved()))
         files = (FEATURES, *SELECTION)
         write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=files)
     return selection, features
