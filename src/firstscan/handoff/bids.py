@@ -15,7 +15,7 @@ _COLUMNS = {
     "case_id": "the scan's name in firstscan",
     "reason": "why the scan was chosen",
 }
-_IGNORED = ("manifest.json", "handoff.json", "work/", "*_MRI.nii.gz", "*_ct.nii.gz")
+_IGNORED = ("manifest.json", "handoff.json", "work", "*_MRI.nii.gz", "*_ct.nii.gz")
 """What is no BIDS file, or bears a suffix that BIDS has not (yet) named."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import UsageError
@@ -14,6 +14,7 @@ from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
 
 
+@runtime_checkable
 class Place(Protocol):
     """Puts the voxels of one channel at a ``.nii.gz`` path: a link, a copy or a conversion, as the caller chose.
 
@@ -87,9 +88,10 @@ class Handed:
     target: str
     open_this: Path
     message: str
-    items: tuple[Item, ...] = ()
+    items: tuple[Item, ...] = field(default=(), compare=False)
 
 
+@runtime_checkable
 class Writer(Protocol):
     """``write(material, folder, place)``: ``folder`` is absolute, exists and is empty."""
 

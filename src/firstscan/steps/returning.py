@@ -86,7 +86,7 @@ def _folders(given: Path) -> list[Path]:
         raise UsageError(f"{given} is not a folder; name the folder that firstscan handoff wrote")
     if (given / TRAIL).is_file():
         return [given]
-    below = sorted(p.parent for p in given.glob(f"*/{TRAIL}"))
+    below = sorted(p.parent for p in given.glob(f"*/{TRAIL}") if p.parent.name != "work")
     if not below:
         raise UsageError(
             f"{given} is not a hand-off of firstscan: it holds no {TRAIL}. Name the folder that firstscan handoff "
