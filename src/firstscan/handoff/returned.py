@@ -24,7 +24,7 @@ RETURNS: dict[str, tuple[str, ...]] = {
 
 _WORDS = r"(?:seg|segmentation|dseg|label|labels|labelmap|mask|gt)"
 _REST = re.compile(
-    rf"(?:\.nii(?:_[A-Za-z]\w*?)?)?(?:[._ -]?{_WORDS}(?:_[A-Za-z]\w*?)?)?"
+    rf"(?:\.nii(?:_(?!v\d)[A-Za-z]\w*?)?)?(?:[._ -]?{_WORDS}(?:_(?!v\d)[A-Za-z]\w*?)?)?"
     r"(?:\.seg)?(?P<version>[_ -]?v\d+|\(\d+\))?(?:\.seg)?",
     flags=re.IGNORECASE,
 )

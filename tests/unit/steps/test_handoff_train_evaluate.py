@@ -79,10 +79,14 @@ def test_the_command_refuses_a_folder_in_use_and_repeats_itself(tmp_path):
     assert json.loads((out / "manifest.json").read_text())["kind"] == "handoff"
     with pytest.raises(UsageError, match="--overwrite"):
         run_handoff(results, HandoffConfig(target="slicer"), out, Settings(), scans=IndexConfig(source=source))
-    run_handoff(results, HandoffConfig(target="slicer"), out, Settings(overwrite=True), scans=IndexConfig(source=source))
+    run_handoff(
+        results, HandoffConfig(target="slicer"), out, Settings(overwrite=True), scans=IndexConfig(source=source)
+    )
     assert not (out / "picks.csv").exists()
     with pytest.raises(UsageError, match="unknown target"):
-        run_handoff(results, HandoffConfig(target="word"), tmp_path / "o2", Settings(), scans=IndexConfig(source=source))
+        run_handoff(
+            results, HandoffConfig(target="word"), tmp_path / "o2", Settings(), scans=IndexConfig(source=source)
+        )
 
 
 def test_nothing_that_came_after_a_hand_off_is_removed(tmp_path):
