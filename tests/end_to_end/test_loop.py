@@ -6,7 +6,6 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import firstscan as fs
@@ -20,8 +19,8 @@ UNET = ("--option", "iterations=2", "--option", "features=4", "--option", "patch
 def draw(folder: Path, images: Path) -> None:
     """Mark what is bright, where 3D Slicer's user would save it."""
     for pick in json.loads((folder / "handoff.json").read_text())["picks"]:
-        voxels, affine = read_array(images / f"{pick['case_id']}.nii.gz"), np.diag([1.0, 1.0, 1.5, 1.0])
-        write_image(folder / "segmentations" / f"{pick['name']}.seg.nrrd", (voxels[0] > 50).astype("uint8"), affine)
+        voxels, affine = read_array(images / f"{pick['case_id']}.nii.gz")
+        write_image(folder / "segmentations" / f"{pick['name']}.seg.nrrd", (voxels > 50).astype("uint8"), affine)
 
 
 def test_the_loop_closes(cohort, tmp_path, capsys, monkeypatch):
@@ -45,7 +44,10 @@ def test_the_loop_closes(cohort, tmp_path, capsys, monkeypatch):
     assert "3 of 3 scans are labelled." in said
     assert "class bright = 1: in 3 scan(s)" in said
     assert "Next: firstscan train labels --out model" in said
-    assert (Path("batch/manifest.json").read_bytes(), Path("batch/selection.json").read_bytes()) == (manifest, selection)
+    assert (Path("batch/manifest.json").read_bytes(), Path("batch/selection.json").read_bytes()) == (
+        manifest,
+        selection,
+    )
 
     said = firstscan("train", "labels", "--out", "model", *UNET)
     assert Path("model/model/unet.pt").is_file()

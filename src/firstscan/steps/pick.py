@@ -57,7 +57,7 @@ def pick(
     """
     reasons = left_out or {}
     check_request(config, features.case_ids, features.covariates, reasons)
-    constraints = _constraints(config, reasons)
+    constraints = constraints_of(config, reasons)
     used = adjust(features, config.adjust) if config.adjust else features
     options = config.strategy_options()
     selection = choose(used, config.budget, config.strategy, config.seed, constraints=constraints, **options)
@@ -104,10 +104,11 @@ def check_request(
         rehearsal = FeatureTable(
             tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
         )
-        choose(rehearsal, config.budget, "random", config.seed, constraints=_constraints(config, left_out))
+        choose(rehearsal, config.budget, "random", config.seed, constraints=constraints_of(config, left_out))
 
 
-def _constraints(config: PickConfig, left_out: Collection[str]) -> Constraints:
+def constraints_of(config: PickConfig, left_out: Collection[str]) -> Constraints:
+    """Return the conditions that a batch was asked to keep; ids that were left out anyway are not named in them."""
     return Constraints(
         exclude=tuple(i for i in config.exclude if i not in left_out),
         include=config.include,

@@ -9,8 +9,8 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.selection import Pick, Selection
 from firstscan.handoff.dealing import deal
 from firstscan.handoff.material import Handed, Item
-from firstscan.handoff.returned import RETURNS, find_labels
 from firstscan.handoff.registry import WRITERS, writer
+from firstscan.handoff.returned import RETURNS, find_labels
 from firstscan.handoff.trail import Step, Trail, read_trail, write_trail
 from firstscan.imaging.files import is_volume, split_ending
 
