@@ -106,7 +106,7 @@ def render(data: ReportData) -> str:
 
 
 def _afterwards(data: ReportData) -> dict[str, Any]:
-    """Return what the sections on other choices, groups, the review and the annotation show; empty ones are left out."""
+    """Return what the sections on other choices, groups, review and annotation show; empty ones are left out."""
     told, stability = data.afterwards, data.stability
     handed = bool(told.handovers or told.collections)
     return {
