@@ -1,4 +1,4 @@
-"""Commands for what comes after a batch: change it, hand it over, train on it, score."""
+"""Commands for what comes after a batch: change it, hand it over, gather labels, train, score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import options as o
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (replace, extend, handoff, train, evaluate):
+    for command in (replace, extend, handoff, collect, train, evaluate):
         app.command()(command)
 
 
@@ -38,6 +38,7 @@ def extend(
     out: Annotated[Path, typer.Argument(help="Results folder of `firstscan select` or `firstscan pick`.")],
     *,
     more: Annotated[int, typer.Option(help="How many scans to add; the earlier picks stay.")],
+    labelled: o.Labelled = None,
     workers: o.Workers = None,
 ) -> None:
     """Add scans to a batch that is annotated already or being annotated."""
@@ -45,41 +46,66 @@ def extend(
     from firstscan import terminal
     from firstscan.steps.amend import extend as run
 
-    selection = run(out, more, o.settings_of(options))
+    selection = run(out, more, o.settings_of(options), labelled=o.given_of(options).get("labelled", ()))
     terminal.say(f"Added: {', '.join(selection.case_ids[-more:])}")
     terminal.say(f"Selection: {out / 'selection.csv'}, now {len(selection)} scans")
+    done = "" if labelled is None else f" --without {terminal.typed(labelled)}"
+    terminal.next_step(f"firstscan handoff {terminal.typed(out)} --to TOOL{done} --out FOLDER")
 
 
 def handoff(
-    results: Annotated[Path, typer.Argument(help="Results folder of `firstscan select`.")],
+    results: Annotated[Path, typer.Argument(help="Results folder of `firstscan select` or `firstscan pick`.")],
     *,
-    to: Annotated[str, typer.Option(help="Which tool: nnunet, monailabel, mitk, slicer, bids, csv, …")],
+    to: o.Target,
     out: o.Out,
-    labels: Annotated[Path | None, typer.Option(help="Folder of label maps to hand over with the scans.")] = None,
-    name: Annotated[str, typer.Option(help="What the data set is called in the tool.")] = "firstscan",
-    files: Annotated[str, typer.Option(help="link or copy the scans.")] = "link",
+    labels: o.Labels = None,
+    classes: o.Classes = None,
+    readers: o.Readers = 1,
+    overlap: o.Overlap = 0,
+    without: o.Without = None,
+    name: o.DatasetName = "firstscan",
+    files: o.Files = "link",
     overwrite: o.Overwrite = False,
 ) -> None:
     """Write the picks as a folder that a labelling tool or nnU-Net opens as it is."""
     options = locals()
     from firstscan import terminal
-    from firstscan.domain.errors import UsageError
-    from firstscan.steps.config import IndexConfig
-    from firstscan.steps.handoff import HandoffConfig, run_handoff
-    from firstscan.store import read_manifest
+    from firstscan.steps.handing import run_handoff
+    from firstscan.steps.handoff import HandoffConfig
 
-    manifest = read_manifest(results)
-    if manifest is None or "source" not in manifest.config:
-        raise UsageError(f"{results} is not a results folder of firstscan select, so where its scans are is not known")
-    config = HandoffConfig.of(target=to, name=name, labels=labels, files=files)
-    scans = IndexConfig.of(**{k: v for k, v in manifest.config.items() if k in IndexConfig.model_fields})
-    handed = run_handoff(scans, results, config, out, o.settings_of(options))
+    given = o.given_of({k: v for k, v in options.items() if k not in {"results", "to"}})
+    handed = run_handoff(results, HandoffConfig.of(target=to, **given), out, o.settings_of(options))
     terminal.say(f"Open this: {handed.open_this}")
-    terminal.say(handed.message)
+    terminal.tell(handed.message)
+    if to == "nnunet" and labels is not None:
+        terminal.next_step(f"firstscan train {terminal.typed(out)} --out model")
+    else:
+        terminal.next_step(f"firstscan collect {terminal.typed(out)} --out FOLDER", when="When it is annotated")
+
+
+def collect(
+    handoffs: Annotated[list[Path], typer.Argument(help="Folders that `firstscan handoff` wrote.")],
+    *,
+    out: o.Out,
+    classes: o.Classes = None,
+    consensus: o.Consensus = "first",
+    allow_empty: o.AllowEmpty = False,
+    workers: o.Workers = None,
+    overwrite: o.Overwrite = False,
+) -> None:
+    """Gather the finished labels of hand-offs: checked, compared between readers, ready to train on."""
+    options = locals()
+    from firstscan import terminal
+    from firstscan.steps.collect import CollectConfig, require_labels, run_collect
+
+    given = o.given_of({k: v for k, v in options.items() if k != "handoffs"})
+    done = run_collect(handoffs, CollectConfig.of(**given), out, o.settings_of(options))
+    terminal.show_collection(done)
+    require_labels(done)
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="An nnU-Net raw data set, as `firstscan handoff` writes.")],
+    dataset: Annotated[Path, typer.Argument(help="What `firstscan collect` made, or an nnU-Net raw data set.")],
     *,
     out: o.Out,
     segmenter: Annotated[str, typer.Option(help="unet (small, built in) or nnunet.")] = "unet",
@@ -93,16 +119,24 @@ def train(
     from firstscan import terminal
     from firstscan.segmentation.registry import segmenter as made
     from firstscan.steps.pick import read_options
-    from firstscan.steps.train import run_train
+    from firstscan.steps.train import batch_behind, dataset_in, run_train
 
     trainer = made(segmenter, read_options(option or ()))
-    run_train(dataset, trainer, out, o.settings_of(options), seed=seed, images=predict)
+    run_train(dataset_in(dataset), trainer, out, o.settings_of(options), seed=seed, images=predict)
     terminal.say(f"Model: {out / 'model'}")
     if predict is None:
         terminal.say("To segment scans with it: the same command with --predict FOLDER of <name>_0000.nii.gz files")
     else:
         terminal.say(f"Predictions: {out / 'predictions'}")
-        terminal.say(f"To score them: firstscan evaluate {out / 'predictions'} LABELS --out scores")
+        terminal.next_step(
+            f"firstscan evaluate {terminal.typed(out / 'predictions')} LABELS --out scores", when="To score them"
+        )
+    batch = batch_behind(dataset)
+    if batch is not None:
+        labelled = terminal.typed(dataset / "labelled.csv")
+        terminal.next_step(
+            f"firstscan extend {terminal.typed(batch)} --more 5 --labelled {labelled}", when="For more scans"
+        )
 
 
 def evaluate(

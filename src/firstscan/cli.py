@@ -314,6 +314,7 @@ def _show(selected: Any) -> None:
     terminal.show_selection(selected.selection, selected.usable, _reading(selected.selection, features))
     terminal.say(f"\nSelection: {selected.out / 'selection.csv'}")
     terminal.say(f"Report:    {selected.out / 'report.html'}")
+    terminal.next_step(f"firstscan handoff {terminal.typed(selected.out)} --to TOOL --out FOLDER")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,20 @@ Severity = Annotated[list[str] | None, typer.Option(help="CODE=drop|warn|note|of
 Checkpoint = Annotated[Path | None, typer.Option(help="Start training from these weights.")]
 Region = Annotated[str, typer.Option(help="Average signals over the foreground, or over all voxels (as published).")]
 TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of the preset's.")]
+Target = Annotated[str, typer.Option(help="Which tool: nnunet, monailabel, mitk, slicer, bids, csv, …")]
+Labels = Annotated[
+    Path | None, typer.Option(help="Label maps to hand over with the scans: a folder, or what collect made.")
+]
+DatasetName = Annotated[str, typer.Option(help="What the data set is called in the tool.")]
+Files = Annotated[str, typer.Option(help="link or copy the scans.")]
+Readers = Annotated[int, typer.Option(help="Deal the batch to so many readers, a folder each.")]
+Overlap = Annotated[int, typer.Option(help="So many scans, the first ones, go to every reader.")]
+Without = Annotated[Path | None, typer.Option(help="File of case ids to leave out, such as collect's labelled.csv.")]
+Classes = Annotated[
+    list[str] | None, typer.Option(help="NAME=VALUE,…: the classes, without background; repeat for more.")
+]
+Consensus = Annotated[str, typer.Option(help="Of several readers' labels take the first's, or the majority's.")]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Take label maps in which nothing is marked, too.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that read scans; one a CPU core by default.")]
 Engine = Annotated[str, typer.Option(help="Where work runs: local.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -60,16 +74,18 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the result
 
 def given_of(options: dict[str, Any]) -> dict[str, Any]:
     """Return a command's options as its step's config takes them; what was not given is left to the config."""
-    from firstscan.steps.pick import read_ids, read_options, read_severities
+    from firstscan.steps.pick import read_classes, read_ids, read_options, read_severities
 
     given = {k: v for k, v in options.items() if k not in EXECUTION and v is not None}
-    for name in ("exclude", "include", "labelled"):
+    for name in ("exclude", "include", "labelled", "without"):
         if name in given:
             given[name] = read_ids(given[name])
     if "severity" in given:
         given["severity"] = read_severities(given["severity"])
     if "option" in given:
         given["option"] = read_options(given["option"])
+    if "classes" in given:
+        given["classes"] = read_classes(given["classes"])
     return given
 
 

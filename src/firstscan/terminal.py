@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firstscan.domain.finding import Finding
     from firstscan.domain.selection import Selection
+    from firstscan.steps.collect import Collected
 
 BROKEN_PIPE = 141
 _QUIET_S = 10.0
@@ -180,6 +182,64 @@ def _examples(findings: Sequence[Finding]) -> str:
     if not names:
         return f": {findings[0].message}" if len(findings) == 1 else f", the first: {findings[0].message}"
     return f": {', '.join(names[:_NAMES_SHOWN])}{', …' if len(names) > _NAMES_SHOWN else ''}"
+
+
+def next_step(command: str, *, when: str = "Next") -> None:
+    """Print the command that comes next, so that it can be copied."""
+    say(f"{when}: {command}")
+
+
+def typed(path: Path) -> str:
+    """Return a path as it is typed in a shell."""
+    return shlex.quote(str(path))
+
+
+def show_collection(done: Collected) -> None:
+    """Print which labels came back, what is wrong with the others, how far readers agree, and what comes next."""
+    from firstscan.domain.finding import count_by_code
+    from firstscan.steps.agreement import mean_dice
+
+    got = {taken.case_id for taken in done.labels}
+    open_ = [case_id for case_id in done.asked if case_id not in got]
+    names = f": {', '.join(open_[:_NAMES_SHOWN])}{', …' * (len(open_) > _NAMES_SHOWN)}" if open_ else ""
+    say(f"{len(got)} of {len(done.asked)} scans are labelled" + (f", {len(open_)} not yet{names}." if open_ else "."))
+    words = {"drop": "not taken", "warn": "warning", "note": "note"}
+    for (severity, code), n in count_by_code(done.findings).items():
+        which = [f for f in done.findings if (f.severity, f.code) == (severity, code)]
+        say(f"  {words[severity]:<9} {n:>5} × {code}{_examples(which)}")
+    if done.findings:
+        say(f"  Each with its remedy: {done.out / 'findings.csv'}")
+    for name, value in sorted(done.classes.items(), key=lambda pair: pair[1]):
+        holding = sum(value in taken.values for taken in done.labels)
+        say(
+            f"  class {name} = {value}: in {holding} scan(s)"
+            if name != f"class {value}"
+            else f"  {name}: in {holding} scan(s)"
+        )
+    _show_agreement(done, mean_dice(done.agreement))
+    say(f"Labels: {done.out / 'labelled.csv'}")
+    if done.dataset is not None:
+        next_step(f"firstscan train {typed(done.out)} --out model")
+    elif done.labels:
+        tell(f"No data set to train on was made: {done.no_dataset}")
+
+
+def _show_agreement(done: Collected, dice: dict[str, tuple[float, int]]) -> None:
+    if not done.agreement:
+        return
+    scans = {row.score.case_id for row in done.agreement}
+    readers = {reader for row in done.agreement for reader in (row.reader_a, row.reader_b)}
+    said = ", ".join(f"{name} {value:.2f}" for name, (value, _) in dice.items()) or "nothing was marked"
+    say(
+        f"Agreement of {len(readers)} readers on {len(scans)} scan(s), mean Dice: {said} ({done.out / 'agreement.csv'})"
+    )
+    taken = {taken.reader for taken in done.labels if taken.case_id in scans}
+    whose = (
+        f"the label map of {', '.join(sorted(taken))}"
+        if not any(";" in r for r in taken)
+        else "the majority of each voxel"
+    )
+    say(f"  For training, {whose} stands for these scans.")
 
 
 def show_selection(selection: Selection, pool_size: int, reading: Iterable[str]) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 from .case import Case, repeated
+from .display import table
 from .errors import UsageError
 from .finding import Finding, dropped_ids
+
+MOST_COLUMNS = 6
+"""Columns of metadata that a notebook shows."""
+UNSHOWN = frozenset({"patient", "study_uid", "series_uid"})
+"""Columns that it never shows."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +69,19 @@ class Pool:
             cases=tuple(c for c in self.cases if c.case_id not in gone),
             findings=(*self.findings, *findings),
         )
+
+    def _repr_html_(self) -> str:
+        """Show the scans as a table: id, channels, and what is known of them; neither patients nor folders.
+
+        Notebooks are passed on with what they show.
+        """
+        names = dict.fromkeys(name for case in self.cases for name in case.metadata)
+        known = [name for name in names if name not in UNSHOWN][:MOST_COLUMNS]
+        gone = len({f.case_id for f in self.findings if f.severity == "drop" and f.case_id})
+        name = PurePath(self.source).name
+        caption = f"{len(self):,} scans of {name} (layout {self.layout}{f'; {gone:,} left out' if gone else ''})"
+        rows = (
+            (case.case_id, ", ".join(c.name for c in case.channels), *(case.metadata.get(n) for n in known))
+            for case in self
+        )
+        return table(caption, ("scan", "channels", *known), rows, len(self))

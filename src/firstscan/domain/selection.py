@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .display import pool_map, table
+from .features import FeatureTable
+
 
 @dataclass(frozen=True, slots=True)
 class Pick:
@@ -31,7 +34,8 @@ class Selection:
 
     ``strata`` and ``scores`` cover every case of the pool that the strategy saw (empty where it has none);
     ``options`` are the strategy's resolved parameters; ``diagnostics`` holds dcr, dcr_pvalue, dcr_interval,
-    alpha_eff, gamma, … .
+    alpha_eff, gamma, … . ``features`` is the table it was chosen from, where that is at hand; only a notebook's map
+    needs it.
     """
 
     picks: tuple[Pick, ...]
@@ -42,6 +46,7 @@ class Selection:
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     strata: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    features: FeatureTable | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ids = self.case_ids
@@ -58,3 +63,16 @@ class Selection:
     def case_ids(self) -> tuple[str, ...]:
         """Ids of the picks, best first."""
         return tuple(p.case_id for p in self.picks)
+
+    def _repr_html_(self) -> str:
+        """Show the picks as a table, beside a map of the pool where the features are at hand."""
+        n = len(self.features) if self.features is not None else len(self.strata)
+        caption = f"Annotate first: {len(self):,}{f' of {n:,}' if n else ''} scans ({self.strategy}, seed {self.seed})"
+        header = ("rank", "scan", "stratum", "typicality", "uncertainty", "why")
+        rows = ((p.rank, p.case_id, p.stratum, p.typicality, p.uncertainty, p.reason) for p in self)
+        shown = table(caption, header, rows, len(self))
+        if self.features is None:
+            return shown
+        drawn = pool_map(self.features, {p.case_id: p.rank for p in self}, self.strata)
+        side = "display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start"
+        return f"<div style='{side}'><div>{shown}</div><div>{drawn}</div></div>"

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol, runtime_checkable
 
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import UsageError
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
 
-Place = Callable[[Channel, Path], None]
-"""Puts the voxels of one channel at a ``.nii.gz`` path: a link, a copy or a conversion, as the caller chose."""
+
+@runtime_checkable
+class Place(Protocol):
+    """Puts the voxels of one channel at a ``.nii.gz`` path: a link, a copy or a conversion, as the caller chose.
+
+    What is ``editable``, as a label map is, never becomes a link: a tool that saves over it would write through the
+    link into the user's own file.
+    """
+
+    def __call__(self, channel: Channel, target: Path, *, editable: bool = False) -> None:
+        """Put ``channel`` at ``target``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,15 +54,47 @@ class Material:
         for pick in sorted(self.selection.picks, key=lambda p: p.rank):
             yield pick, self.pool[pick.case_id]
 
+    @property
+    def rank_width(self) -> int:
+        """Digits that keep names with a rank in front in rank order."""
+        return max(3, len(str(max(p.rank for p in self.selection.picks))))
+
+    def place_label(self, case_id: str, target: Path, place: Place) -> Path | None:
+        """Put the label map of a case at ``target`` and return that; None where the case has none."""
+        if case_id not in self.labels:
+            return None
+        place(Channel("label", self.labels[case_id]), target, editable=True)
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One pick as the tool knows it: its ``name`` there, its image files by channel, and a label handed over with it.
+
+    Writers that place no image leave ``images`` empty.
+    """
+
+    case_id: str
+    rank: int
+    name: str
+    images: tuple[tuple[str, Path], ...] = ()
+    given: Path | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What a writer left behind: the file or folder to open, and one sentence on how."""
+    """What a writer left behind: the file or folder to open, one sentence on how, and what became of each pick."""
 
     target: str
     open_this: Path
     message: str
+    items: tuple[Item, ...] = field(default=(), compare=False)
 
 
-Writer = Callable[[Material, Path, Place], Handed]
-"""``write(material, folder, place)``: ``folder`` exists and is empty."""
+@runtime_checkable
+class Writer(Protocol):
+    """``write(material, folder, place)``: ``folder`` is absolute, exists and is empty."""
+
+    def __call__(self, material: Material, folder: Path, place: Place) -> Handed:
+        """Write the hand-off."""
+        ...

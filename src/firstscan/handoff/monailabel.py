@@ -6,36 +6,35 @@ import json
 from pathlib import Path
 from typing import Any
 
-from firstscan.domain.case import Channel
-
-from .material import Handed, Material, Place
-from .names import safe_names, write_table
+from .material import Handed, Item, Material, Place
+from .names import safe_names, with_extras, write_table
 
 
 def write_monailabel(material: Material, folder: Path, place: Place) -> Handed:
     """Write rank-prefixed images, ``labels/`` and ``datastore_v2.json`` for ``monailabel start_server --studies``.
 
     Strategy ``first`` serves ids in sorted order, so the prefix gives our order with no plug-in. Existing labels go in
-    as ``final``. Further channels of a scan lie beside as ``extra/<id>_<channel>.nii.gz``; MONAI Label shows the first.
+    as ``final``. MONAI Label shows the first channel of a scan; the others lie beside in ``extra/``.
     """
-    width = max(3, len(str(len(material.selection))))
     names = safe_names(material.selection.case_ids, pattern=r"[^A-Za-z0-9_-]+")
     objects: dict[str, Any] = {}
     rows: list[tuple[object, ...]] = []
+    items = []
     (folder / "labels" / "final").mkdir(parents=True)
     for pick, case in material:
-        name = f"{pick.rank:0{width}d}_{names[case.case_id]}"
-        place(case.channels[0], folder / f"{name}.nii.gz")
-        for channel in case.channels[1:]:
-            extra = safe_names([channel.name])[channel.name]
-            place(channel, folder / "extra" / f"{name}_{extra}.nii.gz")
+        name = f"{pick.rank:0{material.rank_width}d}_{names[case.case_id]}"
+        channels = [channel.name for channel in case.channels]
+        images = with_extras(channels, folder / f"{name}.nii.gz", folder / "extra", name)
+        for channel, (_, image) in zip(case.channels, images, strict=True):
+            place(channel, image)
         info = {"name": f"{name}.nii.gz", "case_id": case.case_id, "rank": pick.rank, "reason": pick.reason}
         labels: dict[str, Any] = {}
-        if case.case_id in material.labels:
-            place(Channel("label", material.labels[case.case_id]), folder / "labels" / "final" / f"{name}.nii.gz")
+        given = material.place_label(case.case_id, folder / "labels" / "final" / f"{name}.nii.gz", place)
+        if given:
             labels["final"] = {"ext": ".nii.gz", "info": {"name": f"{name}.nii.gz"}}
         objects[name] = {"image": {"ext": ".nii.gz", "info": info}, "labels": labels}
         rows.append((name, case.case_id, pick.rank, pick.reason, case.path))
+        items.append(Item(case.case_id, pick.rank, name, images, given))
     store = {
         "name": material.name,
         "description": f"{len(rows)} scans to annotate first, chosen by firstscan ({material.selection.strategy})",
@@ -45,4 +44,5 @@ def write_monailabel(material: Material, folder: Path, place: Place) -> Handed:
     }
     (folder / "datastore_v2.json").write_text(json.dumps(store, indent=2) + "\n", encoding="utf-8")
     write_table(folder / "names.csv", ("name", "case_id", "rank", "reason", "path"), rows)
-    return Handed("monailabel", folder, "Start with: monailabel start_server --app <app> --studies <this folder>")
+    message = "Start with: monailabel start_server --app <app> --studies <this folder>"
+    return Handed("monailabel", folder, message, tuple(items))

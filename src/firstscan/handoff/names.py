@@ -26,6 +26,19 @@ def safe_names(case_ids: Iterable[str], *, pattern: str = r"[^A-Za-z0-9_.-]+", f
     return {c: names[c] for c in ids}
 
 
+def with_extras(channels: Sequence[str], first: Path, extra: Path, name: str) -> tuple[tuple[str, Path], ...]:
+    """Return (channel, path) for a tool that shows one image: the first at ``first``, the others below ``extra``.
+
+    Their names hold the channel's number, so that two channels never share one.
+    """
+    others = (
+        (channel, extra / f"{name}_{i:04d}_{safe_names([channel])[channel]}.nii.gz")
+        for i, channel in enumerate(channels)
+        if i
+    )
+    return (channels[0], first), *others
+
+
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, delimiter: str = ",") -> None:
     """Write one table as UTF-8 text; None becomes an empty field."""
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from firstscan.domain.case import Channel
 from firstscan.domain.errors import DataError, UsageError
 
-from .material import Handed, Material, Place
+from .material import Handed, Item, Material, Place
 from .names import safe_names, write_table
 
 NAMES = "names.csv"
@@ -43,12 +42,14 @@ def write_nnunet(material: Material, folder: Path, place: Place) -> Handed:
     names = safe_names([pick.case_id for pick, _ in picks])
     for part in ("imagesTr", "labelsTr"):
         (dataset / part).mkdir(parents=True)
-    for _, case in picks:
-        for i, channel in enumerate(case.channels):
-            place(channel, dataset / "imagesTr" / f"{names[case.case_id]}_{i:04d}.nii.gz")
-        if case.case_id in material.labels:
-            label = Channel("label", material.labels[case.case_id])
-            place(label, dataset / "labelsTr" / f"{names[case.case_id]}.nii.gz")
+    items = []
+    for pick, case in picks:
+        name = names[case.case_id]
+        images = tuple((c.name, dataset / "imagesTr" / f"{name}_{i:04d}.nii.gz") for i, c in enumerate(case.channels))
+        for channel, (_, image) in zip(case.channels, images, strict=True):
+            place(channel, image)
+        given = material.place_label(case.case_id, dataset / "labelsTr" / f"{name}.nii.gz", place)
+        items.append(Item(case.case_id, pick.rank, name, images, given))
     write_dataset_json(dataset, channel_names, material.classes, len(picks))
     write_table(
         dataset / NAMES,
@@ -56,7 +57,8 @@ def write_nnunet(material: Material, folder: Path, place: Place) -> Handed:
         ((names[p.case_id], p.case_id, p.rank, p.reason, c.path, material.labels.get(p.case_id)) for p, c in picks),
     )
     todo = "ready to train" if labelled else f"put {len(picks)} label maps into labelsTr as <name>.nii.gz"
-    return Handed("nnunet", dataset, f"nnU-Net raw dataset {dataset.name}: {todo}; names.csv leads back to case ids.")
+    message = f"nnU-Net raw dataset {dataset.name}: {todo}; names.csv leads back to case ids."
+    return Handed("nnunet", dataset, message, tuple(items))
 
 
 def dataset_name(name: str, dataset_id: int = DATASET_ID) -> str:

@@ -24,12 +24,12 @@ def placer(mode: Mode, convert: Convert) -> Place:
     Where the file system refuses links the file is copied.
     """
 
-    def place(channel: Channel, target: Path) -> None:
+    def place(channel: Channel, target: Path, *, editable: bool = False) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if channel.files or channel.component is not None or not channel.path.lower().endswith(".nii.gz"):
             convert(channel, target)
         else:
-            place_file(Path(channel.path), target, mode)
+            place_file(Path(channel.path), target, "copy" if editable else mode)
 
     return place
 

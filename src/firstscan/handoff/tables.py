@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .material import Handed, Material, Place
-from .names import write_table
+from .material import Handed, Item, Material, Place
+from .names import safe_names, write_table
 
 
 def write_csv(material: Material, folder: Path, place: Place) -> Handed:
-    """Write ``picks.csv``: rank, case, reason and the path of every channel; no scan is touched."""
+    """Write ``picks.csv``: rank, case, reason, the path of every channel, a label that exists; no scan is touched."""
     del place
     path = folder / "picks.csv"
+    items = _items(material)
     write_table(
         path,
-        ("rank", "case_id", "stratum", "reason", "path", "channels"),
+        ("rank", "case_id", "name", "stratum", "reason", "path", "channels", "label"),
         (
-            (p.rank, p.case_id, p.stratum, p.reason, c.path, "|".join(f"{ch.name}={ch.path}" for ch in c.channels))
-            for p, c in material
+            (
+                p.rank,
+                p.case_id,
+                item.name,
+                p.stratum,
+                p.reason,
+                c.path,
+                "|".join(f"{ch.name}={ch.path}" for ch in c.channels),
+                material.labels.get(p.case_id),
+            )
+            for (p, c), item in zip(material, items, strict=True)
         ),
     )
-    return Handed("csv", path, f"{len(material.selection)} picks in rank order.")
+    return Handed("csv", path, f"{len(items)} picks in rank order. {_RETURN}", items)
 
 
 def write_dicom_list(material: Material, folder: Path, place: Place) -> Handed:
@@ -30,13 +40,15 @@ def write_dicom_list(material: Material, folder: Path, place: Place) -> Handed:
     """
     del place
     path = folder / "series.csv"
+    items = _items(material)
     write_table(
         path,
-        ("rank", "case_id", "channel", "patient", "study_uid", "series_uid", "slices", "path", "reason"),
+        ("rank", "case_id", "name", "channel", "patient", "study_uid", "series_uid", "slices", "path", "reason"),
         (
             (
                 p.rank,
                 p.case_id,
+                item.name,
                 channel.name,
                 c.metadata.get("patient"),
                 c.metadata.get("study_uid"),
@@ -45,8 +57,17 @@ def write_dicom_list(material: Material, folder: Path, place: Place) -> Handed:
                 channel.path,
                 p.reason,
             )
-            for p, c in material
+            for (p, c), item in zip(material, items, strict=True)
             for channel in c.channels
         ),
     )
-    return Handed("dicom-list", path, f"The series of {len(material.selection)} picks, for your archive's worklist.")
+    said = f"The series of {len(items)} picks, for your archive's worklist. {_RETURN}"
+    return Handed("dicom-list", path, said, items)
+
+
+_RETURN = "Finished label maps belong in labels/ beside it, as <name>.nii.gz."
+
+
+def _items(material: Material) -> tuple[Item, ...]:
+    names = safe_names(material.selection.case_ids)
+    return tuple(Item(pick.case_id, pick.rank, names[pick.case_id]) for pick, _ in material)

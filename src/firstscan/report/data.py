@@ -16,6 +16,8 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Selection
 
+from .batch import Afterwards
+
 PLANES = ("axial", "coronal", "sagittal")
 
 Thumbnail = UInt8[np.ndarray, "3 s s"]
@@ -111,6 +113,7 @@ class ReportData:
     learned : how the features were made; None where the user brought their own.
     stability, audit, advice : how sure we are; ``advice`` holds ready sentences, most important first.
     stated_share : the share of a signal in [0, 1] from which ``audit`` flags.
+    afterwards : other choices, groups, hand-offs and the review.
     metadata : column → case id → value; shown only with ``show_metadata``, and a person's name never.
 
     Raises
@@ -133,6 +136,7 @@ class ReportData:
     audit: tuple[SignalCorrelation, ...] | None = None
     stated_share: float = 0.1
     advice: tuple[str, ...] = ()
+    afterwards: Afterwards = field(default_factory=Afterwards)
     metadata: Mapping[str, Mapping[str, MetadataValue]] = field(default_factory=lambda: MappingProxyType({}))
     show_metadata: bool = False
 

@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from firstscan.domain.finding import SEVERITIES, Finding, count_by_code
 
-from . import words
+from . import batch_words, words
 from .cards import MOST_CARDS, Card, cards, worst
 from .data import ReportData
 from .figures import MOST_NUMBERED, MOST_POINTS, audit_figure, plane_figure, pool_figure, training_figure
@@ -85,6 +85,7 @@ def render(data: ReportData) -> str:
         "codes": tuple(sorted({f.code for f in findings})),
         "ranks": {pick.case_id: pick.rank for pick in data.selection.picks},
         "picks_with_warnings": words.warned_picks(data) if findings else "",
+        **_afterwards(data),
         "settings": _settings(data),
         "versions": tuple((name, str(version)) for name, version in data.versions.items()),
         "methods": methods(data),
@@ -102,6 +103,25 @@ def render(data: ReportData) -> str:
         "plotly_js": Markup(get_plotlyjs()),
     }
     return _environment().get_template("report.html.j2").render(context)
+
+
+def _afterwards(data: ReportData) -> dict[str, Any]:
+    """Return what the sections on other choices, groups, review and annotation show; empty ones are left out."""
+    told, stability = data.afterwards, data.stability
+    handed = bool(told.handovers or told.collections)
+    return {
+        "overlap": batch_words.overlap_rows(data),
+        "overlap_sentence": batch_words.overlap_sentence(data),
+        "recurrence": batch_words.recurrence_rows(data),
+        "repeats": 0 if stability is None else stability.repeats,
+        "spreads": tuple((s, batch_words.spread_sentence(s, len(data.selection))) for s in told.spreads),
+        "pool_size": len(data.features),
+        "batch_size": len(data.selection),
+        "review": batch_words.review_rows(data),
+        "review_sentence": batch_words.review_sentence(data) if told.review else "",
+        "annotation": batch_words.annotation_rows(data),
+        "annotation_sentence": batch_words.annotation_sentence(data) if handed else "",
+    }
 
 
 @cache

@@ -44,7 +44,7 @@ def read_labels(path: Path) -> tuple[LabelMap, Grid]:
     ------
     DataError : the file cannot be read, is not 3D, or holds values that are not whole numbers.
     """
-    image = _read(path)
+    image = _single(_read(path))
     values = sitk().GetArrayFromImage(image)
     if values.ndim != 3:
         raise DataError(f"{path.name}: a label map has 3 dimensions; found {values.ndim}. Export one label map a scan.")
@@ -86,6 +86,20 @@ def read_grid(path: Path) -> Grid:
     return Grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
 
 
+def read_segments(path: Path) -> dict[str, int]:
+    """Return the names and values that 3D Slicer keeps in a ``.seg.nrrd``; empty for any other file."""
+    reader = sitk().ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    said = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if key.startswith("Segment")}
+    named = {key.removesuffix("_Name"): name for key, name in said.items() if key.endswith("_Name")}
+    values = {name: said.get(f"{key}_LabelValue", "") for key, name in named.items()}
+    return {name: int(value) for name, value in values.items() if value.isdigit()}
+
+
 def write_labels(labels: LabelMap, grid: Grid, path: Path) -> None:
     """Write a label map (x, y, z) on ``grid``, as the smallest unsigned type that holds its values."""
     image = sitk().GetImageFromArray(labels.T.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16))
@@ -110,6 +124,15 @@ def _read(path: Path) -> Any:
         return sitk().ReadImage(str(path))
     except RuntimeError as error:
         raise _unreadable(path, error) from error
+
+
+def _single(image: Any) -> Any:
+    """Return the one volume of a file that holds a list of a single one, as MITK writes label maps."""
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[:, :, :, 0]
+    if image.GetNumberOfComponentsPerPixel() == 1 and "vector" in image.GetPixelIDTypeAsString():
+        image = sitk().VectorIndexSelectionCast(image, 0)
+    return image
 
 
 def _unreadable(path: Path, error: RuntimeError) -> DataError:

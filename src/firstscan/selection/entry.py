@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -71,7 +71,7 @@ def select(
     outcome = chooser(candidates, gate)
     if len(gate.taken) != count:
         raise UsageError(f"strategy {strategy!r} picked {len(gate.taken)} of {count} scans; report this to its authors")
-    return _selection(strategy, chooser, table, gate.taken, outcome, seed=seed)
+    return replace(_selection(strategy, chooser, table, gate.taken, outcome, seed=seed), features=features)
 
 
 def build_strategy(name: str, options: Mapping[str, Any], features: FeatureTable, table: FeatureTable) -> Strategy:

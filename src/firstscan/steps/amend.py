@@ -50,12 +50,15 @@ def replace(out: Path, case_id: str, why: str, settings: Settings) -> Selection:
     return _amend(out, change, {"replace": case_id, "why": why}, settings)
 
 
-def extend(out: Path, more: int, settings: Settings) -> Selection:
+def extend(out: Path, more: int, settings: Settings, *, labelled: Sequence[str] = ()) -> Selection:
     """Add ``more`` picks to the results in ``out``; the earlier ones stay and count as annotated.
+
+    ``labelled`` names scans besides them that are annotated already; those are never picked from here on.
 
     Raises
     ------
-    UsageError : no results there.  DataError : fewer scans are left than asked for.
+    UsageError : no results there, or ``labelled`` names a scan that is not in the pool.
+    DataError : fewer scans are left than asked for.
     """
 
     if more < 1:
@@ -70,7 +73,8 @@ def extend(out: Path, more: int, settings: Settings) -> Selection:
         kept = {k: selection.diagnostics[k] for k in _KEPT if k in selection.diagnostics}
         return changed(longer, diagnostics={**longer.diagnostics, **kept})
 
-    return _amend(out, change, {"extend": more}, settings)
+    entry = {"extend": more, **({"labelled": list(labelled)} if labelled else {})}
+    return _amend(out, change, entry, settings)
 
 
 def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings) -> Selection:
@@ -85,17 +89,27 @@ def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings)
         config = PickConfig.of(**{k: v for k, v in manifest.config.items() if k in PickConfig.model_fields})
         features = read_features(out / FEATURES)
         used = adjust(features, config.adjust) if config.adjust else features
-        selection = change(read_selection(out), used, _constraints(config, features.case_ids))
+        entries = (*manifest.config.get(AMENDMENTS, ()), entry)
+        labelled = [*config.labelled, *(i for given in entries for i in given.get("labelled", ()))]
+        _require_known(entry.get("labelled", ()), features.case_ids, manifest)
+        selection = change(read_selection(out), used, _constraints(config, labelled, features.case_ids))
         with amending(out, (*SELECTION, REPORT)):
             _write(Run(workspace, settings), selection, features, manifest, entry)
     return selection
 
 
-def _constraints(config: PickConfig, known: Sequence[str]) -> Constraints:
+def _require_known(labelled: Sequence[str], known: Sequence[str], manifest: Manifest) -> None:
+    """Raise UsageError where a scan is named that was neither measured nor left out on purpose."""
+    unknown = sorted(set(labelled) - set(known) - set(manifest.inputs))
+    if unknown:
+        raise UsageError(f"--labelled names {len(unknown)} case(s) that are not in the pool: {', '.join(unknown[:5])}")
+
+
+def _constraints(config: PickConfig, labelled: Sequence[str], known: Sequence[str]) -> Constraints:
     ids = frozenset(known)
     return Constraints(
         exclude=tuple(i for i in config.exclude if i in ids),
-        labelled=tuple(i for i in config.labelled if i in ids),
+        labelled=tuple(dict.fromkeys(i for i in labelled if i in ids)),
         group_by=config.group_by,
         quotas=tuple(Quota(*parse_quota(text)) for text in config.quota),
         cost_column=config.cost_column,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
-from firstscan._version import __version__
+from pydantic import Field, field_validator
+
 from firstscan.domain.case import Case, Channel
-from firstscan.domain.errors import UsageError
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
 from firstscan.handoff.material import Handed, Material, Place
@@ -16,39 +15,39 @@ from firstscan.handoff.place import Mode, placer
 from firstscan.handoff.registry import writer
 from firstscan.imaging import write_image
 from firstscan.imaging.reading import read_raw
-from firstscan.store import (
-    Workspace,
-    atomic_write,
-    dump_json,
-    file_sha256,
-    identity,
-    load_json,
-    open_workspace,
-    read_manifest,
-    read_selection,
-    write_manifest,
-)
-from firstscan.store.manifest import NAME as MANIFEST
 
-from .config import Config, IndexConfig
-from .index import index
-from .labels import find_classes, match_labels, read_classes
-from .run import Settings
-
-PLACED = "handoff.json"
-"""In ``work``: what a hand-off wrote, so that nothing else is ever removed; ``null`` while it is being written."""
+from .config import Config
+from .labels import find_classes, labels_of, read_classes
 
 
 class HandoffConfig(Config):
     """Where to: ``target`` is a name of :func:`firstscan.handoff.registry.targets`, ``labels`` a folder of label maps.
 
-    ``files``: ``link`` or ``copy``; scans that are not ``.nii.gz`` are converted in any case.
+    ``files``: ``link`` or ``copy``; scans that are not ``.nii.gz`` are converted in any case. ``readers`` share the
+    batch, the first ``overlap`` scans all of them; ``without`` lists ids that are not handed over; ``classes`` names
+    the label values.
     """
 
     target: str
     name: str = "firstscan"
     labels: Path | None = None
     files: Mode = "link"
+    readers: int = Field(default=1, ge=1)
+    overlap: int = Field(default=0, ge=0)
+    without: tuple[str, ...] = ()
+    classes: Mapping[str, int] = Field(default_factory=dict)
+
+    @field_validator("classes")
+    @classmethod
+    def _named(cls, value: Mapping[str, int]) -> Mapping[str, int]:
+        return checked_classes(value)
+
+
+def checked_classes(value: Mapping[str, int]) -> Mapping[str, int]:
+    """Return class names and values as they are.  Raises ValueError where a value is below 1 or names two classes."""
+    if any(v < 1 for v in value.values()) or len(set(value.values())) < len(value):
+        raise ValueError("each class has a value of its own from 1 on; 0 is the background and has no name")
+    return value
 
 
 def handoff(
@@ -60,9 +59,9 @@ def handoff(
     labels: Mapping[str, str] | None = None,
     classes: Mapping[str, int] | None = None,
 ) -> Handed:
-    """Write the picks into the empty folder ``out`` for one target.
+    """Write the picks into the empty folder ``out`` for one target and one reader.
 
-    ``labels`` (case id → file) and ``classes`` (name → value) override what ``config.labels`` holds.
+    ``labels`` (case id → file) and ``classes`` (name → value) override what ``config`` says.
 
     Raises
     ------
@@ -71,12 +70,16 @@ def handoff(
     write = writer(config.target)
     found = dict(labels or {})
     if labels is None and config.labels is not None:
-        found = match_labels(config.labels, selection.case_ids)
-    named = dict(classes or (read_classes(config.labels) if config.labels else {}))
-    if found and not named and config.target == "nnunet":
-        named = find_classes(found)
+        found = labels_of(config.labels, selection.case_ids)
+    named = dict(classes) if classes is not None else classes_of(config, found)
     material = Material(selection, pool, name=config.name, labels=found, classes=named)
-    return write(material, out, place_of(pool.only(selection.case_ids), config.files))
+    return write(material, out.absolute(), place_of(pool.only(selection.case_ids), config.files))
+
+
+def classes_of(config: HandoffConfig, labels: Mapping[str, str]) -> dict[str, int]:
+    """Return the classes that were given, or those of a ``dataset.json`` with the labels; nnU-Net's are looked up."""
+    named = dict(config.classes) or (read_classes(config.labels) if config.labels else {})
+    return find_classes(labels) if labels and not named and config.target == "nnunet" else named
 
 
 def place_of(cases: Collection[Case] | Pool, mode: Mode) -> Place:
@@ -85,12 +88,12 @@ def place_of(cases: Collection[Case] | Pool, mode: Mode) -> Place:
     Where any file of ``cases`` has to be converted all of them are, label maps too, so that a scan and its label map
     always share one grid.
     """
-    direct = linkable(cases)
+    direct = all_linkable(cases)
     as_it_is = placer(mode, convert)
 
-    def place(channel: Channel, target: Path) -> None:
+    def place(channel: Channel, target: Path, *, editable: bool = False) -> None:
         if direct:
-            as_it_is(channel, target)
+            as_it_is(channel, target, editable=editable)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             convert(channel, target)
@@ -98,9 +101,9 @@ def place_of(cases: Collection[Case] | Pool, mode: Mode) -> Place:
     return place
 
 
-def linkable(cases: Collection[Case] | Pool) -> bool:
+def all_linkable(cases: Collection[Case] | Pool) -> bool:
     """Tell whether every channel is one 3D ``.nii.gz`` file, so that none has to be converted."""
-    return all(_linkable(channel) for case in cases for channel in case.channels)
+    return all(linkable(channel) for case in cases for channel in case.channels)
 
 
 def convert(channel: Channel, target: Path) -> None:
@@ -111,84 +114,6 @@ def convert(channel: Channel, target: Path) -> None:
     write_image(target, voxels, raw.affine, dtype)
 
 
-def run_handoff(scans: IndexConfig, selected: Path, config: HandoffConfig, out: Path, settings: Settings) -> Handed:
-    """Hand off the selection of a results folder; a hand-off that is complete is left as it is.
-
-    ``out`` is new, empty, or holds an earlier hand-off. Whatever else lies in it, such as label maps drawn since, is
-    never removed.
-
-    Raises
-    ------
-    UsageError : no selection there, ``out`` in use.  DataError : scans or labels that do not serve.
-    """
-    selection = read_selection(selected)
-    writer(config.target)
-    labels = match_labels(config.labels, selection.case_ids) if config.labels else {}
-    inputs = {case_id: file_sha256(Path(path)) for case_id, path in labels.items()}
-    plain = {"target": config.target, "name": config.name, "files": config.files, "picks": list(selection.case_ids)}
-    if out.is_dir() and any(p.name != "work" for p in out.iterdir()) and not (out / "work" / PLACED).is_file():
-        raise UsageError(f"{out} is not empty, and not a hand-off of firstscan; choose another --out")
-    with open_workspace(out) as workspace:
-        manifest = read_manifest(out)
-        before = _before(workspace)
-        if manifest is not None and before is not None:
-            same = identity(manifest.config, manifest.inputs) == identity(plain, inputs)
-            if same and all((out / name).exists() for name in before["placed"]):
-                return Handed(config.target, out / before["open_this"], before["message"])
-            if not same and not settings.overwrite:
-                raise UsageError(
-                    f"{out} holds another hand-off; choose another --out, or add --overwrite to replace it"
-                )
-        _clear(out, before, workspace)
-        pool = index(scans, settings.progress)
-        atomic_write(workspace.work / PLACED, dump_json(None))  # from here on, what lies in ``out`` comes from us
-        handed = handoff(selection, pool, config, out, labels=labels)
-        placed = [p for p in _inside(out, workspace) if p != out / MANIFEST]
-        told = {
-            "open_this": str(handed.open_this.relative_to(out)),
-            "message": handed.message,
-            "placed": [str(p.relative_to(out)) for p in placed],
-        }
-        atomic_write(workspace.work / PLACED, dump_json(told))
-        files = [str(p.relative_to(out)) for p in placed if not p.is_symlink() and not p.name.endswith(".nii.gz")]
-        write_manifest(out, kind="handoff", version=__version__, config=plain, inputs=inputs, files=files)
-    return handed
-
-
-def _linkable(channel: Channel) -> bool:
+def linkable(channel: Channel) -> bool:
+    """Tell whether a channel is one ``.nii.gz`` file of its own."""
     return not channel.files and channel.component is None and channel.path.lower().endswith(".nii.gz")
-
-
-def _before(workspace: Workspace) -> dict[str, Any] | None:
-    """Return what the last hand-off into this folder left; None where there was none, or where it was cut short."""
-    told = workspace.work / PLACED
-    return load_json(told) if told.is_file() else None
-
-
-def _clear(out: Path, before: dict[str, Any] | None, workspace: Workspace) -> None:
-    """Remove what an earlier hand-off wrote.
-
-    Raises
-    ------
-    UsageError : something else lies there; then nothing is removed.
-    """
-    inside = _inside(out, workspace)
-    if before is not None:
-        own = {MANIFEST, *before["placed"]}
-        foreign = [str(p.relative_to(out)) for p in inside if str(p.relative_to(out)) not in own]
-        if foreign:
-            raise UsageError(
-                f"{out} holds {len(foreign)} file(s) that came after the hand-off: {', '.join(foreign[:5])}; move them "
-                "away, or choose another --out"
-            )
-    for path in (out / MANIFEST, *inside):  # the manifest goes first
-        path.unlink(missing_ok=True)
-    for folder in sorted((p for p in out.rglob("*") if p.is_dir() and not p.is_symlink()), reverse=True):
-        if folder != workspace.work and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def _inside(out: Path, workspace: Workspace) -> list[Path]:
-    """Return every file and link of a hand-off, sorted."""
-    found = (p for p in out.rglob("*") if p.is_symlink() or not p.is_dir())
-    return sorted(p for p in found if workspace.work not in p.parents)

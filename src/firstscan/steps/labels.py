@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,44 @@ from firstscan.segmentation.grids import read_labels
 _IMAGE_WORDS = r"(?:T1w|T2w|FLAIR|PDw|ct|image|img)"
 _LABEL_WORDS = r"(?:dseg|seg|label|labels|mask|gt)"
 _SUBJECT = re.compile(r"^(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)_")
+
+
+LABELLED = "labelled.csv"
+"""The table of `firstscan collect`: case_id, label (a path from the table's folder), reader."""
+
+
+def labels_of(place: Path, case_ids: Iterable[str]) -> dict[str, str]:
+    """Return ``{case id: label file}`` from a folder of label maps, or from what ``firstscan collect`` made.
+
+    Raises
+    ------
+    UsageError : no such folder or table.  DataError : two files fit one case, or a listed label map is gone.
+    """
+    table = place / LABELLED if place.is_dir() else place
+    if not (table.is_file() and table.suffix.lower() == ".csv"):
+        return match_labels(place, case_ids)
+    listed, wanted = read_labelled(table), frozenset(case_ids)
+    return {case_id: path for case_id, path in listed.items() if case_id in wanted}
+
+
+def read_labelled(table: Path) -> dict[str, str]:
+    """Return ``{case id: label file}`` of a ``labelled.csv``, absolute.
+
+    Raises
+    ------
+    UsageError : not such a table.  DataError : a label map in it is gone.
+    """
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    if rows and not {"case_id", "label"} <= rows[0].keys():
+        raise UsageError(f"{table} lists no label maps: its columns case_id and label are missing")
+    found = {row["case_id"]: table.parent.absolute() / row["label"] for row in rows}
+    gone = [case_id for case_id, path in found.items() if not path.is_file()]
+    if gone:
+        raise DataError(
+            f"{len(gone)} label map(s) that {table} lists are gone: {', '.join(gone[:5])}; collect them again"
+        )
+    return {case_id: str(path) for case_id, path in found.items()}
 
 
 def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
@@ -54,14 +93,14 @@ def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
 
 
 def read_classes(folder: Path) -> dict[str, int]:
-    """Return class names and values from a ``dataset.json`` in or beside ``folder``; empty where there is none.
+    """Return class names and values from a ``dataset.json`` in, above or one below ``folder``; empty without one.
 
     nnU-Net's ``{name: value}`` and the Decathlon's ``{value: name}`` are understood; background is left out.
     """
-    for place in (folder, folder.parent):
-        path = place / "dataset.json"
+    below = sorted(folder.glob("Dataset*/dataset.json")) if folder.is_dir() else []
+    for path in (folder / "dataset.json", folder.parent / "dataset.json", *below):
         if path.is_file():
-            return _classes(path)
+            return read_class_names(path)
     return {}
 
 
@@ -87,7 +126,8 @@ def _values(path: str) -> set[int]:
     return {int(v) for v in np.unique(read_labels(Path(path))[0])}
 
 
-def _classes(path: Path) -> dict[str, int]:
+def read_class_names(path: Path) -> dict[str, int]:
+    """Return class names and values of a ``dataset.json``.  Raises DataError where it names none."""
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
         if all(str(k).isdigit() for k in labels):

@@ -19,6 +19,8 @@ from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
 from firstscan.selection.registry import strategy_class
 from firstscan.store import (
+    atomic_write,
+    dump_json,
     file_sha256,
     open_workspace,
     read_features,
@@ -30,6 +32,7 @@ from firstscan.store import (
 )
 
 from .config import PickConfig, parse_quota
+from .origin import ORIGIN, known_scans
 from .results import FEATURES, SELECTION, finished, guard
 from .run import Settings
 from .trust import with_trust
@@ -54,7 +57,7 @@ def pick(
     """
     reasons = left_out or {}
     check_request(config, features.case_ids, features.covariates, reasons)
-    constraints = _constraints(config, reasons)
+    constraints = constraints_of(config, reasons)
     used = adjust(features, config.adjust) if config.adjust else features
     options = config.strategy_options()
     selection = choose(used, config.budget, config.strategy, config.seed, constraints=constraints, **options)
@@ -101,10 +104,11 @@ def check_request(
         rehearsal = FeatureTable(
             tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
         )
-        choose(rehearsal, config.budget, "random", config.seed, constraints=_constraints(config, left_out))
+        choose(rehearsal, config.budget, "random", config.seed, constraints=constraints_of(config, left_out))
 
 
-def _constraints(config: PickConfig, left_out: Collection[str]) -> Constraints:
+def constraints_of(config: PickConfig, left_out: Collection[str]) -> Constraints:
+    """Return the conditions that a batch was asked to keep; ids that were left out anyway are not named in them."""
     return Constraints(
         exclude=tuple(i for i in config.exclude if i not in left_out),
         include=config.include,
@@ -190,6 +194,20 @@ def read_severities(given: Sequence[str]) -> dict[str, str]:
     return {code: severity for code, _, severity in pairs}
 
 
+def read_classes(given: Sequence[str]) -> dict[str, int]:
+    """Return ``NAME=VALUE,NAME=VALUE`` lists as a mapping.  Raises UsageError where one is not of that form."""
+    classes: dict[str, int] = {}
+    for text in given:
+        for pair in text.split(","):
+            name, equals, value = (part.strip() for part in pair.rpartition("="))
+            if not (equals and name and value.isdigit()):
+                raise UsageError(f"--classes {text}: write NAME=VALUE, for example --classes lesion=1,oedema=2")
+            if name in classes:
+                raise UsageError(f"--classes names {name!r} twice")
+            classes[name] = int(value)
+    return classes
+
+
 def _scalar(text: str) -> bool | int | float | str:
     if text in {"true", "false"}:
         return text == "true"
@@ -221,6 +239,8 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
         selection = pick(features, config, progress=settings.progress)
         write_features(out / FEATURES, features)
         write_selection(out, selection, {}, __version__)
+        if (scans := known_scans(file.parent)) is not None:
+            atomic_write(out / "work" / ORIGIN, dump_json(scans.resolved()))
         files = (FEATURES, *SELECTION)
         write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=files)
     return selection, features

@@ -39,6 +39,7 @@ from firstscan.store import (
     write_manifest,
 )
 
+from .afterwards import afterwards
 from .check import Checked
 from .results import REPORT
 from .run import Run, Settings
@@ -139,9 +140,10 @@ def write_report(run: Run, selection: Selection, features: FeatureTable, story: 
     kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in story.cases.items()}
     kept["metadata"] = {i: dict(case.metadata) for i, case in story.cases.items()}
     atomic_write(run.workspace.work / STORY, dump_json(kept))
+    used = _as_selected_on(selection, features)
     data = ReportData(
         selection=selection,
-        features=_as_selected_on(selection, features),
+        features=used,
         source=story.source,
         scanned=story.found,
         left_out=story.left_out,
@@ -154,6 +156,7 @@ def write_report(run: Run, selection: Selection, features: FeatureTable, story: 
         stated_share=stated_share(selection.diagnostics),
         stability=repeats(selection.diagnostics),
         learned=None if story.learned is None else replace(story.learned, neighbours=_neighbours(selection)),
+        afterwards=afterwards(run, selection, used, story.settings, show_values=story.show_metadata),
         metadata=_columns(story.cases),
         show_metadata=story.show_metadata,
     )

@@ -33,10 +33,10 @@ def guard(out: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool) -
     if manifest is None:
         return None
     if manifest.kind != kind and not {manifest.kind, kind} <= set(CHAIN):
-        raise _refusal(out, [f"it was made by: firstscan {manifest.kind}"])
+        raise refusal(out, [f"it was made by: firstscan {manifest.kind}"])
     changed = differences({**manifest.config, "version": manifest.version}, {**config, "version": __version__})
     if changed:
-        raise _refusal(out, changed)
+        raise refusal(out, changed)
     return manifest
 
 
@@ -49,24 +49,26 @@ def finished(out: Path, manifest: Manifest | None, kind: str, inputs: Mapping[st
     """
     if manifest is None:
         return False
-    moved = _changed_inputs(manifest.inputs, inputs) if manifest.kind != "index" else []
+    moved = moved_inputs(manifest.inputs, inputs) if manifest.kind != "index" else []
     if moved:
-        raise _refusal(out, moved)
+        raise refusal(out, moved)
     missing = [n for n in manifest.files if not (out / n).is_file()]
     edited = [n for n, r in manifest.files.items() if n not in missing and file_sha256(out / n) != r["sha256"]]
     if edited:
-        raise _refusal(out, [f"{name} was changed after it was written" for name in edited])
+        raise refusal(out, [f"{name} was changed after it was written" for name in edited])
     return not missing and (manifest.kind == kind or CHAIN.index(kind) <= CHAIN.index(manifest.kind))
 
 
-def _changed_inputs(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+def moved_inputs(old: Mapping[str, str], new: Mapping[str, str], what: str = "scan") -> list[str]:
+    """Return a line for each way in which the inputs of a result are no longer those it was made from."""
     added, gone = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
     other = sorted(i for i in old.keys() & new.keys() if old[i] != new[i])
-    groups = (("new scan(s)", added), ("scan(s) no longer there", gone), ("scan(s) with other content", other))
-    return [f"{len(ids)} {what}: {', '.join(ids[:5])}{', …' if len(ids) > 5 else ''}" for what, ids in groups if ids]
+    groups = ((f"new {what}(s)", added), (f"{what}(s) no longer there", gone), (f"{what}(s) with other content", other))
+    return [f"{len(ids)} {how}: {', '.join(ids[:5])}{', …' if len(ids) > 5 else ''}" for how, ids in groups if ids]
 
 
-def _refusal(out: Path, lines: list[str]) -> UsageError:
+def refusal(out: Path, lines: list[str]) -> UsageError:
+    """Return the error that says why ``out`` is left as it is, a line for each difference."""
     listed = "\n".join(f"  {line}" for line in lines)
     return UsageError(
         f"{out} already holds results, and this command would change them:\n{listed}\n"

@@ -27,6 +27,8 @@ from firstscan.store import (
 from .results import finished, guard
 from .run import Settings
 
+COLLECTED = "collected.json"
+"""In ``work`` of a collection of labels: what was written there, and for which batch."""
 BEGUN = "training.json"
 """In ``work``: which model and which predictions the folder is for."""
 
@@ -117,6 +119,35 @@ def _make_room(workspace: Workspace, begun: Mapping[str, str], *, overwrite: boo
     for name in other:
         shutil.rmtree(workspace.out / name)
     atomic_write(kept, dump_json({**there, **begun}))
+
+
+def dataset_in(folder: Path) -> Path:
+    """Return the nnU-Net raw data set that ``folder`` is or, as a hand-off or a collection does, holds.
+
+    Raises
+    ------
+    UsageError : it is neither.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    if (folder / "dataset.json").is_file():
+        return folder
+    below = sorted(p.parent for p in folder.glob("Dataset*/dataset.json"))
+    if len(below) != 1:
+        found = ", ".join(p.name for p in below) or "none"
+        raise UsageError(
+            f"{folder} does not hold one data set to train on ({found}); name the folder that firstscan collect wrote, "
+            "or make one with: firstscan handoff RESULTS --to nnunet --labels FOLDER --out OUT"
+        )
+    return below[0]
+
+
+def batch_behind(folder: Path) -> Path | None:
+    """Return the results folder that a collection's labels belong to, or None where that is not known."""
+    kept = folder / "work" / COLLECTED
+    told = load_json(kept) if kept.is_file() else None
+    results = Path(told["results"]) if told and told.get("results") else None
+    return results if results is not None and results.is_dir() else None
 
 
 class _Stage:

@@ -13,7 +13,7 @@ from firstscan.execution import run_cases
 from firstscan.handoff.names import safe_names
 from firstscan.handoff.place import place_file
 from firstscan.segmentation.dataset import ENDING
-from firstscan.steps.handoff import convert, linkable
+from firstscan.steps.handoff import all_linkable, convert
 from firstscan.steps.run import Run
 
 
@@ -41,7 +41,7 @@ def plain(pool: Pool, labels: Mapping[str, str], folder: Path, run: Run, stage: 
     ------
     DataError, OSError : a scan or a label map cannot be read, or the disk is full.
     """
-    if linkable(pool):
+    if all_linkable(pool):
         return Material(pool, {c: labels[c] for c in pool.case_ids if c in labels})
     names = safe_names(pool.case_ids)
     orders = [(c.case_id, _Order(c, labels.get(c.case_id), folder / names[c.case_id])) for c in pool]

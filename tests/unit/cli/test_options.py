@@ -11,6 +11,7 @@ import pytest
 
 import firstscan
 from firstscan import after, cli, studies
+from firstscan.steps.collect import CollectConfig
 from firstscan.steps.config import (
     CheckCommand,
     Config,
@@ -20,9 +21,16 @@ from firstscan.steps.config import (
     PretrainCommand,
     SelectCommand,
 )
+from firstscan.steps.handoff import HandoffConfig
 
 EXECUTION = {"out", "workers", "engine", "device", "devices", "overwrite", "features", "show_metadata"}
 EMPTY = (None, (), {})
+AFTER: dict[str, tuple[type[Config], dict[str, str]]] = {
+    "handoff": (HandoffConfig, {"to": "target"}),
+    "collect": (CollectConfig, {}),
+}
+"""Commands after the batch: their config, and options that bear another name there."""
+ARGUMENTS = {"results", "handoffs"}
 COMMANDS: dict[str, type[Config]] = {
     "select": SelectCommand,
     "index": IndexConfig,
@@ -47,9 +55,33 @@ def test_options_and_defaults_are_those_of_the_config(name):
         assert parameter.default == expected or (parameter.default in EMPTY and expected in EMPTY), option
 
 
+@pytest.mark.parametrize("name", AFTER)
+def test_options_after_the_batch_are_those_of_their_config(name):
+    config, other_names = AFTER[name]
+    given = inspect.signature(getattr(after, name)).parameters
+    options = {other_names.get(n, n): p for n, p in given.items() if n not in EXECUTION | ARGUMENTS}
+    assert set(options) == set(config.model_fields)
+    for option, parameter in options.items():
+        field = config.model_fields[option]
+        if field.is_required():
+            assert parameter.default is inspect.Parameter.empty, option
+            continue
+        expected = field.get_default(call_default_factory=True)
+        assert parameter.default == expected or (parameter.default in EMPTY and expected in EMPTY), option
+
+
+def test_classes_are_read_as_they_are_typed():
+    from firstscan.steps.pick import read_classes
+
+    assert read_classes(["core=1, grey matter = 2", "rim=3"]) == {"core": 1, "grey matter": 2, "rim": 3}
+    for wrong in ("core", "core=x", "=1", "core=-1", "core=1,core=2"):
+        with pytest.raises(firstscan.UsageError, match="--classes"):
+            read_classes([wrong])
+
+
 def test_every_option_has_a_help_text():
     commands = [getattr(cli, name) for name in (*COMMANDS, "demo", "report")]
-    commands += [after.replace, after.extend, after.handoff, after.train, after.evaluate]
+    commands += [after.replace, after.extend, after.handoff, after.collect, after.train, after.evaluate]
     for command in (*commands, studies.study, studies.plans, studies.rerun, studies.compare):
         for option in inspect.signature(command).parameters:
             annotation = inspect.get_annotations(command, eval_str=True)[option]

@@ -13,7 +13,8 @@ from firstscan.segmentation.grids import read_grid
 from firstscan.segmentation.unet import Unet
 from firstscan.steps.config import IndexConfig
 from firstscan.steps.evaluate import evaluate, run_evaluate, write_scores
-from firstscan.steps.handoff import HandoffConfig, handoff, run_handoff
+from firstscan.steps.handing import run_handoff
+from firstscan.steps.handoff import HandoffConfig, handoff
 from firstscan.steps.labels import find_classes, match_labels, read_classes
 from firstscan.steps.run import Settings
 from firstscan.steps.train import run_train, train
@@ -71,17 +72,21 @@ def test_the_command_refuses_a_folder_in_use_and_repeats_itself(tmp_path):
     write_selection(results, chosen(), {c.case_id: c.paths for c in pool}, "0")
     config = HandoffConfig(target="csv")
     source = str(tmp_path / "images")
-    run_handoff(IndexConfig(source=source), results, config, out, Settings())
+    run_handoff(results, config, out, Settings(), scans=IndexConfig(source=source))
     first = (out / "picks.csv").read_bytes()
-    run_handoff(IndexConfig(source=source), results, config, out, Settings())
+    run_handoff(results, config, out, Settings(), scans=IndexConfig(source=source))
     assert (out / "picks.csv").read_bytes() == first
     assert json.loads((out / "manifest.json").read_text())["kind"] == "handoff"
     with pytest.raises(UsageError, match="--overwrite"):
-        run_handoff(IndexConfig(source=source), results, HandoffConfig(target="slicer"), out, Settings())
-    run_handoff(IndexConfig(source=source), results, HandoffConfig(target="slicer"), out, Settings(overwrite=True))
+        run_handoff(results, HandoffConfig(target="slicer"), out, Settings(), scans=IndexConfig(source=source))
+    run_handoff(
+        results, HandoffConfig(target="slicer"), out, Settings(overwrite=True), scans=IndexConfig(source=source)
+    )
     assert not (out / "picks.csv").exists()
     with pytest.raises(UsageError, match="unknown target"):
-        run_handoff(IndexConfig(source=source), results, HandoffConfig(target="word"), tmp_path / "o2", Settings())
+        run_handoff(
+            results, HandoffConfig(target="word"), tmp_path / "o2", Settings(), scans=IndexConfig(source=source)
+        )
 
 
 def test_nothing_that_came_after_a_hand_off_is_removed(tmp_path):
@@ -90,18 +95,18 @@ def test_nothing_that_came_after_a_hand_off_is_removed(tmp_path):
     results.mkdir()
     write_selection(results, chosen(), {c.case_id: c.paths for c in pool}, "0")
     where = IndexConfig(source=str(tmp_path / "images"))
-    first = run_handoff(where, results, HandoffConfig(target="monailabel"), out, Settings())
+    first = run_handoff(results, HandoffConfig(target="monailabel"), out, Settings(), scans=where)
     drawn = out / "labels" / "final" / "001_b.nii.gz"
     drawn.write_bytes(b"hours of work")
     (out / "datastore_v2.json").write_text("{}")
-    assert run_handoff(where, results, HandoffConfig(target="monailabel"), out, Settings()) == first
+    assert run_handoff(results, HandoffConfig(target="monailabel"), out, Settings(), scans=where) == first
     assert (out / "datastore_v2.json").read_text() == "{}"
     with pytest.raises(UsageError, match=r"came after the hand-off: labels/final/001_b\.nii\.gz"):
-        run_handoff(where, results, HandoffConfig(target="csv"), out, Settings(overwrite=True))
+        run_handoff(results, HandoffConfig(target="csv"), out, Settings(overwrite=True), scans=where)
     assert drawn.read_bytes() == b"hours of work"
     drawn.unlink()
-    run_handoff(where, results, HandoffConfig(target="csv"), out, Settings(overwrite=True))
-    assert {p.name for p in out.iterdir()} == {"manifest.json", "picks.csv", "work"}
+    run_handoff(results, HandoffConfig(target="csv"), out, Settings(overwrite=True), scans=where)
+    assert {p.name for p in out.iterdir()} == {"handoff.json", "manifest.json", "picks.csv", "work"}
 
 
 def test_a_folder_of_others_is_never_cleared_and_a_killed_hand_off_is_repeated(tmp_path, monkeypatch):
@@ -111,19 +116,19 @@ def test_a_folder_of_others_is_never_cleared_and_a_killed_hand_off_is_repeated(t
     write_selection(results, chosen(), {c.case_id: c.paths for c in pool}, "0")
     where, config = IndexConfig(source=str(tmp_path / "images")), HandoffConfig(target="slicer")
     with pytest.raises(UsageError, match="not a hand-off of firstscan"):
-        run_handoff(where, results, config, tmp_path / "labels", Settings(overwrite=True))
+        run_handoff(results, config, tmp_path / "labels", Settings(overwrite=True), scans=where)
     assert len(list((tmp_path / "labels").iterdir())) == 2
 
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    for folder, broken in ((out, "steps.handoff.write_manifest"), (tmp_path / "out2", "handoff.place.place_file")):
+    for folder, broken in ((out, "steps.handing.write_manifest"), (tmp_path / "out2", "handoff.place.place_file")):
         with monkeypatch.context() as patched:
             patched.setattr(f"firstscan.{broken}", killed)
             with pytest.raises(KeyboardInterrupt):
-                run_handoff(where, results, config, folder, Settings())
+                run_handoff(results, config, folder, Settings(), scans=where)
     for folder in (out, tmp_path / "out2"):
-        handed = run_handoff(where, results, config, folder, Settings())
+        handed = run_handoff(results, config, folder, Settings(), scans=where)
         assert handed.open_this.is_file()
         assert json.loads((folder / "manifest.json").read_text())["kind"] == "handoff"
 

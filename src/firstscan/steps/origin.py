@@ -1,0 +1,44 @@
+"""Where the scans behind a results folder are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from firstscan.domain.errors import UsageError
+from firstscan.store import load_json, read_manifest
+
+from .config import IndexConfig
+
+ORIGIN = "scans.json"
+"""In ``work`` of a batch that was picked from the features of another folder: how that one's scans were indexed."""
+
+
+def known_scans(folder: Path) -> IndexConfig | None:
+    """Return how the scans of a results folder were indexed, or None where it does not know."""
+    manifest = read_manifest(folder) if folder.is_dir() else None
+    told: dict[str, Any] = dict(manifest.config) if manifest is not None else {}
+    if "source" not in told and (folder / "work" / ORIGIN).is_file():
+        told = load_json(folder / "work" / ORIGIN)
+    if "source" not in told:
+        return None
+    return IndexConfig.of(**{k: v for k, v in told.items() if k in IndexConfig.model_fields})
+
+
+def scans_of(results: Path) -> IndexConfig:
+    """Return how the scans of a results folder were indexed.
+
+    Raises
+    ------
+    UsageError : it is no results folder, or its batch was picked from a table of features that names no scan.
+    """
+    found = known_scans(results)
+    if found is not None:
+        return found
+    manifest = read_manifest(results) if results.is_dir() else None
+    if manifest is None or manifest.kind != "pick":
+        raise UsageError(f"{results} is not a results folder of firstscan select, so where its scans are is not known")
+    raise UsageError(
+        f"{results} was picked from a table of features, which does not say where the scans are. Pick from the results "
+        f"folder that the features were measured in instead: firstscan pick FOLDER --budget {manifest.config['budget']}"
+    )
