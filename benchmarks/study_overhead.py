@@ -38,6 +38,9 @@ def main() -> None:
     told = argparse.ArgumentParser(description=__doc__)
     told.add_argument("--workers", type=int, default=2)
     workers = told.parse_args().workers
+    if not (DATA / "hippocampus").is_dir():
+        print(f"no hippocampus scans below {DATA}: set FIRSTSCAN_TEST_DATA")
+        return
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         measure(Path(folder), workers)
 
