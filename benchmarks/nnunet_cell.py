@@ -19,6 +19,8 @@ from pathlib import Path
 import pandas as pd
 
 from _measure import machine
+from firstscan.domain.errors import UsageError
+from firstscan.segmentation.nnunet import NnUnet
 
 DATA = Path(os.environ.get("FIRSTSCAN_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 EVERY = 5
@@ -41,6 +43,14 @@ def main() -> None:
     told.add_argument("--out", type=Path, help="folder of the study; default: a temporary one")
     told.add_argument("--kill", type=float, metavar="S", help="kill the study S seconds into a training and resume it")
     options = told.parse_args()
+    try:
+        NnUnet().check()
+    except UsageError as error:
+        print(error)
+        return
+    if not (DATA / "hippocampus").is_dir():
+        print(f"no hippocampus scans below {DATA}: set FIRSTSCAN_TEST_DATA")
+        return
     with tempfile.TemporaryDirectory(prefix="nnunet-cell-") as scratch:
         measure(Path(scratch), options.out or Path(scratch) / "study", options.kill)
 

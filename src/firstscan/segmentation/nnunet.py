@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from firstscan.domain.errors import DataError
+from firstscan.domain.errors import DataError, UsageError
 
 from .dataset import ENDING, RawDataset, check_dataset, list_images, read_dataset
 from .nnunet_program import Program, find_programs, package_versions, program
@@ -67,8 +67,11 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         find_programs(self.folder)
 
     def versions(self) -> dict[str, str]:
-        """Return the versions in nnU-Net's environment."""
-        return package_versions(find_programs(self.folder))
+        """Return the versions in nnU-Net's environment; nothing where it is not installed."""
+        try:
+            return package_versions(find_programs(self.folder))
+        except UsageError:
+            return {}
 
     def train(self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent) -> None:
         """Plan, preprocess and train on every case; an interrupted training continues from its last checkpoint.

@@ -35,7 +35,7 @@ def curves_svg(curves: pd.DataFrame, cell_means: pd.DataFrame) -> bytes:
     styles = style_of(list(dict.fromkeys(curves["strategy"])))
     with mpl.rc_context(_STYLE):
         figure, panels = _panels(len(pools))
-        for axes, pool in zip(panels, pools, strict=True):
+        for axes, pool in zip(panels, pools, strict=False):
             mine = curves[curves["pool"] == pool]
             _band(axes, cell_means[(cell_means["pool"] == pool) & (cell_means["strategy"] == RANDOM)])
             for name, group in mine[mine["strategy"] != CEILING].groupby("strategy", sort=False):
@@ -54,7 +54,7 @@ def differences_svg(curves: pd.DataFrame) -> bytes:
     pools = list(dict.fromkeys(known["pool"]))
     with mpl.rc_context(_STYLE):
         rows = known.groupby("pool")["strategy"].nunique().max() if len(known) else 1
-        figure, panels = _panels(max(len(pools), 1), height_in=0.9 + 0.26 * int(rows))
+        figure, panels = _panels(len(pools), height_in=0.9 + 0.26 * int(rows))
         for axes, pool in zip(panels, pools, strict=False):
             mine = known[known["pool"] == pool]
             names = by_difference(mine)[::-1]
@@ -72,6 +72,7 @@ def differences_svg(curves: pd.DataFrame) -> bytes:
 
 
 def _panels(count: int, height_in: float = _HEIGHT_IN) -> tuple[Figure, list[Any]]:
+    count = max(count, 1)  # nothing scored: an empty panel
     figure = Figure(figsize=(_WIDTH_IN * count + _LEGEND_IN, height_in), layout="constrained")
     return figure, list(np.ravel(figure.subplots(1, count)))
 

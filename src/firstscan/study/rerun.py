@@ -43,7 +43,8 @@ def rerun(
 ) -> Rerun:
     """Do one cell of the study in ``recorded`` again, into ``out``.
 
-    ``cell``: ``STRATEGY:BUDGET:SELECTION_SEED[:TRAINING_SEED]``. ``plan`` says where the scans are now, where they are no longer where the recorded plan says.
+    ``cell``: ``STRATEGY:BUDGET:SELECTION_SEED[:TRAINING_SEED]``. ``plan``: the same plan with the folders where the
+    scans are now, for those that have moved.
 
     Raises
     ------

@@ -69,8 +69,10 @@ def test_every_cell_is_a_recorded_row(study_world, tmp_path, trained):
     assert verified(tmp_path / "o", manifest)
     page = (tmp_path / "o" / "study.html").read_text()
     assert "http://" not in page.split("<script")[0]
-    for word in ("Against random", "Harm", "Cost", "kcenter", "percentile-0"):
+    for word in ("Against random", "Harm", "Cost", "kcenter", "percentile-0", "features were brought along"):
         assert word in page
+    for name in ("curves.svg", "differences.svg"):
+        assert (tmp_path / "o" / name).read_bytes().startswith(b"<?xml")
 
 
 def test_test_cases_are_never_offered_to_features_or_strategies(study_world, tmp_path):
@@ -155,7 +157,7 @@ def test_failed_cells_are_tried_again(study_world, tmp_path, monkeypatch):
         first = study(plan, tmp_path / "o", HERE, study_world.features)
     assert first.failed == 1
     assert "disk is full" in first.scores["reason"].iloc[0]
-    (tmp_path / "o" / "manifest.json").unlink()
+    assert "disk is full" in (tmp_path / "o" / "study.html").read_text()
     assert study(plan, tmp_path / "o", HERE, study_world.features).failed == 0
 
 

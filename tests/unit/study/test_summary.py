@@ -5,8 +5,9 @@ import math
 import pandas as pd
 import pytest
 
+from firstscan.study.drawings import curves_svg, differences_svg
 from firstscan.study.summary import summarise
-from firstscan.study.tables import latex, markdown, number, pvalue
+from firstscan.study.tables import cost_table, harm_counts, latex, markdown, number, pvalue, verdict_table
 
 
 def rows(strategy, budget, seed, dice, *, training=0, cases=8, status="ok", pool="p"):
@@ -146,10 +147,49 @@ def test_tables_hold_every_row_and_escape(scores):
 
 
 def test_numbers_as_people_read_them():
-    assert [number(0.1234), number(-0.5, 1), number(0.25, 2, sign=True), number(math.nan)] == [
-        "0.123",
-        "−0.5",
-        "+0.25",
-        "–",
-    ]
+    told = [number(0.1234), number(-0.5, 1), number(0.25, 2, sign=True), number(-0.0004, sign=True), number(math.nan)]
+    assert told == ["0.123", "−0.5", "+0.25", "0.000", "–"]
     assert [pvalue(0.0004), pvalue(0.0312), pvalue(math.nan)] == ["<0.001", "0.031", "–"]
+
+
+def test_a_curve_with_a_gap_has_no_area_to_compare(scores):
+    gone = scores[~((scores["strategy"] == "good") & (scores["budget"] == 4))]
+    areas = summarise(gone).areas.set_index("strategy")
+    assert math.isnan(areas.loc["good", "aubc"])
+    assert areas.loc["random", "aubc"] == pytest.approx(0.5035)
+
+
+def test_several_pools_rank_the_strategies_that_all_of_them_know(scores):
+    other = scores.assign(pool="q")
+    extra = pd.DataFrame(rows("only-here", 2, 0, 0.9, pool="q") + rows("only-here", 4, 0, 0.9, pool="q"))
+    ranks = summarise(pd.concat([scores, other, extra])).ranks
+    assert ranks.blocks == 4
+    assert set(ranks.names) == {"random", "good", "bad"}
+
+
+def test_the_tables_say_where_a_strategy_stands_and_what_it_costs(scores):
+    summary = summarise(scores)
+    assert verdict_table(summary.curves)[1] == [
+        ("good", "better +0.200", "better +0.200"),
+        ("bad", "worse −0.200", "worse −0.200"),
+    ]
+    assert harm_counts(summary)[1] == [("bad", "2 of 2", "0.200")]
+    cell = {"pool": "p", "selection_seed": 0, "training_seed": 0, "train_s": 4.0, "predict_s": 1.0}
+    costs = pd.DataFrame([{**cell, "strategy": "good", "budget": 2, "foreground_voxels": 12345}])
+    (row,) = cost_table(summary.curves, costs)[1]
+    assert row[:5] == ("good", "2", "12\u2009345", "4.0", "1.0")
+    assert row[5].startswith("+0.200 (")
+    assert "12\\,345" in latex(summary, costs)
+
+
+def test_drawings_hold_the_same_bytes_and_survive_a_study_without_scores(scores):
+    summary = summarise(scores)
+    assert curves_svg(summary.curves, summary.cell_means) == curves_svg(summary.curves, summary.cell_means)
+    nothing = summarise(pd.DataFrame(failed("a", 3, 0, "why")))
+    for drawn in (
+        differences_svg(summary.curves),
+        differences_svg(nothing.curves),
+        curves_svg(nothing.curves, nothing.cell_means),
+    ):
+        assert drawn.startswith(b"<?xml")
+        assert b"</svg>" in drawn
