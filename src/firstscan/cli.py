@@ -229,11 +229,14 @@ def pick(
     options = locals()
     from firstscan import terminal
     from firstscan.steps.config import PickConfig
+    from firstscan.steps.origin import known_scans
     from firstscan.steps.pick import run_pick
 
     selection, table = run_pick(features, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.show_selection(selection, len(table), _reading(selection, table))
     terminal.say(f"\nSelection: {out / 'selection.csv'}")
+    if known_scans(out) is not None:
+        terminal.next_step(f"firstscan handoff {terminal.typed(out)} --to TOOL --out FOLDER")
 
 
 @app.command()

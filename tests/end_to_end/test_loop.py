@@ -86,11 +86,15 @@ def test_a_batch_picked_from_another_folder_s_features_is_handed_off_too(cohort,
     assert "does not say where the scans are" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--readers", "9"], ["--overlap", "1"], ["--readers", "0"], ["--classes", "a"]])
-def test_a_hand_off_that_cannot_be_is_refused_before_anything_is_written(cohort, tmp_path, capsys, words):
-    out = tmp_path / "batch"
+@pytest.fixture(scope="module")
+def results(cohort, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("refused") / "batch"
     assert run(["select", str(cohort), "--budget", "2", "--out", str(out), *QUICK]) == 0
-    capsys.readouterr()
-    assert run(["handoff", str(out), "--to", "csv", "--out", str(tmp_path / "x"), *words]) == 2
+    return out
+
+
+@pytest.mark.parametrize("words", [["--readers", "9"], ["--overlap", "1"], ["--readers", "0"], ["--classes", "a"]])
+def test_a_hand_off_that_cannot_be_is_refused_before_anything_is_written(results, tmp_path, capsys, words):
+    assert run(["handoff", str(results), "--to", "csv", "--out", str(tmp_path / "x"), *words]) == 2
     assert words[0] in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

@@ -31,11 +31,9 @@ def with_extras(channels: Sequence[str], first: Path, extra: Path, name: str) ->
 
     Their names hold the channel's number, so that two channels never share one.
     """
-    others = (
-        (channel, extra / f"{name}_{i:04d}_{safe_names([channel])[channel]}.nii.gz")
-        for i, channel in enumerate(channels)
-        if i
-    )
+    safe = [safe_names([channel])[channel] for channel in channels]
+    words = [f"{i:04d}" if name == f"{i:04d}" else f"{i:04d}_{name}" for i, name in enumerate(safe)]
+    others = [(channel, extra / f"{name}_{words[i]}.nii.gz") for i, channel in enumerate(channels) if i]
     return (channels[0], first), *others
 
 

@@ -56,14 +56,15 @@ class Returned:
 
 
 def find_labels(trail: Trail, is_volume: Callable[[str], bool], stem_of: Callable[[str], str]) -> Returned:
-    """Look for finished label maps where the target leaves them.
+    """Look for finished label maps where the target leaves them, named after the pick or after one of its images.
 
     Parameters
     ----------
     is_volume, stem_of : whether a file name is a volume's, and that name without its ending.
     """
     placed = {path for step in trail.steps for _, path in step.images}
-    by_name = {step.name: step for step in trail.steps}
+    by_name = {stem_of(path.name): step for step in trail.steps for _, path in step.images}
+    by_name |= {step.name: step for step in trail.steps}
     files: dict[str, list[tuple[Path, str, int]]] = {step.case_id: [] for step in trail.steps}
     unfinished: dict[str, list[Path]] = {step.case_id: [] for step in trail.steps}
     unknown: list[Path] = []

@@ -94,10 +94,11 @@ def extend(
     """
     wanted = constraints or Constraints()
     removed = {entry["removed"] for entry in selection.diagnostics.get("replacements", ())}
+    labelled = {*wanted.labelled, *selection.case_ids}
     fixed = replace(
         wanted,
-        labelled=tuple(sorted({*wanted.labelled, *selection.case_ids})),
-        exclude=tuple(sorted({*wanted.exclude, *removed})),
+        labelled=tuple(sorted(labelled)),
+        exclude=tuple(sorted({*wanted.exclude, *removed} - labelled)),
         include=tuple(c for c in wanted.include if c not in selection.case_ids),
     )
     added = select(
@@ -129,7 +130,7 @@ def _with_the_others_fixed(
     return replace(
         wanted,
         include=(),
-        labelled=tuple(sorted({*wanted.labelled, *others})),
+        labelled=tuple(sorted({*wanted.labelled, *others} - gone)),
         exclude=tuple(sorted({*wanted.exclude, *gone})),
         minutes=minutes,
     )

@@ -108,7 +108,7 @@ def _require_known(labelled: Sequence[str], known: Sequence[str], manifest: Mani
 def _constraints(config: PickConfig, labelled: Sequence[str], known: Sequence[str]) -> Constraints:
     ids = frozenset(known)
     return Constraints(
-        exclude=tuple(i for i in config.exclude if i in ids),
+        exclude=tuple(i for i in config.exclude if i in ids and i not in labelled),
         labelled=tuple(dict.fromkeys(i for i in labelled if i in ids)),
         group_by=config.group_by,
         quotas=tuple(Quota(*parse_quota(text)) for text in config.quota),

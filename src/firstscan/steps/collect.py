@@ -15,7 +15,7 @@ from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
-from firstscan.execution import Progress, run_cases
+from firstscan.execution import Progress, WorkerDied, run_cases
 from firstscan.handoff.names import safe_names
 from firstscan.store import (
     Workspace,
@@ -33,7 +33,7 @@ from . import placed
 from .agreement import Agreement, agreement_table, by_majority, compare
 from .came_back import about_missing, about_parts
 from .config import Config
-from .examine import Drawn, Examined, examine
+from .examine import Drawn, Examined, examine, finding
 from .handoff import checked_classes
 from .labels import LABELLED
 from .notes import note
@@ -112,6 +112,7 @@ def run_collect(handoffs: Sequence[Path], config: CollectConfig, out: Path, sett
         "consensus": config.consensus,
         "allow_empty": config.allow_empty,
     }
+    _outside(out, parts)
     placed.refuse_foreign(out, COLLECTED, "collection")
     with open_workspace(out) as workspace:
         again = _guard(out, asked, inputs, overwrite=settings.overwrite)
@@ -127,6 +128,13 @@ def run_collect(handoffs: Sequence[Path], config: CollectConfig, out: Path, sett
         folders, labelled = [path.name for path in handoffs], [taken.case_id for taken in done.labels]
         note(results, settings.progress, action="collect", folder=out.name, handoffs=folders, labelled=labelled)
     return done
+
+
+def _outside(out: Path, parts: Sequence[Part]) -> None:
+    """Raise UsageError where ``out`` lies in a hand-off: its label maps would be taken for returned ones."""
+    for part in parts:
+        if out.resolve().is_relative_to(part.trail.folder.resolve()):
+            raise UsageError(f"--out {out} lies in the hand-off {part.trail.folder}; choose a folder outside of it")
 
 
 def _tell(workspace: Workspace, done: Collected) -> None:
@@ -186,11 +194,18 @@ def _classes(parts: Sequence[Part], config: CollectConfig) -> dict[str, int]:
 def _inputs(parts: Sequence[Part]) -> dict[str, str]:
     """Return the content of every label map that came back, by reader and scan."""
     return {
-        f"{part.reader}: {case_id}": file_sha256(found.path)
+        f"{part.reader}: {case_id}": _content(found.path)
         for part in parts
         for case_id, found in part.returned.labels.items()
         if found.path is not None
     }
+
+
+def _content(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError:
+        return "unreadable"
 
 
 def _guard(out: Path, asked: Mapping[str, Any], inputs: Mapping[str, str], *, overwrite: bool) -> bool:
@@ -247,12 +262,18 @@ def _examined(drawn: Sequence[Drawn], settings: Settings) -> list[Examined]:
         settings.progress.start("Checking labels", len(drawn))
         items = [(str(i), item) for i, item in enumerate(drawn)]
         for key, result in run_cases(examine, items, workers=settings.workers):
-            if isinstance(result, Exception):
-                raise result
-            results[int(key)] = result
+            results[int(key)] = _lost(drawn[int(key)], result) if isinstance(result, Exception) else result
             settings.progress.advance()
         settings.progress.finish()
     return [results[i] for i in range(len(drawn))]
+
+
+def _lost(item: Drawn, error: Exception) -> Examined:
+    """Return what is said of a label map that could not even be looked at; a fault of the program is raised."""
+    if not isinstance(error, OSError | MemoryError | WorkerDied):
+        raise error
+    message, remedy = f"it cannot be read: {error}", "copy it again, or save it anew"
+    return Examined((), (finding(item, "label-unreadable", message, remedy),))
 
 
 def _compared(

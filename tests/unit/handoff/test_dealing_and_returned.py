@@ -91,6 +91,14 @@ def test_a_stranger_is_never_taken_for_a_pick_whose_name_it_begins_with(tmp_path
     assert [p.name for p in found.unknown] == ["other.nrrd", "scan_1_2.nii.gz"]
 
 
+@pytest.mark.parametrize("name", ["images/a_0000.nii_segmentation.seg.nrrd", "segmentations/a_0001_seg.nii.gz"])
+def test_a_label_may_be_named_after_any_channel_it_was_drawn_on(tmp_path, name):
+    channels = tuple((c, tmp_path / "images" / f"a_{i:04d}.nii.gz") for i, c in enumerate(("t1", "t2")))
+    put(tmp_path, "images/a_0000.nii.gz", "images/a_0001.nii.gz", name)
+    found = back(Trail(tmp_path, "slicer", "", {}, (Step("case a", 1, "a", channels),)))
+    assert (found.labels["case a"].path, found.unknown) == (tmp_path / name, ())
+
+
 def test_what_the_tool_keeps_for_itself_is_left_alone(tmp_path):
     put(tmp_path, "labels/original/a.nii.gz", "a.nii.gz", "labels/final/a.nii.gz")
     found = back(trail_of(tmp_path, "monailabel", "a"))

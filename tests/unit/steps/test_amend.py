@@ -46,6 +46,21 @@ def test_a_pick_is_replaced_once_and_does_not_come_back(batch):
     assert [p.rank for p in longer] == list(range(1, 25))
 
 
+def test_scans_labelled_elsewhere_are_never_added_from_then_on(batch):
+    first = fs.read_selection(batch)
+    elsewhere = tuple(i for i in (f"c{i:02d}" for i in range(30)) if i not in first.case_ids)[:20]
+    longer = extend(batch, 2, NOW, labelled=[*first.case_ids, *elsewhere])
+    assert longer.case_ids[:4] == first.case_ids
+    assert not set(elsewhere) & set(longer.case_ids)
+    assert read_manifest(batch).config["amendments"][0]["labelled"] == [*first.case_ids, *elsewhere]
+    swapped = replace(batch, longer.case_ids[-1], "motion", NOW)
+    again = extend(batch, 1, NOW, labelled=[longer.case_ids[-1]])
+    assert not set(elsewhere) & {*swapped.case_ids, *again.case_ids}
+    assert longer.case_ids[-1] not in again.case_ids
+    with pytest.raises(UsageError, match=r"--labelled names 1 case\(s\) that are not in the pool: nobody"):
+        extend(batch, 1, NOW, labelled=["nobody"])
+
+
 def test_what_cannot_be_amended(tmp_path, batch):
     with pytest.raises(UsageError, match="not a results folder"):
         extend(tmp_path / "none", 1, NOW)

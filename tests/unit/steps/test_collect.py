@@ -284,6 +284,8 @@ def test_wrong_usage_is_said(tmp_path):
     ):
         with pytest.raises(UsageError, match=said):
             run_collect(given, CollectConfig(), tmp_path / "in", NOW)
+    with pytest.raises(UsageError, match="lies in the hand-off"):
+        run_collect([out], CollectConfig(), out / "labels", NOW)
     with pytest.raises(UsageError, match="--classes"):
         CollectConfig.of(classes={"x": 0})
     with pytest.raises(UsageError, match="--without names every one"):
