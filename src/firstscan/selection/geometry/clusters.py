@@ -9,10 +9,12 @@ import numpy as np
 
 from firstscan.domain.arrays import Embeddings, Float, Strata
 
+from .parallel import side_by_side
+
 EXACT_COST = 3e8  # N·K·dim up to which full restarts in scikit-learn take seconds
-START_PER_CLUSTER, START_ROUNDS = 50, 6
+START_PER_CLUSTER, START_ROUNDS = 16, 6
 SAMPLE_PER_CLUSTER, SAMPLE_ROUNDS = 256, 8
-FINAL_ROUNDS = 2
+FINAL_ROUNDS = 1
 BLOCK = 4096
 
 
@@ -65,20 +67,20 @@ def _sampled(x: Float[np.ndarray, "case dim"], clusters: int, seed: int) -> Clus
     few = SAMPLE_PER_CLUSTER * clusters
     if few < len(x):
         sample = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:few])]
-        centres = _refined(sample, centres, SAMPLE_ROUNDS)
-        centres = _refined(x, centres, FINAL_ROUNDS)
+        centres = refined(sample, centres, SAMPLE_ROUNDS)
+        centres = refined(x, centres, FINAL_ROUNDS)
     else:
-        centres = _refined(x, centres, SAMPLE_ROUNDS)
-    labels, inertia = _assigned(x, centres)
-    return Clusters(labels, centres, inertia, "k-means++ on a sample, finished on all cases")
+        centres = refined(x, centres, SAMPLE_ROUNDS)
+    labels = assigned(x, centres)
+    return Clusters(labels, centres, _inertia(x, centres, labels), "k-means++ on a sample, finished on all cases")
 
 
-def _refined(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "cluster dim"], rounds: int) -> np.ndarray:
+def refined(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "cluster dim"], rounds: int) -> np.ndarray:
     """Return the centres after ``rounds`` of Lloyd's algorithm; a centre that loses all its cases stays where it is."""
     from scipy.sparse import csr_array
 
     for _ in range(rounds):
-        labels, _inertia = _assigned(x, centres)
+        labels = assigned(x, centres)
         sizes = np.bincount(labels, minlength=len(centres))
         ones = np.ones(len(x), dtype=x.dtype)
         sums = csr_array((ones, (labels, np.arange(len(x)))), shape=(len(centres), len(x))) @ x
@@ -86,18 +88,27 @@ def _refined(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "clust
     return centres
 
 
-def _assigned(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "cluster dim"]) -> tuple[Strata, float]:
-    """Return the nearest centre of every case, by one matrix product a block, and the sum of squared distances."""
-    labels, inertia = np.empty(len(x), dtype=np.int64), 0.0
+def assigned(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "cluster dim"]) -> Strata:
+    """Return the nearest centre of every case (case,), by one matrix product a block."""
     half = np.einsum("ij,ij->i", centres, centres) / 2
+
+    def assign(start: int) -> Strata:
+        nearness = x[start : start + BLOCK] @ centres.T
+        nearness -= half
+        labels: Strata = nearness.argmax(axis=1)
+        return labels
+
+    starts = range(0, len(x), BLOCK)
+    return np.concatenate(list(side_by_side(assign, starts) if len(starts) > 1 else map(assign, starts)))
+
+
+def _inertia(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "cluster dim"], labels: Strata) -> float:
+    inertia = 0.0
     for begin in range(0, len(x), BLOCK):
         rows = slice(begin, begin + BLOCK)
-        nearness = x[rows] @ centres.T
-        nearness -= half
-        labels[rows] = nearness.argmax(axis=1)
         difference = x[rows] - centres[labels[rows]]
         inertia += float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
-    return labels, inertia
+    return inertia
 
 
 def birch(x: Embeddings, clusters: int, threshold: float) -> Strata:
