@@ -4,11 +4,13 @@ import faiss
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.selection import select
 from firstscan.selection.geometry import (
+    birch,
     cells,
     clusters,
     distances,
@@ -138,6 +140,20 @@ def test_sampled_kmeans_is_within_one_percent(blobs, monkeypatch):
     assert found.labels.shape == (3000,)
     by_hand = ((blobs - found.centres[found.labels]) ** 2).sum()
     assert found.inertia == pytest.approx(by_hand, rel=1e-3)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 4.0])
+def test_birch_of_large_pools_makes_the_clusters_of_small_ones(blobs, monkeypatch, threshold):
+    x = blobs[:600]
+    plain = birch(x, 25, threshold)
+    monkeypatch.setattr(clusters, "LARGEST_PLAIN_BIRCH", 10)
+    assert adjusted_rand_score(plain, birch(x, 25, threshold)) == 1.0
+
+
+def test_birch_with_fewer_leaves_than_clusters(monkeypatch):
+    monkeypatch.setattr(clusters, "LARGEST_PLAIN_BIRCH", 10)
+    x = np.repeat(np.array([[0.0, 0.0], [9.0, 9.0]]), 20, axis=0)
+    assert len(np.unique(birch(x, 5, 0.5))) == 2
 
 
 def test_twins_are_bitwise_equal_rows():

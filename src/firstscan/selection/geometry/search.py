@@ -16,7 +16,7 @@ from .parallel import side_by_side
 BLOCK = 2048
 QUERIES = 256  # cases whose true neighbours are found: so many to set the search, and so many others to measure it
 FEWEST_COMPONENTS = 32
-KEPT = 0.985  # of the true neighbours, by the leading components alone and by the cells alone
+KEPT_BY_COMPONENTS, KEPT_BY_CELLS = 0.985, 0.975  # of the true neighbours, each step by itself
 WANTED_RECALL = 0.96  # on the sample, to be at least 0.95 on the pool
 LARGEST_COST = 1e13  # N·candidates·components that two cores measure in a few minutes
 STRIDES = (2, 4, 8)  # cells looked through at a time, the first few alone to know early what is too far
@@ -129,7 +129,7 @@ class CellSearch:
                 [self._x[s : s + BLOCK] @ spread[:, :components] for s in range(0, len(self._x), BLOCK)]
             )
             ahead = all_pairs(screen, truth.rows, min(self._wide, len(screen)) - 1)[1]
-            if truth.share_within(_measured(self._x, truth.rows, ahead, self._k)[0]) >= KEPT:
+            if truth.share_within(_measured(self._x, truth.rows, ahead, self._k)[0]) >= KEPT_BY_COMPONENTS:
                 return screen
             components *= 2
         return self._x
@@ -141,7 +141,7 @@ class CellSearch:
         own, theirs = self._cell_of[truth.rows], self._cell_of[truth.neighbours]
         by_distance = faiss.knn(self._cells.centres[own], self._cells.centres, len(self._cells))[1]
         place = np.argsort(by_distance, axis=1)
-        return int(np.quantile(np.take_along_axis(place, theirs, axis=1), KEPT, method="higher")) + 1
+        return int(np.quantile(np.take_along_axis(place, theirs, axis=1), KEPT_BY_CELLS, method="higher")) + 1
 
     def _recall(self, truth: _Truth) -> float:
         """Return the share of the true neighbours that the search finds."""
