@@ -37,6 +37,23 @@ def test_typicality_by_hand():
     np.testing.assert_allclose(values, [1.0, 1.0, 0.5], rtol=1e-6)
 
 
+def test_typicality_of_the_same_pool_is_found_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(neighbours, "nearest", lambda x, k: calls.append(k) or nearest(x, k))
+    x = np.random.default_rng(7).normal(size=(50, 3))
+    first = typicality(x)
+    assert typicality(x.copy()) is first
+    assert calls == [20]
+    with pytest.raises(ValueError, match="read-only"):
+        first.values[0] = 0.0
+    x[0, 0] += 1
+    assert typicality(x).values[0] != first.values[0]
+    assert typicality(x[::-1]).values[-1] == typicality(x).values[0]
+    typicality(x, 5)
+    assert calls == [20, 20, 20, 5]
+    assert len(neighbours._RECENT) == 2
+
+
 def test_neighbours_are_capped_and_a_lone_case_is_typical():
     assert typicality(np.zeros((1, 2)), 20).values.tolist() == [1.0]
     assert typicality(np.eye(4), 20).neighbours == 3
@@ -165,7 +182,7 @@ def test_twins_are_bitwise_equal_rows():
 
 def test_checksums_that_agree_by_chance_make_no_twins(monkeypatch):
     x = np.array([[0.0, 1.0], [2.0, 2.0], [0.0, 1.0], [2.0, 2.0], [3.0, 1.0]])
-    monkeypatch.setattr(distances, "_checksums", lambda block: np.zeros(len(block), dtype=np.uint64))
+    monkeypatch.setattr(distances, "checksums", lambda x: np.zeros(len(x), dtype=np.uint64))
     groups = twin_groups(x)
     assert groups[0] == groups[2]
     assert groups[1] == groups[3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt64
 
 from firstscan.domain.arrays import Embeddings, Float, Int, PerCase, Strata
 from firstscan.domain.errors import UsageError
@@ -116,7 +116,7 @@ def nearest_of_other_group(x: Embeddings, groups: Strata) -> PerCase:
 
 def twin_groups(x: Embeddings) -> Int[np.ndarray, " case"]:
     """Return a number per case that cases with identical embeddings share (case,)."""
-    sums = np.concatenate([_checksums(x[s : s + BLOCK]) for s in range(0, len(x), BLOCK)])
+    sums = checksums(x)
     _, first, groups = np.unique(sums, return_index=True, return_inverse=True)
     unlike = [r for r in np.flatnonzero(first[groups] != np.arange(len(x))) if (x[r] != x[first[groups[r]]]).any()]
     known: dict[bytes, int] = {}
@@ -125,14 +125,17 @@ def twin_groups(x: Embeddings) -> Int[np.ndarray, " case"]:
     return groups.astype(np.int64)
 
 
-def _checksums(x: Embeddings) -> np.ndarray:
-    """Return a number per row that equal rows share, and others only by chance, about once in 10¹⁹ pairs."""
-    plain = x.astype(np.float64) if x.dtype.itemsize > 8 else x
-    bits = (plain + plain.dtype.type(0)).view(f"u{plain.itemsize}").astype(np.uint64)  # + 0: −0 becomes 0
+def checksums(x: Embeddings) -> UInt64[np.ndarray, " case"]:
+    """Return a number per row that equal rows share (case,), others only by chance, once in about 10¹⁹ pairs."""
     weights: np.ndarray = np.random.default_rng(0).integers(2**64, size=(2, x.shape[1]), dtype=np.uint64)
-    mixed = bits * (weights[0] | np.uint64(1))
-    mixed ^= mixed >> np.uint64(32)
-    sums: np.ndarray = (mixed * (weights[1] | np.uint64(1))).sum(axis=1)
+    first, second = weights | np.uint64(1)
+    sums = np.empty(len(x), dtype=np.uint64)
+    for start in range(0, len(x), BLOCK):
+        block = x[start : start + BLOCK]
+        plain = (block.astype(np.float64) if block.itemsize > 8 else block) + block.dtype.type(0)  # −0 becomes 0
+        mixed = plain.view(f"u{plain.itemsize}").astype(np.uint64) * first
+        mixed ^= mixed >> np.uint64(32)
+        sums[start : start + BLOCK] = (mixed * second).sum(axis=1)
     return sums
 
 
