@@ -18,6 +18,7 @@ from firstscan.selection.geometry import (
     near_duplicate_groups,
     nearest,
     neighbours,
+    search,
     standardise,
     twin_groups,
     typicality,
@@ -103,6 +104,16 @@ def test_pools_of_duplicates_are_searched_in_bounded_work(monkeypatch, distinct)
     assert found.recall is None or found.recall == 1
     assert (found.distances == 0).all()
     assert (found.rows != np.arange(len(x))[:, None]).all()
+
+
+def test_more_dimensions_than_cases(blobs, monkeypatch):
+    wide = blobs[:700] @ np.random.default_rng(0).normal(size=(20, 3000)).astype(np.float32)
+    exact = nearest(wide, 5)
+    monkeypatch.setattr(neighbours, "EXACT_COST", 0)
+    monkeypatch.setattr(search, "QUERIES", 100)
+    found = nearest(wide, 5)
+    assert not found.exact
+    assert (found.distances <= exact.distances[:, -1:] * 1.001).mean() > 0.95
 
 
 def test_cells_hold_every_case_once_and_like_cases_together(blobs):

@@ -48,6 +48,17 @@ def partition(x: Embeddings) -> Cells:
 
     Cases that k-means cannot tell apart, as in a pool of duplicates, are dealt out in row order.
     """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # many small products
+        leaves = _leaves(x)
+    order = np.concatenate(leaves)
+    starts = np.cumsum([0, *map(len, leaves)])
+    centres = np.stack([x[rows].mean(axis=0) for rows in leaves])
+    return Cells(order, starts, centres)
+
+
+def _leaves(x: Embeddings) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     leaves: list[np.ndarray] = []
     waiting = [np.arange(len(x))]
@@ -61,10 +72,7 @@ def partition(x: Embeddings) -> Cells:
             leaves += np.array_split(rows, -(-len(rows) // CELL))
         else:
             waiting += parts[::-1]
-    order = np.concatenate(leaves)
-    starts = np.cumsum([0, *map(len, leaves)])
-    centres = np.stack([x[rows].mean(axis=0) for rows in leaves])
-    return Cells(order, starts, centres)
+    return leaves
 
 
 def _split(x: Embeddings, rows: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

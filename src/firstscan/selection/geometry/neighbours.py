@@ -60,7 +60,7 @@ def nearest(x: Embeddings, k: int) -> Neighbours:
     single, unit = _single(x)
     search = CellSearch(single, k)
     all_cost = float(n) * n * dim
-    if search.cost >= all_cost or (search.recall < WANTED_RECALL and all_cost <= LARGEST_EXACT_COST):
+    if 2 * search.cost > all_cost or (search.recall < WANTED_RECALL and all_cost <= LARGEST_EXACT_COST):
         distances, rows = all_pairs(single, np.arange(n), k)
         return Neighbours(distances * np.float64(unit), rows, exact=True, recall=None)
     distances, rows = search.everywhere()

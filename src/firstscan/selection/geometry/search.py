@@ -16,6 +16,7 @@ from .parallel import side_by_side
 BLOCK = 2048
 QUERIES = 256  # cases whose true neighbours are found: so many to set the search, and so many others to measure it
 FEWEST_COMPONENTS = 32
+SAMPLE_PER_DIMENSION, WIDEST = 8, 256  # at most 2,048 cases, from which principal components are taken
 KEPT_BY_COMPONENTS, KEPT_BY_CELLS = 0.985, 0.975  # of the true neighbours, each step by itself
 WANTED_RECALL = 0.96  # on the sample, to be at least 0.95 on the pool
 LARGEST_COST = 1e13  # N·candidates·components that two cores measure in a few minutes
@@ -56,6 +57,23 @@ def _measured(x: Embeddings, rows: Int[np.ndarray, " row"], candidates: Int[np.n
     squared = flat.reshape(candidates.shape)
     best = np.lexsort((candidates, squared), axis=1)[:, :k]
     return np.sqrt(np.take_along_axis(squared, best, axis=1)), np.take_along_axis(candidates, best, axis=1)
+
+
+def _principal(sample: Embeddings) -> Float[np.ndarray, "dim component"]:
+    """Return the principal directions, the leading one first, by whichever side of the sample is shorter."""
+    about = sample - sample.mean(axis=0)
+    wide = about.shape[1] > len(about)
+    vectors = np.linalg.eigh(about @ about.T if wide else about.T @ about)[1][:, ::-1]
+    if wide:
+        vectors = about.T @ vectors
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=0), np.finfo(np.float64).tiny)
+    directions: np.ndarray = vectors.astype(np.float32)
+    return directions
+
+
+def _projected(x: Embeddings, directions: Float[np.ndarray, "dim component"]) -> Float[np.ndarray, "case component"]:
+    blocks = (x[start : start + BLOCK] for start in range(0, len(x), BLOCK))
+    return np.concatenate(list(side_by_side(lambda block: block @ directions, blocks)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,14 +138,11 @@ class CellSearch:
 
     def _screen(self, truth: _Truth, rng: np.random.Generator) -> Embeddings:
         """Return the cases' leading components (case, component): as few as keep the neighbours ahead."""
-        dim = self._x.shape[1]
-        sample = self._x[np.sort(rng.permutation(len(self._x))[: 16 * dim])].astype(np.float64)
-        spread = np.linalg.eigh(np.cov(sample, rowvar=False).reshape(dim, dim))[1][:, ::-1].astype(np.float32)
+        few = self._x[np.sort(rng.permutation(len(self._x))[: SAMPLE_PER_DIMENSION * min(self._x.shape[1], WIDEST)])]
+        directions = _principal(few.astype(np.float64))
         components = FEWEST_COMPONENTS
-        while components < dim:
-            screen = np.concatenate(
-                [self._x[s : s + BLOCK] @ spread[:, :components] for s in range(0, len(self._x), BLOCK)]
-            )
+        while components < directions.shape[1]:
+            screen = _projected(self._x, np.ascontiguousarray(directions[:, :components]))
             ahead = all_pairs(screen, truth.rows, min(self._wide, len(screen)) - 1)[1]
             if truth.share_within(_measured(self._x, truth.rows, ahead, self._k)[0]) >= KEPT_BY_COMPONENTS:
                 return screen
