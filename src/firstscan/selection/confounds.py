@@ -19,7 +19,7 @@ from .signals import spearman
 STATED_SHARE = 0.1
 COMPONENTS = 3
 COMPONENT = "component"
-DRAWS = 200
+DRAWS, LARGEST_DRAW = 200, 20_000
 FEWEST_CASES = 5
 
 
@@ -56,10 +56,11 @@ def signal_audit(features: FeatureTable, seed: int = 0, stated_share: float = ST
     are constant columns, those that give most cases a category of their own, and those with fewer than 5 values.
     """
     rng = np.random.default_rng(seed)
+    columns = {name: _read(column) for name, column in features.covariates.items()}
     found = [
         association
         for signal, values in _signals(features).items()
-        for name, column in features.covariates.items()
+        for name, column in columns.items()
         if (association := _associate(signal, values, name, column, rng)) is not None
     ]
     found.sort(key=lambda a: (-a.share, a.signal, a.covariate))
@@ -103,12 +104,17 @@ def _signals(features: FeatureTable) -> Mapping[str, PerCase]:
     return signals
 
 
+def _read(column: np.ndarray) -> np.ndarray:
+    """Return the column as numbers (NaN where missing) or as labels (empty where missing)."""
+    numbers = _numbers(column)
+    return np.array([plain(v) for v in column], dtype=np.str_) if numbers is None else numbers
+
+
 def _associate(
     signal: str, values: PerCase, name: str, column: np.ndarray, rng: np.random.Generator
 ) -> Association | None:
-    numbers = _numbers(column)
-    if numbers is not None:
-        known = np.isfinite(numbers)
+    if column.dtype.kind == "f":
+        numbers, known = column, np.isfinite(column)
         if known.sum() < FEWEST_CASES or np.ptp(numbers[known]) == 0 or np.ptp(values[known]) == 0:
             return None
         found = spearman(values[known].astype(np.float64), numbers[known], rng)
@@ -116,17 +122,27 @@ def _associate(
         edges = sorted((low**2, high**2))
         interval = (0.0 if low <= 0 <= high else edges[0], edges[1])
         return Association(signal, name, "number", found.rho, found.rho**2, interval, int(known.sum()))
-    labels = np.array([plain(v) for v in column])
-    known = labels != ""
-    groups = np.unique(labels[known], return_inverse=True)[1]
+    known = column != ""
+    groups = np.unique(column[known], return_inverse=True)[1]
     count = len(np.unique(groups))
     if len(groups) < FEWEST_CASES or count < 2 or count > len(groups) / 2 or np.ptp(values[known]) == 0:
         return None
     ranks = _ranks(values[known])
     share = _share_between(ranks, groups)
-    draws = rng.integers(len(ranks), size=(DRAWS, len(ranks)))
-    low, high = np.percentile([_share_between(ranks[d], groups[d]) for d in draws], [2.5, 97.5])
-    return Association(signal, name, "category", None, share, (float(low), float(high)), len(ranks))
+    return Association(signal, name, "category", None, share, _share_interval(ranks, groups, share, rng), len(ranks))
+
+
+def _share_interval(
+    ranks: PerCase, groups: Int[np.ndarray, " case"], share: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return the 95 % interval of ``share`` by the bootstrap; of large pools from smaller draws, narrowed to size."""
+    size = min(len(ranks), LARGEST_DRAW)
+    draws = (rng.integers(len(ranks), size=size) for _ in range(DRAWS))
+    shares = np.array([_share_between(ranks[d], groups[d]) for d in draws])
+    low, high = np.percentile(shares, [2.5, 97.5])
+    if size < len(ranks):
+        low, high = share + (np.array([low, high]) - shares.mean()) * np.sqrt(size / len(ranks))
+    return float(max(low, 0.0)), float(min(high, 1.0))
 
 
 def _share_between(ranks: PerCase, groups: Int[np.ndarray, " case"]) -> float:

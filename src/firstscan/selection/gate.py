@@ -68,6 +68,7 @@ class Gate:
         self._waiting = np.zeros_like(closed)
         self._slots = slots
         self._twins = twins
+        self._alone = np.bincount(twins)[twins] == 1
         self._rules = rules
         self._taken: list[Taken] = []
         for row in covered:
@@ -150,6 +151,8 @@ class Gate:
         return None
 
     def _set_twins_aside(self, row: int) -> None:
+        if self._alone[row]:
+            return
         same = (self._twins == self._twins[row]) & self._open
         self._open &= ~same
         self._waiting |= same

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import numpy as np
 
@@ -23,9 +23,10 @@ def check_ids(features: FeatureTable, constraints: Constraints) -> None:
     ------
     UsageError : names the unknown ids.
     """
-    known = set(features.case_ids)
-    for kind in ("exclude", "include", "labelled"):
-        unknown = sorted(set(getattr(constraints, kind)) - known)
+    named = {kind: set(getattr(constraints, kind)) for kind in ("exclude", "include", "labelled")}
+    known = set(features.case_ids) if any(named.values()) else set()
+    for kind, ids in named.items():
+        unknown = sorted(ids - known)
         if unknown:
             raise UsageError(
                 f"{kind}: {len(unknown)} id(s) are not in the pool: {', '.join(unknown[:5])}; correct or remove them"
@@ -40,8 +41,10 @@ def canonical(features: FeatureTable, constraints: Constraints) -> FeatureTable:
     return features if rows == list(range(len(features))) else features.rows(rows)
 
 
-def rows_of(table: FeatureTable, case_ids: Iterable[str]) -> np.ndarray:
+def rows_of(table: FeatureTable, case_ids: Collection[str]) -> np.ndarray:
     """Return the row of each case id."""
+    if not case_ids:
+        return np.empty(0, dtype=np.intp)
     row_of = {c: i for i, c in enumerate(table.case_ids)}
     return np.array([row_of[c] for c in case_ids], dtype=np.intp)
 

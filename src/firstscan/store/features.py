@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from firstscan.domain.errors import DataError, UsageError
@@ -90,7 +91,7 @@ def _matrix(file: Path, column: pa.ChunkedArray) -> np.ndarray:
     if array.null_count or n == 0 or len(values) % n or not pa.types.is_floating(values.type):
         raise DataError(f"{file}: the column 'embedding' must hold one list of numbers a case, all of one length.")
     dim = len(values) // n
-    if not pa.types.is_fixed_size_list(array.type) and any(len(row) != dim for row in array):
+    if not pa.types.is_fixed_size_list(array.type) and not pc.all(pc.equal(pc.list_value_length(array), dim)).as_py():
         raise DataError(f"{file}: the lists in column 'embedding' differ in length; every case needs the same length.")
     return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(n, dim)
 

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.selection import adjust, signal_audit
+from firstscan.selection import adjust, confounds, signal_audit
 
 
 @pytest.fixture
@@ -83,3 +83,21 @@ def test_columns_that_cannot_be_adjusted_for_are_named(table):
         adjust(table, ["scanner"])
     with pytest.raises(UsageError, match="file make 200 groups"):
         adjust(table, ["file"])
+
+
+def test_intervals_from_smaller_draws_agree_with_the_full_bootstrap(monkeypatch):
+    rng = np.random.default_rng(0)
+    site = rng.integers(3, size=3000)
+    signal = site + rng.normal(size=3000)
+    table = FeatureTable(
+        tuple(f"c{i:04d}" for i in range(3000)),
+        rng.normal(size=(3000, 2)),
+        signal,
+        covariates={"site": site.astype(str)},
+    )
+    full = next(a for a in signal_audit(table).associations if a.signal == "uncertainty")
+    monkeypatch.setattr(confounds, "LARGEST_DRAW", 500)
+    drawn = next(a for a in signal_audit(table).associations if a.signal == "uncertainty")
+    assert drawn.share == full.share
+    assert drawn.interval[0] < full.share < drawn.interval[1]
+    np.testing.assert_allclose(drawn.interval, full.interval, atol=0.015)

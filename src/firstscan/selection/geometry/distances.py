@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import blake2b
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt64
 
 from firstscan.domain.arrays import Embeddings, Float, Int, PerCase, Strata
 from firstscan.domain.errors import UsageError
 
 BLOCK = 1024
+LARGEST_COPIED = 10_000_000  # numbers that scikit-learn's scaler may copy in double precision
 LARGEST_PAIR_CASES = 130_000  # at one bit a pair: 2 GiB
 LARGEST_PAIR_COST = 2e12  # N·N·dim up to which all pairs take about a minute on two cores
 
 
 def standardise(x: Embeddings) -> Embeddings:
-    """Return ``x`` with zero mean and unit variance per column; constant columns become 0."""
-    from sklearn.preprocessing import StandardScaler
+    """Return ``x`` with zero mean and unit variance per column; constant columns become 0.
 
-    scaled: np.ndarray = StandardScaler().fit_transform(x)
+    Small pools: scikit-learn. Large ones: the same block by block, in the precision of ``x`` and without its copies.
+    """
+    if x.size <= LARGEST_COPIED:
+        from sklearn.preprocessing import StandardScaler
+
+        scaled: np.ndarray = StandardScaler().fit_transform(x)
+        return scaled
+    mean = x.mean(axis=0, dtype=np.float64)
+    variance = np.zeros(x.shape[1])
+    for start in range(0, len(x), BLOCK):
+        block = x[start : start + BLOCK] - mean
+        variance += np.einsum("ij,ij->j", block, block)
+    deviation = np.sqrt(variance / len(x))
+    deviation[deviation <= 10 * np.finfo(x.dtype).eps * np.abs(mean)] = 1  # constant but for rounding
+    scaled = np.empty_like(x)
+    for start in range(0, len(x), BLOCK):
+        scaled[start : start + BLOCK] = (x[start : start + BLOCK] - mean) / deviation
     return scaled
 
 
@@ -101,12 +116,27 @@ def nearest_of_other_group(x: Embeddings, groups: Strata) -> PerCase:
 
 def twin_groups(x: Embeddings) -> Int[np.ndarray, " case"]:
     """Return a number per case that cases with identical embeddings share (case,)."""
-    numbers: dict[bytes, int] = {}
-    groups = np.empty(len(x), dtype=np.int64)
-    for case, row in enumerate(x):
-        digest = blake2b((row + 0.0).tobytes(), digest_size=16).digest()  # + 0.0: −0 becomes 0
-        groups[case] = numbers.setdefault(digest, len(numbers))
-    return groups
+    sums = checksums(x)
+    _, first, groups = np.unique(sums, return_index=True, return_inverse=True)
+    unlike = [r for r in np.flatnonzero(first[groups] != np.arange(len(x))) if (x[r] != x[first[groups[r]]]).any()]
+    known: dict[bytes, int] = {}
+    for row in unlike:  # checksums that agree by chance
+        groups[row] = known.setdefault((x[row] + 0.0).tobytes(), len(first) + len(known))
+    return groups.astype(np.int64)
+
+
+def checksums(x: Embeddings) -> UInt64[np.ndarray, " case"]:
+    """Return a number per row that equal rows share (case,), others only by chance, once in about 10¹⁹ pairs."""
+    weights: np.ndarray = np.random.default_rng(0).integers(2**64, size=(2, x.shape[1]), dtype=np.uint64)
+    first, second = weights | np.uint64(1)
+    sums = np.empty(len(x), dtype=np.uint64)
+    for start in range(0, len(x), BLOCK):
+        block = x[start : start + BLOCK]
+        plain = (block.astype(np.float64) if block.itemsize > 8 else block) + block.dtype.type(0)  # −0 becomes 0
+        mixed = plain.view(f"u{plain.itemsize}").astype(np.uint64) * first
+        mixed ^= mixed >> np.uint64(32)
+        sums[start : start + BLOCK] = (mixed * second).sum(axis=1)
+    return sums
 
 
 def near_duplicate_groups(x: Embeddings, share: float = 0.05) -> Int[np.ndarray, " case"]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from hashlib import blake2b
 
 import numpy as np
 
 from firstscan.domain.arrays import Embeddings, Float, Int, PerCase
 
+from .distances import checksums
+from .search import BLOCK, WANTED_RECALL, CellSearch, all_pairs
+
 EXACT_COST = 2e10  # N·N·dim up to which scikit-learn answers in about a second
 LARGEST_EXACT_COST = 2e12  # N·N·dim up to which FAISS measures all pairs in about a minute
-WANTED_RECALL = 0.97  # on the sample, to be at least 0.95 on the pool
-RECALL_QUERIES = 256
-COMPONENTS = 64
-QUERY_BLOCK = 65_536
 
-Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+KEPT_POOLS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +41,9 @@ class Density:
     recall: float | None
 
 
+_RECENT: dict[tuple[object, ...], Density] = {}
+
+
 def nearest(x: Embeddings, k: int) -> Neighbours:
     """Return the ``k`` nearest other cases of each case; 1 ≤ k < case.
 
@@ -56,113 +57,46 @@ def nearest(x: Embeddings, k: int) -> Neighbours:
 
         distances, rows = NearestNeighbors(n_neighbors=k).fit(x.astype(np.float64)).kneighbors()
         return Neighbours(distances, rows, exact=True, recall=None)
-    single = np.ascontiguousarray(x, dtype=np.float32)
-    screen = _Screen(single)
-    recall = screen.widen(k + 1)
-    if recall < WANTED_RECALL and float(n) * n * dim <= LARGEST_EXACT_COST:
-        distances, rows = _without_self(_exhaustive(single), single, k, np.arange(n))
-        return Neighbours(distances, rows, exact=True, recall=None)
-    distances, rows = _without_self(screen, single, k, screen.order())
-    return Neighbours(distances, rows, exact=False, recall=recall)
+    single, unit = _single(x)
+    search = CellSearch(single, k)
+    all_cost = float(n) * n * dim
+    if 2 * search.cost > all_cost or (search.recall < WANTED_RECALL and all_cost <= LARGEST_EXACT_COST):
+        distances, rows = all_pairs(single, np.arange(n), k)
+        return Neighbours(distances * np.float64(unit), rows, exact=True, recall=None)
+    distances, rows = search.everywhere()
+    return Neighbours(distances * np.float64(unit), rows, exact=False, recall=search.recall)
 
 
-def _exhaustive(x: np.ndarray) -> Search:
-    import faiss
-
-    index = faiss.IndexFlatL2(x.shape[1])
-    index.add(x)
-    search: Search = index.search
-    return search
-
-
-class _Screen:
-    """Search by inverted lists of leading principal components, the candidates measured in full."""
-
-    def __init__(self, x: np.ndarray) -> None:
-        import faiss
-
-        n, dim = x.shape
-        components, lists = min(COMPONENTS, dim), int(2 * np.sqrt(n))
-        self._x = x
-        self._lists = faiss.IndexIVFFlat(faiss.IndexFlatL2(components), components, lists)
-        self._lists.cp.niter, self._lists.cp.min_points_per_centroid = 8, 1
-        rng = np.random.default_rng(0)
-        sample = rng.permutation(n)[: max(40 * lists, 10 * dim)]
-        self._rotation = _leading_components(x[sample[: 4 * dim]], components)
-        self._screen = faiss.IndexPreTransform(self._rotation, self._lists)
-        self._screen.train(x[sample])
-        self._index = faiss.IndexRefineFlat(self._screen)
-        self._index.add(x)
-        self._index.k_factor = 2
-        self._queries = np.sort(rng.choice(n, min(n, RECALL_QUERIES), replace=False))
-
-    def __call__(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        import faiss
-
-        squared, rows = self._index.search(queries, k)
-        short = (rows < 0).any(axis=1)  # too few cases in the lists that were searched
-        if short.any():
-            squared[short], rows[short] = faiss.knn(queries[short], self._x, k)
-        return squared, rows
-
-    def order(self) -> np.ndarray:
-        """Return the cases list by list: neighbours in turn find what they need in the processor's cache."""
-        nearest_list = np.empty(len(self._x), dtype=np.int64)
-        for start in range(0, len(self._x), QUERY_BLOCK):
-            rows = slice(start, start + QUERY_BLOCK)
-            rotated = self._rotation.apply(self._x[rows])
-            nearest_list[rows] = self._lists.quantizer.search(rotated, 1)[1][:, 0]
-        return np.argsort(nearest_list, kind="stable")
-
-    def widen(self, k: int) -> float:
-        """Search more lists until the recall is as wanted or a quarter of them is searched; return the recall."""
-        import faiss
-
-        queries = self._x[self._queries]
-        truth = faiss.knn(queries, self._x, k)[1]
-        recall, self._lists.nprobe = 0.0, 4
-        while recall < WANTED_RECALL and self._lists.nprobe < self._lists.nlist / 4:
-            self._lists.nprobe += max(2, self._lists.nprobe // 2)
-            found = self(queries, k)[1]
-            recall = float(np.mean([len(np.intersect1d(t, f)) / k for t, f in zip(truth, found, strict=True)]))
-        return recall
-
-
-def _leading_components(sample: np.ndarray, components: int) -> Any:
-    """Return the projection on the leading principal components of ``sample`` as FAISS has it."""
-    import faiss
-    from sklearn.decomposition import PCA
-
-    model = PCA(components, svd_solver="randomized", iterated_power=2, random_state=0).fit(sample)
-    rotation = faiss.LinearTransform(sample.shape[1], components, True)
-    directions = model.components_.astype(np.float32)
-    faiss.copy_array_to_vector(directions.ravel(), rotation.A)
-    faiss.copy_array_to_vector(-directions @ model.mean_.astype(np.float32), rotation.b)
-    rotation.is_trained = True
-    return rotation
-
-
-def _without_self(search: Search, x: np.ndarray, k: int, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Search for every case, block by block, and leave out the case itself (the last one found where it is missing)."""
-    distances, rows = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.int64)
-    for start in range(0, len(x), QUERY_BLOCK):
-        block = order[start : start + QUERY_BLOCK]
-        squared, found = search(x[block], k + 1)
-        others = found != block[:, None]
-        others[others.all(axis=1), -1] = False
-        distances[block] = np.sqrt(np.maximum(squared[others].reshape(-1, k), 0))
-        rows[block] = found[others].reshape(-1, k)
-    return distances, rows
+def _single(x: Embeddings) -> tuple[Embeddings, float]:
+    """Return ``x`` in float32 about its mean, where products lose least to rounding, and the unit it is given in."""
+    mean = x.mean(axis=0, dtype=np.float64)
+    reach = max(float(np.abs(x - mean.astype(x.dtype)).max()) for x in np.array_split(x, max(1, x.size // 2**24)))
+    unit = 1.0 if 1e-9 < reach < 1e9 or reach == 0 else 2.0 ** np.round(np.log2(reach))
+    single = np.empty(x.shape, dtype=np.float32)
+    for start in range(0, len(x), BLOCK):
+        single[start : start + BLOCK] = (x[start : start + BLOCK] - mean) / unit
+    return single, float(unit)
 
 
 def typicality(x: Embeddings, neighbours: int = 20) -> Density:
     """Return T = 1 / (mean distance to the nearest neighbours + 1e-8), over the whole pool (METHOD §1).
 
-    ``neighbours`` is capped at N−1; a pool of one case has typicality 1.
+    ``neighbours`` is capped at N−1; a pool of one case has typicality 1. The answers for the last two pools are kept:
+    the audit, the report and repeats under other seeds ask for the same again. They are read-only.
     """
     k = min(neighbours, len(x) - 1)
     if k < 1:
         return Density(np.ones(len(x)), neighbours=0, exact=True, recall=None)
+    pool = (x.shape, x.dtype.str, blake2b(checksums(x).tobytes(), digest_size=16).digest(), k)
+    density = _RECENT.pop(pool, None) or _density(x, k)
+    _RECENT[pool] = density
+    while len(_RECENT) > KEPT_POOLS:
+        _RECENT.pop(next(iter(_RECENT)), None)
+    return density
+
+
+def _density(x: Embeddings, k: int) -> Density:
     found = nearest(x, k)
     values = 1.0 / (found.distances.mean(axis=1) + 1e-8)
+    values.flags.writeable = False
     return Density(values, neighbours=k, exact=found.exact, recall=found.recall)
