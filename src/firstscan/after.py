@@ -126,6 +126,7 @@ def study(
     *,
     out: o.Out,
     workers: o.Workers = None,
+    engine: o.Engine = "local",
     device: o.Device = "auto",
     overwrite: o.Overwrite = False,
 ) -> None:

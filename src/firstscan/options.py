@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "devices", "overwrite", "show_metadata"})
+EXECUTION = frozenset(
+    {"out", "features", "workers", "engine", "device", "devices", "nodes", "overwrite", "show_metadata"}
+)
 """Options that say where and how to run and what to show, and never what is picked."""
 
 
@@ -50,10 +52,10 @@ Severity = Annotated[list[str] | None, typer.Option(help="CODE=drop|warn|note|of
 Checkpoint = Annotated[Path | None, typer.Option(help="Start training from these weights.")]
 Region = Annotated[str, typer.Option(help="Average signals over the foreground, or over all voxels (as published).")]
 TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of the preset's.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that read scans; one a CPU core by default.")]
-Engine = Annotated[str, typer.Option(help="Where work runs: local.")]
+Workers = Annotated[int | None, typer.Option(help="Processes or threads at work; one a CPU core by default.")]
+Engine = Annotated[str, typer.Option(help="Where work runs: local, or ray (a cluster; see docs/cluster.md).")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Devices = Annotated[int, typer.Option(help="GPUs (or CPU processes) that share the training.")]
+Devices = Annotated[int, typer.Option(help="GPUs (or CPU processes) of a machine that share the training.")]
 ShowMetadata = Annotated[bool, typer.Option("--show-metadata", help="Show the picks' metadata in the report.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of other settings in --out.")]
 
@@ -79,7 +81,7 @@ def settings_of(options: dict[str, Any]) -> Any:
     from firstscan.domain.errors import UsageError
     from firstscan.steps.run import Settings
 
-    names = ("workers", "engine", "device", "devices", "overwrite", "show_metadata")
+    names = ("workers", "engine", "device", "devices", "nodes", "overwrite", "show_metadata")
     given = {name: options[name] for name in names if name in options}
     if given.get("workers") is not None and given["workers"] < 1:
         raise UsageError(f"--workers {given['workers']}: at least 1 process is needed")

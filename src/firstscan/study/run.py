@@ -15,7 +15,7 @@ from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.execution import Progress, run_cases
+from firstscan.execution import Progress, check_engine, engine_session
 from firstscan.imaging import fingerprint
 from firstscan.segmentation.dataset import ENDING
 from firstscan.segmentation.registry import resolved, segmenter
@@ -59,10 +59,11 @@ def study(plan: Plan, out: Path, settings: Settings, features: FeatureSource | N
     trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
     for entry in plan.strategies:
         strategy_class(entry.name)
+    check_engine(settings.engine)
     data = read_data(plan, workers=settings.workers)
     config = {**plan.model_dump(mode="json"), "segmenter": resolved(trainer)}
     inputs = fingerprints(data)
-    with open_workspace(out) as workspace:
+    with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
         if not finished(out, manifest, "study", inputs):
@@ -156,8 +157,9 @@ def _trained(jobs: Sequence[Job], titles: Mapping[str, str], run: Run) -> dict[s
     missing = [(job.key, job) for job in jobs if job.key not in results]
     with run.stage("Training models", len(jobs)) as progress:
         progress.advance(len(results), "done before" if results else "")
-        work = _relayed(progress) if run.settings.workers == 1 else run_job
-        for key, result in run_cases(work, missing, workers=run.settings.workers, engine=run.settings.engine):
+        here = run.settings.workers == 1 and run.settings.engine == "local"
+        work = _relayed(progress) if here else run_job
+        for key, result in run.cases(work, missing, gpu=_on_gpu(jobs)):
             if isinstance(result, Exception):
                 result = {"status": "failed", "reason": str(result), "scores": [], "seconds": {}}  # noqa: PLW2901
             results[key] = result
@@ -169,6 +171,11 @@ def _trained(jobs: Sequence[Job], titles: Mapping[str, str], run: Run) -> dict[s
                 progress.advance(1)
     fresh = {job.key: read_result(job.result) for job in jobs}
     return {key: fresh[key] or result for key, result in results.items()}
+
+
+def _on_gpu(jobs: Sequence[Job]) -> bool:
+    """Tell whether the plan's segmenter trains on a GPU, which a worker of a cluster then has to itself."""
+    return bool(jobs) and str(jobs[0].options.get("device", "cpu")).startswith("cuda")
 
 
 def _relayed(progress: Progress) -> Callable[[Job], dict[str, Any]]:
