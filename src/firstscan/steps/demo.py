@@ -24,19 +24,24 @@ def demo(out: Path, settings: Settings) -> Selected:
     """Write the demo cohort below ``out/cohort`` unless it is there, and select from it."""
     cohort = out / "cohort"
     with open_workspace(out) as workspace:
-        if not (cohort / "cohort.csv").is_file():
-            run = Run(workspace, settings)
-            with run.stage("Making 40 scans", CASES) as progress:
-                shown = 0
-
-                def report(done: int, total: int) -> None:
-                    nonlocal shown
-                    del total
-                    progress.advance(done - shown)
-                    shown = done
-
-                generate(cohort, seed=COHORT_SEED, read=_read, write=_write, n=CASES, progress=report)
+        make_cohort(cohort, Run(workspace, settings))
     return select(SelectCommand.of(source=str(cohort / "images"), budget=BUDGET, preset="fast"), out, settings)
+
+
+def make_cohort(cohort: Path, run: Run) -> None:
+    """Write the demo cohort into the folder ``cohort`` unless it is there."""
+    if (cohort / "cohort.csv").is_file():
+        return
+    with run.stage(f"Making {CASES} scans", CASES) as progress:
+        shown = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal shown
+            del total
+            progress.advance(done - shown)
+            shown = done
+
+        generate(cohort, seed=COHORT_SEED, read=_read, write=_write, n=CASES, progress=report)
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from .atomic import atomic_write
 from .shards import BATCH_ROWS, ShardStore
 
 SCHEMA_VERSION = 1
-_GROUP_ROWS = 8 * BATCH_ROWS
+_GROUP_ROWS = 4 * BATCH_ROWS
 _TRIES = 5
 _KEY = b"firstscan"
 _OWN = ("case_id", "embedding", "uncertainty", "typicality")
@@ -123,17 +123,18 @@ def read_features(path: str | Path) -> FeatureTable:
     if not file.is_file():
         raise UsageError(f"No feature table at {file}. Make one with: firstscan extract SOURCE --out DIR")
     try:
-        table = pq.read_table(file, memory_map=True)
+        parquet = pq.ParquetFile(file)
+        table = parquet.read([name for name in parquet.schema_arrow.names if name != "embedding"])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file} is not a readable Parquet file: {error}") from error
-    meta = _meta(file, table.schema.metadata or {})
-    missing = [c for c in _OWN[:3] if c not in table.column_names]
+    meta = _meta(file, parquet.schema_arrow.metadata or {})
+    missing = [c for c in _OWN[:3] if c not in parquet.schema_arrow.names]
     if missing:
         raise DataError(f"{file} is not a feature table: it lacks the column(s) {', '.join(missing)}.")
     stored = meta.get("covariates", {})
     return FeatureTable(
         case_ids=tuple(table["case_id"].cast(pa.string()).to_pylist()),
-        embeddings=_matrix(file, table["embedding"]),
+        embeddings=_matrix(file, parquet),
         uncertainty=_numbers(file, table, "uncertainty"),
         typicality=_numbers(file, table, "typicality") if "typicality" in table.column_names else None,
         covariates={stored.get(c, c): _from_arrow(table[c]) for c in table.column_names if c not in _OWN},
@@ -165,16 +166,31 @@ def _meta(file: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
     return meta
 
 
-def _matrix(file: Path, column: pa.ChunkedArray) -> np.ndarray:
-    array = column.combine_chunks()
-    n = len(array)
-    values = array.flatten()
-    if array.null_count or n == 0 or len(values) % n or not pa.types.is_floating(values.type):
+def _matrix(file: Path, parquet: pq.ParquetFile) -> np.ndarray:
+    """Read the embeddings a row group at a time into one array: memory is that of the array."""
+    matrix: np.ndarray | None = None
+    done = 0
+    for number in range(parquet.num_row_groups):
+        array = parquet.read_row_group(number, columns=["embedding"])["embedding"].combine_chunks()
+        if len(array) == 0:
+            continue
+        values = array.flatten()
+        if array.null_count or not pa.types.is_floating(values.type):
+            break
+        dim = len(values) // len(array) if matrix is None else matrix.shape[1]
+        if len(values) != dim * len(array) or (
+            not pa.types.is_fixed_size_list(array.type) and any(len(row) != dim for row in array)
+        ):
+            raise DataError(
+                f"{file}: the lists in column 'embedding' differ in length; every case needs the same length."
+            )
+        if matrix is None:
+            matrix = np.empty((parquet.metadata.num_rows, dim), values.type.to_pandas_dtype())
+        matrix[done : done + len(array)] = values.to_numpy(zero_copy_only=False).reshape(-1, dim)
+        done += len(array)
+    if matrix is None or done != len(matrix):
         raise DataError(f"{file}: the column 'embedding' must hold one list of numbers a case, all of one length.")
-    dim = len(values) // n
-    if not pa.types.is_fixed_size_list(array.type) and any(len(row) != dim for row in array):
-        raise DataError(f"{file}: the lists in column 'embedding' differ in length; every case needs the same length.")
-    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(n, dim)
+    return matrix
 
 
 def _numbers(file: Path, table: pa.Table, name: str) -> np.ndarray:

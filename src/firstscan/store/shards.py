@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,7 @@ class Located:
         """Positions of the keys that have no row."""
         return np.flatnonzero(self.shard < 0).tolist()
 
-    def read(self, rows: int = 8 * BATCH_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def read(self, rows: int = BATCH_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (embeddings, uncertainty) in the order of the keys, ``rows`` at a time.
 
         Rows lie nearly in order, so a batch comes from few row groups and memory stays that of a batch.
@@ -67,13 +66,14 @@ class Located:
         if self.missing:
             raise DataError(f"{len(self.missing)} scan(s) are not measured yet. Run the same command again.")
         opened: dict[int, _Shard] = {}
+        groups: _Groups = {}
         for start in range(0, len(self.shard), rows):
             part = slice(start, start + rows)
             shard, row = self.shard[part], self.row[part]
             pieces = []
             for number in np.unique(shard):
                 if number not in opened:
-                    opened[number] = _Shard(self.files[number])
+                    opened[number] = _Shard(self.files[number], groups)
                 at = np.flatnonzero(shard == number)
                 pieces.append((at, *opened[number].gather(row[at])))
             dim = pieces[0][1].shape[1]
@@ -177,27 +177,31 @@ class _DamagedError(DataError):
     """A shard that is not what was written."""
 
 
+_Groups = dict[tuple[Path, int], Rows]
+"""The row groups that were read last, of all shards."""
+_KEPT = 8
+
+
 class _Shard:
-    """One open shard; keeps the row groups that were asked for last."""
+    """One open shard; what it reads it leaves in ``groups``, from which the oldest go."""
 
-    _KEPT = 16
-
-    def __init__(self, path: Path) -> None:
-        self._read = partial(_row_group, path, pq.ParquetFile(path, page_checksum_verification=True))
+    def __init__(self, path: Path, groups: _Groups) -> None:
+        self._path, self._groups = path, groups
+        self._file = pq.ParquetFile(path, page_checksum_verification=True)
         self._starts = np.cumsum([0, *_group_sizes(path)])
-        self._groups: dict[int, Rows] = {}
 
     def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the embeddings and uncertainties of ``rows``, in that order."""
         group = np.searchsorted(self._starts, rows, side="right") - 1
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for number in np.unique(group).tolist():
-            if number not in self._groups:
-                self._groups[number] = self._read(number)
+            place = (self._path, number)
+            if place not in self._groups:
+                self._groups[place] = _row_group(self._path, self._file, number)
             at = np.flatnonzero(group == number)
             inside = rows[at] - self._starts[number]
-            found.append((at, self._groups[number].embeddings[inside], self._groups[number].uncertainty[inside]))
-            while len(self._groups) > self._KEPT:
+            found.append((at, self._groups[place].embeddings[inside], self._groups[place].uncertainty[inside]))
+            while len(self._groups) > _KEPT:
                 del self._groups[next(iter(self._groups))]
         order = np.argsort(np.concatenate([at for at, _, _ in found]))
         return np.concatenate([e for _, e, _ in found])[order], np.concatenate([u for _, _, u in found])[order]
