@@ -40,8 +40,9 @@ def on_cluster(work: Work[T, R], items: Sequence[tuple[str, T]], place: Place) -
 class _Member:
     """One worker, on whatever node it is; everything in here runs there."""
 
-    def __init__(self, work: Work[Any, Any], place: Place, folder: str, version: str) -> None:
+    def __init__(self, work: Work[Any, Any], place: Place, folder: str, version: str, patience_s: float) -> None:
         self._work, self._place, self._folder, self._version = work, place, folder, version
+        self._patience_s = patience_s
         self._do: Any = None
 
     def begin(self) -> Exception | None:
@@ -68,7 +69,7 @@ class _Member:
                 f"Node {node} of the Ray cluster has firstscan {__version__}; this one is {self._version}. Install the "
                 "same version on every node."
             )
-        deadline = time.monotonic() + _SEEN_WITHIN_S
+        deadline = time.monotonic() + self._patience_s
         while unseen := [path for path in self._place.sees if not path.exists()]:
             if time.monotonic() > deadline:
                 raise UsageError(
@@ -95,7 +96,7 @@ class _Crew(Generic[T, R]):
             [node["Resources"] for node in ray.nodes() if node["Alive"]], place, len(items)
         )
         self._actor = ray.remote(max_restarts=0, **self._share)(_Member)
-        self._arguments = (work, place, str(Path.cwd()), __version__)
+        self._arguments = (work, place, str(Path.cwd()), __version__, _SEEN_WITHIN_S)
         self._calls: dict[Any, _Call[T]] = {}
         self._busy: dict[Any, int] = {}
         self._deaths: Counter[str] = Counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,9 +19,10 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
 }
+_PROBE_S = 10.0
 _STORE_BYTES = 100 * 2**20
 _open: list[bool] = []
-"""One entry a block of :func:`engine_session` that is under way; True for the one that has connected."""
+"""One entry a block of :func:`engine_session` that is under way; True for the outermost once there is a connection."""
 
 
 @contextmanager
@@ -55,19 +57,35 @@ def connected(workers: int | None) -> Any:
 
     if ray.is_initialized():
         return ray
+    _silence(ray)
     address = os.environ.get(ADDRESS)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
+            _probe(address)
             ray.init(address, **quiet)
         else:
             cores = max(workers or 0, usable_cores())
             ray.init("local", num_cpus=cores, object_store_memory=_STORE_BYTES, include_dashboard=False, **quiet)
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(_refused(address, error)) from error
     if _open:
-        _open[-1] = True
+        _open[0] = True
     return ray
+
+
+def _silence(ray: Any) -> None:
+    """Keep Ray from printing lost workers to standard output, which belongs to results; they are dealt with here."""
+    worker: Any = getattr(getattr(ray, "_private", None), "worker", None)
+    if hasattr(worker, "listen_error_messages"):  # there is no public switch; where the name changes, Ray prints
+        worker.listen_error_messages = lambda *_: None
+
+
+def _probe(address: str) -> None:
+    """Raise OSError where nothing listens at ``host:port``: Ray itself would try for minutes, and log it."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_PROBE_S).close()
 
 
 def _refused(address: str | None, error: Exception) -> str:
