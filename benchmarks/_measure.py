@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def firstscan(*arguments: object) -> Measured:
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Measured(time.perf_counter() - start, cpu, peak[0] / 2**30, code)
+
+
+def family_seconds(pid: int) -> float:
+    """Return the processor seconds that a process and its living descendants have used so far."""
+    ticks = 0
+    for member in _family(pid):
+        with suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _watch(pid: int, peak: list[int], over: threading.Event) -> None:

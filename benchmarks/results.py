@@ -20,7 +20,9 @@ import sys
 from pathlib import Path
 
 from _measure import machine
-from firstscan.steps.demo import write_cohort
+from firstscan.steps.demo import make_cohort
+from firstscan.steps.run import Run, Settings
+from firstscan.store import open_workspace
 
 HERE = Path(__file__).resolve().parent
 PLANS = {p.stem: p for p in sorted((HERE / "plans").glob("*.yaml"))}
@@ -30,8 +32,10 @@ BINARY = (".parquet",)
 def data_folder(name: str, out: Path) -> Path:
     """Return the folder from which the plan's paths start; the demo's scans are made there."""
     if name == "demo":
-        write_cohort(out.parent / "demo-data" / "cohort")
-        return out.parent / "demo-data"
+        data = out.parent / "demo-data"
+        with open_workspace(data) as workspace:
+            make_cohort(data / "cohort", Run(workspace, Settings()))
+        return data
     return Path(os.environ.get("FIRSTSCAN_TEST_DATA", HERE.parents[1] / "shared" / "data")).resolve()
 
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "devices", "overwrite", "show_metadata"})
+EXECUTION = frozenset(
+    {"out", "features", "workers", "engine", "device", "devices", "nodes", "overwrite", "show_metadata"}
+)
 """Options that say where and how to run and what to show, and never what is picked."""
 
 
@@ -64,10 +66,10 @@ Classes = Annotated[
 ]
 Consensus = Annotated[str, typer.Option(help="Of several readers' labels take the first's, or the majority's.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Take label maps in which nothing is marked, too.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that read scans; one a CPU core by default.")]
-Engine = Annotated[str, typer.Option(help="Where work runs: local.")]
+Workers = Annotated[int | None, typer.Option(help="Processes or threads at work; one a CPU core by default.")]
+Engine = Annotated[str, typer.Option(help="Where work runs: local, or ray (a cluster; see docs/cluster.md).")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Devices = Annotated[int, typer.Option(help="GPUs (or CPU processes) that share the training.")]
+Devices = Annotated[int, typer.Option(help="GPUs (or CPU processes) of a machine that share the training.")]
 ShowMetadata = Annotated[bool, typer.Option("--show-metadata", help="Show the picks' metadata in the report.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of other settings in --out.")]
 
@@ -95,7 +97,7 @@ def settings_of(options: dict[str, Any]) -> Any:
     from firstscan.domain.errors import UsageError
     from firstscan.steps.run import Settings
 
-    names = ("workers", "engine", "device", "devices", "overwrite", "show_metadata")
+    names = ("workers", "engine", "device", "devices", "nodes", "overwrite", "show_metadata")
     given = {name: options[name] for name in names if name in options}
     if given.get("workers") is not None and given["workers"] < 1:
         raise UsageError(f"--workers {given['workers']}: at least 1 process is needed")

@@ -21,6 +21,7 @@ def study(
     *,
     out: o.Out,
     workers: o.Workers = None,
+    engine: o.Engine = "local",
     device: o.Device = "auto",
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -61,6 +62,7 @@ def rerun(
     out: o.Out,
     plan: Annotated[Path | None, typer.Option(help="The same plan, where the scans lie elsewhere by now.")] = None,
     workers: o.Workers = None,
+    engine: o.Engine = "local",
     device: o.Device = "auto",
     overwrite: o.Overwrite = False,
 ) -> None:

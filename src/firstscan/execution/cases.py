@@ -1,10 +1,15 @@
-"""One function over many cases: the same results, in the same order, wherever it runs."""
+"""One function over many cases: the same results wherever it runs."""
 
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from firstscan.domain.errors import DataError, UsageError
 
@@ -16,40 +21,91 @@ class WorkerDied(DataError):
     """The process that worked on one case ended without a word (a crash in a library, or out of memory)."""
 
 
+@dataclass(frozen=True)
+class Work(Generic[T, R]):
+    """What is done with every case: ``function(item)`` or, where there is ``setup``, ``function(setup(), item)``."""
+
+    function: Callable[..., R]
+    setup: Callable[[], Any] | None = None
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def made(self) -> Callable[[T], R]:
+        """Return the function of one item, having made what it needs."""
+        return self.function if self.setup is None else partial(self.function, self.setup())
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where work may run.
+
+    ``workers``: how many, None for all there is.  ``cores``: what each takes of a cluster's node.
+    ``shared``: threads may share what ``setup`` made.  ``gpu``: a
+    worker needs one; None: it takes one where there are any.  ``sees``: paths that every worker must be able to see.
+    """
+
+    workers: int | None = None
+    cores: int = 1
+    shared: bool = False
+    gpu: bool | None = False
+    sees: tuple[Path, ...] = ()
+
+
 class Engine(Protocol):
-    """A place where work runs."""
+    """A way to run work."""
 
     def __call__(
-        self, function: Callable[[T], R], items: Sequence[tuple[str, T]], *, workers: int
+        self, work: Work[T, R], items: Sequence[tuple[str, T]], place: Place
     ) -> Iterator[tuple[str, R | Exception]]:
-        """Yield ``(case id, result or exception)`` for each item, in the order of ``items``."""
+        """Yield ``(case id, result or exception)`` once for each item, in any order."""
 
 
 def run_cases(
-    function: Callable[[T], R],
+    function: Callable[..., R],
     items: Sequence[tuple[str, T]],
     *,
+    setup: Callable[[], Any] | None = None,
     workers: int | None = None,
     engine: str = "local",
+    cores: int = 1,
+    shared: bool = False,
+    gpu: bool | None = False,
+    sees: Sequence[Path] = (),
 ) -> Iterator[tuple[str, R | Exception]]:
-    """Run ``function`` on every item and yield ``(case id, result or exception)`` in the order of ``items``.
+    """Run ``function`` on every item and yield ``(case id, result or exception)`` as they finish, in any order.
 
-    ``function`` and the items must be picklable when more than one worker runs; few results wait at any time.
-    A process that dies costs only the case that kills it, which yields :class:`WorkerDied`.
+    Items are handed out as workers ask for them, so few items and results wait at any time, however many there are.
 
     Parameters
     ----------
-    workers : processes; None: one a CPU core, and at least one.  1: run here, where a crash ends everything.
+    setup : makes, once a worker, what the worker keeps (a loaded network); ``function`` then gets it first.
+    workers : None: one a CPU core, on a cluster one a core or GPU of it.  1, locally: everything runs in this process.
+    engine : ``local``: processes of this machine, where one that dies costs only the case that killed it, which yields
+        :class:`WorkerDied`.  ``ray``: a cluster; a worker that is lost is replaced and its case done again.
+    cores : CPU cores that a worker of a cluster computes with, where its node has that many.
+    shared : for work that frees the interpreter and cannot crash: local workers are threads and share what was set up.
+    gpu : True: every worker of a cluster has a GPU of its own; None: if the cluster has any.
+    sees : paths that every worker of a cluster must see, or nothing is begun.
+
+    Functions and items must be picklable unless everything runs in this process.
 
     Raises
     ------
-    UsageError : an engine that does not exist.
+    UsageError : an engine that does not exist or is not installed, or a cluster that cannot do the work.
     """
-    count = min(workers or usable_cores(), len(items))
-    if engine not in _ENGINES:
-        raise UsageError(f"no engine is called {engine!r}; there are: {', '.join(sorted(_ENGINES))}")
-    run = here if workers == 1 and engine == "local" else _ENGINES[engine]
-    yield from run(function, items, workers=max(count, 1))
+    check_engine(engine)
+    if not items:
+        return
+    place = Place(workers, cores, shared, gpu, tuple(sees))
+    local = here if workers == 1 else _ENGINES["local"]
+    yield from (local if engine == "local" else _ENGINES[engine])(Work(function, setup), items, place)
+
+
+def check_engine(name: str) -> None:
+    """Raise UsageError where an engine does not exist or is not installed."""
+    if name not in _ENGINES:
+        raise UsageError(f"no engine is called {name!r}; there are: {', '.join(sorted(_ENGINES))}")
+    if name == "ray" and find_spec("ray") is None:
+        raise UsageError('--engine ray needs Ray, which is not installed here. Install it: pip install "ray>=2.40"')
 
 
 def usable_cores() -> int:
@@ -57,25 +113,37 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def here(
-    function: Callable[[T], R], items: Sequence[tuple[str, T]], *, workers: int
-) -> Iterator[tuple[str, R | Exception]]:
-    """Run every item in this process."""
-    del workers
+def attempt(do: Callable[[T], R], item: T) -> R | Exception:
+    """Return the result, or the exception as a value: the caller decides what an error of one case means."""
+    try:
+        return do(item)
+    except Exception as error:
+        return error
+
+
+def here(work: Work[T, R], items: Sequence[tuple[str, T]], place: Place) -> Iterator[tuple[str, R | Exception]]:
+    """Run every item in this process, in order."""
+    del place
+    do = work.made()
     for case_id, item in items:
-        try:
-            result: R | Exception = function(item)
-        except Exception as error:  # the caller decides what an error of one case means
-            result = error
-        yield case_id, result
+        yield case_id, attempt(do, item)
 
 
-def _local(
-    function: Callable[[T], R], items: Sequence[tuple[str, T]], *, workers: int
-) -> Iterator[tuple[str, R | Exception]]:
+def _local(work: Work[T, R], items: Sequence[tuple[str, T]], place: Place) -> Iterator[tuple[str, R | Exception]]:
+    workers = max(min(place.workers or usable_cores(), len(items)), 1)
+    if place.shared:
+        from .threads import in_threads
+
+        return in_threads(work, items, workers=workers)
     from .processes import in_processes
 
-    return in_processes(function, items, workers=workers)
+    return in_processes(work, items, workers=workers)
 
 
-_ENGINES: dict[str, Engine] = {"local": _local}
+def _ray(work: Work[T, R], items: Sequence[tuple[str, T]], place: Place) -> Iterator[tuple[str, R | Exception]]:
+    from .cluster import on_cluster
+
+    return on_cluster(work, items, place)
+
+
+_ENGINES: dict[str, Engine] = {"local": _local, "ray": _ray}

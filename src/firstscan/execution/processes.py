@@ -18,14 +18,14 @@ from typing import Any, TypeVar
 from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 from joblib.externals.loky.process_executor import BrokenProcessPool  # type: ignore[import-untyped]
 
-from .cases import WorkerDied
+from .cases import Work, WorkerDied
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _WAITING_PER_WORKER = 2  # what loky hands over at once; ending it while more wait makes its thread complain
 _IDLE_S = 60
-_ONE_THREAD = {
+ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -34,19 +34,19 @@ _ONE_THREAD = {
 
 
 def in_processes(
-    function: Callable[[T], R], items: Sequence[tuple[str, T]], *, workers: int
+    work: Work[T, R], items: Sequence[tuple[str, T]], *, workers: int
 ) -> Iterator[tuple[str, R | Exception]]:
     """Run items in ``workers`` processes of one thread each; see :func:`firstscan.execution.run_cases`."""
     pending = deque(items)
     while pending:
         try:
-            for case_id, result in _stream(function, tuple(pending), workers):
+            for case_id, result in _stream(work, tuple(pending), workers):
                 pending.popleft()
                 yield case_id, result
         except _PoolBrokenError as broken:
             for _ in range(min(broken.in_flight, len(pending))):
                 case_id, item = pending.popleft()
-                yield case_id, _alone(function, case_id, item)
+                yield case_id, _alone(work, case_id, item)
 
 
 class _PoolBrokenError(Exception):
@@ -57,9 +57,7 @@ class _PoolBrokenError(Exception):
         self.in_flight = in_flight
 
 
-def _stream(
-    function: Callable[[T], R], items: Sequence[tuple[str, T]], workers: int
-) -> Iterator[tuple[str, R | Exception]]:
+def _stream(work: Work[T, R], items: Sequence[tuple[str, T]], workers: int) -> Iterator[tuple[str, R | Exception]]:
     """Yield results in order until all are there or a worker dies, which raises _PoolBrokenError."""
     executor = _executor(workers)
     queue: deque[tuple[str, Any]] = deque()
@@ -69,7 +67,7 @@ def _stream(
         while queue or waiting:
             while waiting and len(queue) < _WAITING_PER_WORKER * workers:
                 case_id, item = waiting.popleft()
-                queue.append((case_id, executor.submit(_guarded, function, item)))
+                queue.append((case_id, executor.submit(_guarded, work, item)))
             case_id, future = queue[0]
             result = future.result()
             queue.popleft()
@@ -81,12 +79,11 @@ def _stream(
         executor.shutdown(wait=finished, kill_workers=not finished)
 
 
-def _alone(function: Callable[[T], R], case_id: str, item: T) -> R | Exception:
+def _alone(work: Work[T, Any], case_id: str, item: T) -> Any:
     """Run one case in a process of its own, to learn whether it is the one that kills."""
     executor = _executor(1)
     try:
-        result: R | Exception = executor.submit(_guarded, function, item).result()
-        return result
+        return executor.submit(_guarded, work, item).result()
     except BrokenProcessPool:
         return WorkerDied(
             f"The process that worked on case {case_id!r} died twice. Its file may be damaged in a way that crashes "
@@ -98,19 +95,31 @@ def _alone(function: Callable[[T], R], case_id: str, item: T) -> R | Exception:
 
 def _executor(workers: int) -> Any:
     return ProcessPoolExecutor(
-        max_workers=workers, timeout=_IDLE_S, env=_ONE_THREAD, initializer=_start_worker, initargs=(os.getpid(),)
+        max_workers=workers, timeout=_IDLE_S, env=ONE_THREAD, initializer=_start_worker, initargs=(os.getpid(),)
     )
 
 
-def _guarded(function: Callable[[T], R], item: T) -> R | Exception:
+_kept: dict[str, Callable[[Any], Any]] = {}
+
+
+def _guarded(work: Work[T, R], item: T) -> R | Exception:
     try:
-        return function(item)
+        if work.token not in _kept:
+            _kept.clear()
+            _kept[work.token] = work.made()
+        result: R = _kept[work.token](item)
+        return result
     except Exception as error:  # travels back as a value, so that one case never breaks the pool
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:  # an exception that cannot travel still reports what it said
-            return RuntimeError(f"{type(error).__name__}: {error}")
-        return error
+        return portable(error)
+
+
+def portable(error: Exception) -> Exception:
+    """Return an exception that can travel between processes and still says what ``error`` said."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _start_worker(parent: int) -> None:

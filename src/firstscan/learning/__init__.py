@@ -6,6 +6,7 @@ from .batches import CropSource
 from .extract import CaseFeatures, Extractor
 from .presets import PRESETS, Preset, resolve_device, resolve_preset
 from .pretrain import HistoryRow, Trained, pretrain
+from .threads import cases_at_once, cpu_threads
 
 __all__ = [
     "PRESETS",
@@ -15,6 +16,8 @@ __all__ = [
     "HistoryRow",
     "Preset",
     "Trained",
+    "cases_at_once",
+    "cpu_threads",
     "pretrain",
     "resolve_device",
     "resolve_preset",

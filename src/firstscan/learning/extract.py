@@ -17,6 +17,7 @@ from firstscan.domain.volume import Crop
 from .masking import hidden_windows, window_voxels
 from .network import Network, foreground_average, packed_weights
 from .presets import Preset, resolve_device
+from .threads import cases_at_once, cpu_threads
 from .views import NINE_VIEWS, restore, transform
 from .weights import load_weights
 
@@ -53,6 +54,7 @@ class Extractor:
         kind = resolve_device(device)
         self.device = torch.device(device if ":" in device else kind)
         self.region = region
+        self.encoder_threads = 1 if cases_at_once(preset.encoder) is None else torch.get_num_threads()
         network = Network(preset.encoder, channels)
         load_weights(network, weights)
         self.network = packed_weights(network.to(self.device)).eval()
@@ -67,15 +69,20 @@ class Extractor:
         masks = np.stack([np.ones_like(c.foreground) if self.region == "all" else c.foreground for c in crops])
         foreground = torch.from_numpy(masks[:, None].astype(np.float32)).to(self.device)
         with (
+            cpu_threads(1 if self.device.type == "cpu" else torch.get_num_threads()),
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"),
         ):
-            embeddings = foreground_average(self.network.encode(_packed(voxels)).float(), foreground)
+            embeddings = foreground_average(self._encode(voxels).float(), foreground)
             uncertainty = self._uncertainty(voxels, foreground)
         return [
             CaseFeatures(crop.case_id, embedding, float(u))
             for crop, embedding, u in zip(crops, embeddings.cpu().numpy(), uncertainty.cpu().numpy(), strict=True)
         ]
+
+    def _encode(self, cubes: Tensor) -> Tensor:
+        with cpu_threads(self.encoder_threads):
+            return self.network.encode(_packed(cubes))
 
     def _uncertainty(self, voxels: Tensor, foreground: Tensor) -> Tensor:
         """Foreground mean of the voxelwise variance of nine reconstructions, (batch,)."""
@@ -83,7 +90,7 @@ class Extractor:
         seen = torch.cat(
             [transform(voxels * visible, view) for visible, view in zip(self.visible, NINE_VIEWS, strict=True)]
         )
-        outputs = self.network.decoder(self.network.encode(_packed(seen))).float()
+        outputs = self.network.decoder(self._encode(seen)).float()
         back = torch.stack([restore(cube, view) for cube, view in zip(outputs.split(count), NINE_VIEWS, strict=True)])
         variance = back.var(dim=0, unbiased=False).mean(dim=1, keepdim=True)
         return (variance * foreground).sum(dim=(1, 2, 3, 4)) / foreground.sum(dim=(1, 2, 3, 4)).clamp_min(1.0)

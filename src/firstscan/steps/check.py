@@ -15,7 +15,7 @@ from firstscan.domain.errors import DataError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.pool import Pool
 from firstscan.domain.volume import CaseSummary
-from firstscan.execution import WorkerDied, run_cases
+from firstscan.execution import WorkerDied
 from firstscan.imaging import inspect
 from firstscan.store import CaseCache, identity, load_json, to_plain
 
@@ -75,7 +75,7 @@ def check(pool: Pool, config: CheckConfig, run: Run) -> Checked:
     todo = [(case.case_id, (case, config.modality)) for case in pool if case.case_id not in known]
     with run.stage("Reading scans", len(pool)) as progress:
         progress.advance(len(known))
-        for case_id, result in run_cases(_inspect, todo, workers=run.settings.workers, engine=run.settings.engine):
+        for case_id, result in run.cases(_inspect, todo, sees=[Path(pool.source)]):
             known[case_id] = _settled(pool[case_id], result)
             if signatures[case_id] and not isinstance(result, Exception):
                 cache.write_json(paths[case_id], {"summary": known[case_id][0], "findings": known[case_id][1]})

@@ -8,7 +8,6 @@ import numpy as np
 
 from firstscan.demo import generate
 from firstscan.domain.case import Case, Channel
-from firstscan.execution import Progress, Silent
 from firstscan.imaging import read_volume, write_image
 from firstscan.store import open_workspace
 
@@ -24,26 +23,25 @@ CASES = 40
 def demo(out: Path, settings: Settings) -> Selected:
     """Write the demo cohort below ``out/cohort`` unless it is there, and select from it."""
     cohort = out / "cohort"
-    with open_workspace(out) as workspace, Run(workspace, settings).stage("Making 40 scans", CASES) as progress:
-        write_cohort(cohort, progress)
+    with open_workspace(out) as workspace:
+        make_cohort(cohort, Run(workspace, settings))
     return select(SelectCommand.of(source=str(cohort / "images"), budget=BUDGET, preset="fast"), out, settings)
 
 
-def write_cohort(folder: Path, progress: Progress | None = None) -> None:
-    """Write the demo's 40 scans, their tissue labels and ``cohort.csv`` into ``folder``, unless they are there."""
-    told = progress or Silent()
-    if (folder / "cohort.csv").is_file():
-        told.advance(CASES)
+def make_cohort(cohort: Path, run: Run) -> None:
+    """Write the demo cohort into the folder ``cohort`` unless it is there."""
+    if (cohort / "cohort.csv").is_file():
         return
-    shown = 0
+    with run.stage(f"Making {CASES} scans", CASES) as progress:
+        shown = 0
 
-    def report(done: int, total: int) -> None:
-        nonlocal shown
-        del total
-        told.advance(done - shown)
-        shown = done
+        def report(done: int, total: int) -> None:
+            nonlocal shown
+            del total
+            progress.advance(done - shown)
+            shown = done
 
-    generate(folder, seed=COHORT_SEED, read=_read, write=_write, n=CASES, progress=report)
+        generate(cohort, seed=COHORT_SEED, read=_read, write=_write, n=CASES, progress=report)
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:

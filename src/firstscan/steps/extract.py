@@ -1,67 +1,143 @@
-"""Crops and a trained network → the feature table."""
+"""Crops and a trained network → what is measured of every case."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
 
 import numpy as np
 
 from firstscan._version import __version__
 from firstscan.domain.features import FeatureTable
-from firstscan.learning import CaseFeatures, Extractor
-from firstscan.store import CaseCache, identity
+from firstscan.learning import CaseFeatures, Extractor, Preset, cases_at_once, cpu_threads, resolve_device
+from firstscan.store import Located, ShardStore, identity
 
 from .check import Checked
 from .config import PretrainConfig
 from .covariates import covariates
 from .pretrain import Learned
 from .run import Run
-from .standardise import CropFiles
+from .standardise import CropFile, CropFiles
+
+_CORES = 4
+"""CPU cores of a cluster's worker where a case is measured with several threads."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The measured cases of a pool, sorted by case id; embeddings and uncertainties stay in the store until read."""
+
+    case_ids: tuple[str, ...]
+    rows: Located
+    covariates: Mapping[str, np.ndarray]
+
+    def only(self, case_ids: Collection[str]) -> Extracted:
+        """Return those of ``case_ids``, in this order."""
+        wanted = frozenset(case_ids)
+        kept = [i for i, case_id in enumerate(self.case_ids) if case_id in wanted]
+        rows = replace(self.rows, shard=self.rows.shard[kept], row=self.rows.row[kept])
+        columns = {name: values[kept] for name, values in self.covariates.items()}
+        return Extracted(tuple(self.case_ids[i] for i in kept), rows, columns)
+
+    def table(self) -> FeatureTable:
+        """Read all into memory."""
+        embeddings, uncertainty = zip(*self.rows.read(), strict=True)
+        return FeatureTable(
+            self.case_ids, np.concatenate(embeddings), np.concatenate(uncertainty), covariates=self.covariates
+        )
 
 
 def extract(
     crops: CropFiles, learned: Learned, checked: Checked, config: PretrainConfig, run: Run, *, region: str
-) -> FeatureTable:
-    """Measure every case that has not been measured with these weights; return the pool's table, sorted by case id."""
+) -> Extracted:
+    """Measure every case that has not been measured with these weights.
+
+    What is measured is on disk soon after: a run that is killed loses a few seconds' worth.
+    """
     preset = learned.preset
     folder = identity(__version__, learned.sha256, preset.name, preset.size, config.seed, region)
-    cache = CaseCache(run.workspace.folder("features", folder))
-    paths = [cache.path(i, crops.keys[i], ".npz") for i in crops.case_ids]
-    found = [cache.read_or_none(path, _read) for path in paths]
-    missing = [i for i, features in enumerate(found) if features is None]
-    if missing:
-        extractor = Extractor(
-            learned.weights,
-            preset,
-            channels=len(crops.channels),
-            seed=config.seed,
-            device=run.settings.device,
-            region="all" if region == "all" else "foreground",
-        )
-    with run.stage("Measuring scans", len(paths)) as progress:
-        progress.advance(len(paths) - len(missing))
-        for i in missing:
-            (measured,) = extractor([crops[i]])  # one at a time: a case's bytes never depend on its neighbours
-            _write(paths[i], measured)
-            found[i] = _read(paths[i])
+    store = ShardStore(run.workspace.folder("features", folder))
+    keys = [crops.keys[i] for i in crops.case_ids]
+    missing = store.locate(keys, repair=True).missing
+    meter = _Meter(
+        learned.weights.absolute(),
+        preset,
+        channels=len(crops.channels),
+        seed=config.seed,
+        device=run.settings.device,
+        region="all" if region == "all" else "foreground",
+    )
+    first = {keys[i]: i for i in reversed(missing)}  # scans of equal content are measured once
+    todo = [(crops.case_ids[i], crops.file(i)) for i in sorted(first.values())]
+    with run.stage("Measuring scans", len(keys)) as progress, store.writer() as writer:
+        progress.advance(len(keys) - len(todo))
+        for case_id, measured in _run(meter, todo, run):
+            if isinstance(measured, Exception):
+                raise measured
+            writer.append(case_id, crops.keys[case_id], measured.embedding, measured.uncertainty)
             progress.advance()
-    embeddings, uncertainty = zip(*found, strict=True)
-    return FeatureTable(
-        case_ids=crops.case_ids,
-        embeddings=np.stack(embeddings),
-        uncertainty=np.array(uncertainty, dtype=np.float64),
-        covariates=covariates(checked),
-    )
+    return Extracted(crops.case_ids, store.locate(keys), covariates(checked))
 
 
-def _write(path: Path, measured: CaseFeatures) -> None:
-    CaseCache.write_arrays(
-        path,
-        embedding=measured.embedding.astype(np.float32),
-        uncertainty=np.array(measured.uncertainty, dtype=np.float64),
-    )
+def _run(
+    meter: _Meter, todo: Sequence[tuple[str, CropFile]], run: Run
+) -> Iterator[tuple[str, CaseFeatures | Exception]]:
+    """Measure on GPUs with one case ahead of the arithmetic, on a CPU as many at once as suits the network."""
+    gpu = {"auto": None, "cpu": False}.get(run.settings.device, True)
+    at_once = cases_at_once(meter.preset.encoder)
+    local = run.settings.engine == "local"
+    if local and resolve_device(run.settings.device) != "cpu":
+        at_once = 2
+    threads = cpu_threads(1) if local and at_once is None else nullcontext()
+    with threads:
+        yield from run.cases(
+            measure,
+            todo,
+            setup=meter,
+            shared=True,
+            gpu=gpu,
+            workers=at_once if local else None,
+            cores=1 if at_once is None else _CORES,
+        )
 
 
-def _read(path: Path) -> tuple[np.ndarray, float]:
-    with np.load(path) as arrays:
-        return arrays["embedding"], float(arrays["uncertainty"])
+@dataclass(frozen=True)
+class _Meter:
+    """All that a worker needs to load the network; calling it loads it."""
+
+    weights: Path
+    preset: Preset
+    channels: int
+    seed: int
+    device: str
+    region: Literal["foreground", "all"]
+
+    def __call__(self) -> Loaded:
+        extractor = Extractor(
+            self.weights,
+            self.preset,
+            channels=self.channels,
+            seed=self.seed,
+            device=self.device,
+            region=self.region,
+        )
+        return Loaded(extractor, nullcontext() if extractor.device.type == "cpu" else Lock())
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a worker keeps; ``gate`` lets one case at a time to a GPU, while the next is being read."""
+
+    extractor: Extractor
+    gate: AbstractContextManager[Any]
+
+
+def measure(loaded: Loaded, file: CropFile) -> CaseFeatures:
+    """Measure one case; alone, so that its bytes never depend on its neighbours."""
+    crop = file.read()
+    with loaded.gate:
+        return loaded.extractor([crop])[0]

@@ -14,13 +14,14 @@ from firstscan._version import __version__
 from firstscan.audit import apply_policy, check_near_duplicates
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
+from firstscan.execution import check_engine, engine_session
 from firstscan.selection.geometry import nearest
 from firstscan.store import (
     amending,
     atomic_write,
     file_sha256,
     open_workspace,
-    write_features,
+    stream_features,
     write_findings,
     write_manifest,
 )
@@ -93,7 +94,8 @@ def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Se
     ------
     UsageError : ``out`` cannot be used or holds another result.  DataError : no scan is usable (not for ``check``).
     """
-    with open_workspace(out) as workspace:
+    check_engine(settings.engine)
+    with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
         workspace.log("start", kind=kind, version=__version__)
         plain = resolved(config)
@@ -136,12 +138,12 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
     from .extract import extract
 
     crops, learned = crops_and_network(begun, config)
-    features = extract(crops, learned, begun.checked, config, begun.run, region=config.region)
-    checked = _compared(begun.checked, features, config)
+    found = extract(crops, learned, begun.checked, config, begun.run, region=config.region)
+    checked = _compared(begun.checked, found.table(), config)
     write_findings(begun.out / FINDINGS, checked.pool.findings)
-    features = features.only(checked.pool.case_ids)
-    write_features(begun.out / FEATURES, features)
-    return Measured(crops, learned, features, checked)
+    found = found.only(checked.pool.case_ids)
+    stream_features(begun.out / FEATURES, found.case_ids, found.rows.read(), covariates=found.covariates)
+    return Measured(crops, learned, found.table(), checked)
 
 
 def _compared(checked: Checked, features: FeatureTable, config: CheckCommand) -> Checked:

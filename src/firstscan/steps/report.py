@@ -19,7 +19,6 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Selection
 from firstscan.domain.volume import Modality
-from firstscan.execution import run_cases
 from firstscan.imaging import read_volume
 from firstscan.imaging import thumbnails as draw
 from firstscan.report import LearnedFeatures, ReportData, TrainingRow, cases_shown, render
@@ -174,7 +173,7 @@ def thumbnails(run: Run, story: Story, case_ids: Sequence[str]) -> dict[str, np.
     todo = [(i, (story.cases[i], story.modalities[i])) for i in known if i not in planes]
     with run.stage("Drawing scans", len(known)) as progress:
         progress.advance(len(planes))
-        for i, result in run_cases(_draw, todo, workers=run.settings.workers, engine=run.settings.engine):
+        for i, result in run.cases(_draw, todo):
             if isinstance(result, ScanError):
                 progress.say(f"No picture of {i}: {result}")
                 continue

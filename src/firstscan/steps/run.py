@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
-from firstscan.execution import Progress, Silent
+from firstscan.execution import Progress, Silent, run_cases
 from firstscan.store import Workspace
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the caller chooses: ``workers`` None means one process a CPU core; ``show_metadata`` is for the report."""
+    """What the caller chooses.
+
+    ``workers`` None: one a CPU core, on a cluster one a core or GPU of it; ``devices`` and ``nodes`` share the
+    training; ``show_metadata`` is for the report.
+    """
 
     workers: int | None = None
     engine: str = "local"
     device: str = "auto"
     devices: int = 1
+    nodes: int = 1
     overwrite: bool = False
     show_metadata: bool = False
     progress: Progress = field(default_factory=Silent)
@@ -35,6 +45,31 @@ class Run:
     def progress(self) -> Progress:
         """Where the run reports what it is doing."""
         return self.settings.progress
+
+    def cases(
+        self,
+        function: Callable[..., R],
+        items: Sequence[tuple[str, T]],
+        *,
+        setup: Callable[[], Any] | None = None,
+        shared: bool = False,
+        gpu: bool | None = False,
+        workers: int | None = None,
+        cores: int = 1,
+        sees: Sequence[Path] = (),
+    ) -> Iterator[tuple[str, R | Exception]]:
+        """Run ``function`` on every item where the caller chose; see :func:`firstscan.execution.run_cases`."""
+        return run_cases(
+            function,
+            items,
+            setup=setup,
+            workers=workers or self.settings.workers,
+            cores=cores,
+            engine=self.settings.engine,
+            shared=shared,
+            gpu=gpu,
+            sees=[path.absolute() for path in (self.workspace.holder, *sees)],
+        )
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Progress]:

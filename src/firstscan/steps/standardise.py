@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,38 @@ from firstscan._version import __version__
 from firstscan.domain.case import Case
 from firstscan.domain.errors import DataError, ScanError
 from firstscan.domain.volume import Crop, Modality
-from firstscan.execution import run_cases
 from firstscan.imaging import pool_spacing, read_volume
 from firstscan.imaging import standardise as to_crop
 from firstscan.store import CaseCache, identity
 
 from .check import Checked, Signature, signature
 from .run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class CropFile:
+    """The crop of one case on disk: its voxels and its mask."""
+
+    case_id: str
+    voxels: Path
+    mask: Path
+    spacing_mm: float
+
+    def read(self) -> Crop:
+        """Return the crop.  Raises DataError where a file is gone or damaged; a damaged one is removed."""
+        try:
+            return Crop(self.case_id, np.load(self.voxels), np.load(self.mask), self.spacing_mm)
+        except FileNotFoundError as error:
+            raise DataError(
+                f"The prepared scan {error.filename} has vanished. Is another program clearing the folder? Run the "
+                "same command again."
+            ) from error
+        except (ValueError, EOFError) as error:
+            self.voxels.unlink(missing_ok=True)  # the case then counts as not prepared
+            raise DataError(
+                f"The prepared scan {self.voxels} was damaged ({error}) and has been removed. Run the same command "
+                "again: it is prepared anew."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +61,11 @@ class CropFiles:
         return len(self.case_ids)
 
     def __getitem__(self, index: int, /) -> Crop:
-        voxels, mask = self.files[index]
-        return Crop(self.case_ids[index], np.load(voxels), np.load(mask), self.spacing_mm)
+        return self.file(index).read()
+
+    def file(self, index: int) -> CropFile:
+        """Return where the crop at ``index`` is."""
+        return CropFile(self.case_ids[index], *self.files[index], self.spacing_mm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +91,15 @@ def standardise(checked: Checked, size: int, run: Run) -> CropFiles:
     cache = CaseCache(run.workspace.folder("crops", f"{size}"))
     keys = {i: _key(checked, i, spacing_mm, size) for i in ids}
     files = tuple((cache.path(i, keys[i], ".npy"), cache.path(i, keys[i], ".mask.npy")) for i in ids)
+    there = _names(cache.folder)
     todo = [
         (i, _Job(checked.pool[i], checked.summaries[i].modality, spacing_mm, size, checked.signatures[i], *pair))
         for i, pair in zip(ids, files, strict=True)
-        if not pair[0].is_file()
+        if pair[0].name not in there
     ]
     with run.stage("Preparing scans", len(ids)) as progress:
         progress.advance(len(ids) - len(todo))
-        for case_id, result in run_cases(_write, todo, workers=run.settings.workers, engine=run.settings.engine):
+        for case_id, result in run.cases(_write, todo):
             if isinstance(result, ScanError):
                 raise DataError(
                     f"{case_id} could be read a moment ago and cannot any more: {result}. Run the same command again."
@@ -77,7 +107,18 @@ def standardise(checked: Checked, size: int, run: Run) -> CropFiles:
             if isinstance(result, Exception):
                 raise result
             progress.advance()
+    if {voxels.name for voxels, _ in files} - _names(cache.folder):
+        raise DataError(
+            f"Prepared scans are missing in {cache.folder} that workers have just written. On a cluster --out must lie "
+            "on storage that every node shares."
+        )
     return CropFiles(ids, files, keys, spacing_mm, checked.summaries[ids[0]].channel_names)
+
+
+def _names(folder: Path) -> set[str]:
+    """Return the names in a folder; a fresh look, also where network storage remembers what was there."""
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries}
 
 
 def _key(checked: Checked, case_id: str, spacing_mm: float, size: int) -> str:

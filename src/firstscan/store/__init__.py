@@ -2,7 +2,7 @@
 
 from .atomic import atomic_write, remove_leftovers
 from .cache import CaseCache, case_slug
-from .features import read_features, write_features
+from .features import read_features, stream_features, write_features
 from .findings import read_findings, write_findings
 from .identity import file_sha256, identity
 from .in_place import amending, roll_back
@@ -10,11 +10,15 @@ from .lock import output_lock
 from .manifest import Manifest, differences, read_manifest, verified, write_manifest
 from .plain import dump_json, load_json, to_plain
 from .selections import read_selection, write_selection
+from .shards import Located, ShardStore, ShardWriter
 from .workspace import Workspace, open_workspace
 
 __all__ = [
     "CaseCache",
+    "Located",
     "Manifest",
+    "ShardStore",
+    "ShardWriter",
     "Workspace",
     "amending",
     "atomic_write",
@@ -32,6 +36,7 @@ __all__ = [
     "read_selection",
     "remove_leftovers",
     "roll_back",
+    "stream_features",
     "to_plain",
     "verified",
     "write_features",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 
 from .atomic import atomic_write
+from .shards import BATCH_ROWS, ShardStore
 
 SCHEMA_VERSION = 1
+_GROUP_ROWS = 4 * BATCH_ROWS
+_TRIES = 5
 _KEY = b"firstscan"
 _OWN = ("case_id", "embedding", "uncertainty", "typicality")
 
@@ -26,54 +31,132 @@ def write_features(path: str | Path, features: FeatureTable) -> None:
 
     A covariate named like one of the table's own columns is stored as ``covariate_<name>``.
     """
-    embeddings = np.ascontiguousarray(features.embeddings)
-    columns: dict[str, pa.Array] = {
-        "case_id": pa.array(features.case_ids, pa.string()),
-        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), features.dim),
-        "uncertainty": pa.array(features.uncertainty),
-    }
-    if features.typicality is not None:
-        columns["typicality"] = pa.array(features.typicality)
-    names = {name: f"covariate_{name}" if name in _OWN else name for name in features.covariates}
-    for name, values in features.covariates.items():
-        columns[names[name]] = _to_arrow(values)
-    meta = {"schema_version": SCHEMA_VERSION, "covariates": {stored: name for name, stored in names.items()}}
-    table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(meta, sort_keys=True).encode()})
-    atomic_write(
-        Path(path),
-        lambda file: pq.write_table(table, file, compression="none", use_dictionary=False, row_group_size=65536),
+    stream_features(
+        path,
+        features.case_ids,
+        (
+            (features.embeddings[i : i + _GROUP_ROWS], features.uncertainty[i : i + _GROUP_ROWS])
+            for i in range(0, len(features), _GROUP_ROWS)
+        ),
+        typicality=features.typicality,
+        covariates=features.covariates,
     )
+
+
+def stream_features(
+    path: str | Path,
+    case_ids: Sequence[str],
+    measured: Iterable[tuple[np.ndarray, np.ndarray]],
+    *,
+    typicality: np.ndarray | None = None,
+    covariates: Mapping[str, np.ndarray],
+) -> None:
+    """Write a feature table whose embeddings and uncertainties come a batch at a time: memory is that of a batch.
+
+    The bytes are those of :func:`write_features` for the same table, however the rows were batched.
+    ``measured`` yields (embeddings, uncertainty) in the order of ``case_ids``.
+    """
+    names = {name: f"covariate_{name}" if name in _OWN else name for name in covariates}
+    whole = {"case_id": pa.array(case_ids, pa.string())}
+    if typicality is not None:
+        whole["typicality"] = pa.array(typicality)
+    whole |= {names[name]: _to_arrow(values) for name, values in covariates.items()}
+    meta = {"schema_version": SCHEMA_VERSION, "covariates": {stored: name for name, stored in names.items()}}
+    described = {_KEY: json.dumps(meta, sort_keys=True).encode()}
+    order = [n for n in dict.fromkeys((*_OWN, *whole)) if n in {*whole, "embedding", "uncertainty"}]
+
+    def content(file: object) -> None:
+        done = 0
+        with ExitStack() as stack:
+            writer: Any = None
+            for embeddings, uncertainty in _in_groups(measured):
+                flat = pa.array(np.ascontiguousarray(embeddings).reshape(-1))
+                columns = {name: array.slice(done, len(uncertainty)) for name, array in whole.items()}
+                columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
+                columns["uncertainty"] = pa.array(uncertainty)
+                table = pa.table({name: columns[name] for name in order}).replace_schema_metadata(described)
+                if writer is None:
+                    writer = pq.ParquetWriter(file, table.schema, compression="none", use_dictionary=False)
+                    stack.enter_context(writer)
+                writer.write_table(table, row_group_size=_GROUP_ROWS)
+                done += len(uncertainty)
+        if done != len(case_ids):
+            raise ValueError(f"{done} rows for {len(case_ids)} cases")
+
+    atomic_write(Path(path), content)
+
+
+def _in_groups(measured: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cut or join batches so that each, but the last, makes one row group."""
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    for batch in measured:
+        waiting.append(batch)
+        while sum(len(u) for _, u in waiting) >= _GROUP_ROWS:
+            embeddings, uncertainty = _joined(waiting)
+            yield embeddings[:_GROUP_ROWS], uncertainty[:_GROUP_ROWS]
+            rest = (embeddings[_GROUP_ROWS:], uncertainty[_GROUP_ROWS:])
+            waiting = [rest] if len(rest[1]) else []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    if len(batches) == 1:
+        return batches[0]
+    return np.concatenate([e for e, _ in batches]), np.concatenate([u for _, u in batches])
 
 
 def read_features(path: str | Path) -> FeatureTable:
     """Return the table of a Parquet file, or of the ``features.parquet`` in a results folder.
 
-    Any Parquet file with the columns ``case_id``, ``embedding`` (lists of one length) and ``uncertainty`` will do;
-    ``typicality`` is optional and every other column becomes a covariate.
+    A folder of shards (``work/features/…`` of a run, even one under way) gives the scans measured so far, without
+    covariates. Any Parquet file with the columns ``case_id``, ``embedding`` (lists of one length) and ``uncertainty``
+    will do; ``typicality`` is optional and every other column becomes a covariate.
 
     Raises
     ------
     UsageError : no such file.  DataError : not a feature table, or written by a newer version.
     """
     file = Path(path)
+    if file.is_dir() and next(file.glob("shard-*.parquet"), None) is not None:
+        return _measured_so_far(file)
     file = file / "features.parquet" if file.is_dir() else file
     if not file.is_file():
         raise UsageError(f"No feature table at {file}. Make one with: firstscan extract SOURCE --out DIR")
     try:
-        table = pq.read_table(file, memory_map=True)
+        parquet = pq.ParquetFile(file)
+        table = parquet.read([name for name in parquet.schema_arrow.names if name != "embedding"])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file} is not a readable Parquet file: {error}") from error
-    meta = _meta(file, table.schema.metadata or {})
-    missing = [c for c in _OWN[:3] if c not in table.column_names]
+    meta = _meta(file, parquet.schema_arrow.metadata or {})
+    missing = [c for c in _OWN[:3] if c not in parquet.schema_arrow.names]
     if missing:
         raise DataError(f"{file} is not a feature table: it lacks the column(s) {', '.join(missing)}.")
     stored = meta.get("covariates", {})
     return FeatureTable(
         case_ids=tuple(table["case_id"].cast(pa.string()).to_pylist()),
-        embeddings=_matrix(file, table["embedding"]),
+        embeddings=_matrix(file, parquet),
         uncertainty=_numbers(file, table, "uncertainty"),
         typicality=_numbers(file, table, "typicality") if "typicality" in table.column_names else None,
         covariates={stored.get(c, c): _from_arrow(table[c]) for c in table.column_names if c not in _OWN},
+    )
+
+
+def _measured_so_far(folder: Path) -> FeatureTable:
+    """Return the rows that are in a folder of shards now; a scan that was measured twice counts as measured last."""
+    for attempt in range(_TRIES):
+        try:
+            rows = list(ShardStore(folder).read())
+            break
+        except FileNotFoundError:  # the run has just joined the shard with others
+            if attempt == _TRIES - 1:
+                raise
+    latest = {case_id: (k, i) for k, part in enumerate(rows) for i, case_id in enumerate(part.case_ids)}
+    ids = tuple(sorted(latest))
+    return FeatureTable(
+        case_ids=ids,
+        embeddings=np.stack([rows[k].embeddings[i] for k, i in map(latest.__getitem__, ids)]),
+        uncertainty=np.array([rows[k].uncertainty[i] for k, i in map(latest.__getitem__, ids)]),
     )
 
 
@@ -84,16 +167,32 @@ def _meta(file: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
     return meta
 
 
-def _matrix(file: Path, column: pa.ChunkedArray) -> np.ndarray:
-    array = column.combine_chunks()
-    n = len(array)
-    values = array.flatten()
-    if array.null_count or n == 0 or len(values) % n or not pa.types.is_floating(values.type):
+def _matrix(file: Path, parquet: pq.ParquetFile) -> np.ndarray:
+    """Read the embeddings a row group at a time into one array: memory is that of the array."""
+    matrix: np.ndarray | None = None
+    done = 0
+    for number in range(parquet.num_row_groups):
+        array = parquet.read_row_group(number, columns=["embedding"])["embedding"].combine_chunks()
+        if len(array) == 0:
+            continue
+        values = array.flatten()
+        if array.null_count or not pa.types.is_floating(values.type):
+            break
+        dim = len(values) // len(array) if matrix is None else matrix.shape[1]
+        if len(values) != dim * len(array) or (
+            not pa.types.is_fixed_size_list(array.type)
+            and not pc.all(pc.equal(pc.list_value_length(array), dim)).as_py()
+        ):
+            raise DataError(
+                f"{file}: the lists in column 'embedding' differ in length; every case needs the same length."
+            )
+        if matrix is None:
+            matrix = np.empty((parquet.metadata.num_rows, dim), values.type.to_pandas_dtype())
+        matrix[done : done + len(array)] = values.to_numpy(zero_copy_only=False).reshape(-1, dim)
+        done += len(array)
+    if matrix is None or done != len(matrix):
         raise DataError(f"{file}: the column 'embedding' must hold one list of numbers a case, all of one length.")
-    dim = len(values) // n
-    if not pa.types.is_fixed_size_list(array.type) and not pc.all(pc.equal(pc.list_value_length(array), dim)).as_py():
-        raise DataError(f"{file}: the lists in column 'embedding' differ in length; every case needs the same length.")
-    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(n, dim)
+    return matrix
 
 
 def _numbers(file: Path, table: pa.Table, name: str) -> np.ndarray:

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from firstscan.domain.errors import UsageError
 
+HOLDER = "run.json"
+
 
 @contextmanager
 def output_lock(folder: Path) -> Iterator[None]:
@@ -22,7 +24,7 @@ def output_lock(folder: Path) -> Iterator[None]:
     Raises UsageError naming the run that holds it.
     """
     lock = FileLock(folder / "run.lock", timeout=0)
-    holder = folder / "run.json"
+    holder = folder / HOLDER
     try:
         lock.acquire()
     except Timeout as error:

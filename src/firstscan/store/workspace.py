@@ -15,7 +15,7 @@ from firstscan.domain.errors import UsageError
 
 from .atomic import remove_leftovers, write_error
 from .in_place import roll_back
-from .lock import output_lock
+from .lock import HOLDER, output_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class Workspace:
     def work(self) -> Path:
         """Caches, checkpoints and the log: safe to delete, used to resume."""
         return self.out / "work"
+
+    @property
+    def holder(self) -> Path:
+        """The file that says which run holds the folder; it is there while one does."""
+        return self.work / HOLDER
 
     def folder(self, *names: str) -> Path:
         """Create and return a folder below ``work``."""

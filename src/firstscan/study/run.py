@@ -14,7 +14,7 @@ from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.execution import Progress, run_cases
+from firstscan.execution import Progress, check_engine, engine_session
 from firstscan.imaging import fingerprint
 from firstscan.segmentation.registry import resolved, segmenter
 from firstscan.selection.registry import strategy_class
@@ -62,12 +62,13 @@ def study(
     trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
     for entry in plan.strategies:
         strategy_class(entry.name)
+    check_engine(settings.engine)
     data = read_data(plan, workers=settings.workers)
     config = {**plan.model_dump(mode="json"), "segmenter": resolved(trainer)}
     if only is not None:
         config["only"] = only.name
     inputs = fingerprints(data)
-    with open_workspace(out) as workspace:
+    with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
         if not finished(out, manifest, "study", inputs) or _unsettled(out):
@@ -191,11 +192,12 @@ def _trained(jobs: Sequence[Job], titles: Mapping[str, str], run: Run) -> dict[s
     results = {job.key: found for job in jobs if (found := read_result(job.result)) is not None}
     missing = [(job.key, job) for job in jobs if job.key not in results]
     alone = bool(jobs) and segmenter(jobs[0].segmenter, jobs[0].options).fills_machine
-    workers = run.settings.workers or (1 if alone else None)
+    workers = run.settings.workers or (1 if alone and run.settings.engine == "local" else None)
     with run.stage("Training models", len(jobs)) as progress:
         progress.advance(len(results), "done before" if results else "")
-        work = _relayed(progress) if workers == 1 else run_job
-        for key, result in run_cases(work, missing, workers=workers, engine=run.settings.engine):
+        here = workers == 1 and run.settings.engine == "local"
+        work = _relayed(progress) if here else run_job
+        for key, result in run.cases(work, missing, gpu=_on_gpu(jobs), workers=workers):
             if isinstance(result, Exception):
                 result = {"status": "failed", "reason": str(result), "scores": [], "seconds": {}}  # noqa: PLW2901
             results[key] = result
@@ -207,6 +209,11 @@ def _trained(jobs: Sequence[Job], titles: Mapping[str, str], run: Run) -> dict[s
                 progress.advance(1)
     fresh = {job.key: read_result(job.result) for job in jobs}
     return {key: fresh[key] or result for key, result in results.items()}
+
+
+def _on_gpu(jobs: Sequence[Job]) -> bool:
+    """Tell whether the plan's segmenter trains on a GPU, which a worker of a cluster then has to itself."""
+    return bool(jobs) and str(jobs[0].options.get("device", "cpu")).startswith("cuda")
 
 
 def _relayed(progress: Progress) -> Callable[[Job], dict[str, Any]]:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -45,6 +46,48 @@ def test_no_items():
 def test_unknown_engine():
     with pytest.raises(UsageError, match=r"there are: .*local"):
         list(run_cases(square, ITEMS, engine="cloud"))
+
+
+def test_what_is_set_up_is_kept():
+    sys.path.insert(0, HERE)
+    import helpers
+
+    items = [(f"c{i}", i) for i in range(6)]
+    here = [r[2:] for _, r in run_cases(helpers.count, items, setup=helpers.make, workers=1)]
+    assert here == [(i + 1, i) for i in range(6)]
+    threads = dict(run_cases(helpers.count, items, setup=helpers.make, workers=3, shared=True))
+    assert sorted(threads) == [i for i, _ in items]
+    assert {r[0] for r in threads.values()} == {os.getpid()}
+    assert threading.get_ident() not in {r[1] for r in threads.values()}
+    processes = dict(run_cases(helpers.count, items, setup=helpers.make, workers=2))
+    pids = {r[0] for r in processes.values()}
+    assert os.getpid() not in pids
+    for pid in pids:
+        mine = sorted(r[2] for r in processes.values() if r[0] == pid)
+        assert mine == list(range(1, len(mine) + 1))
+    with pytest.raises(ValueError, match="no such network"):
+        list(run_cases(helpers.count, items, setup=helpers.fail_to_make, workers=2, shared=True))
+
+
+def test_threads_end_with_the_caller_and_hand_out_few_at_a_time():
+    begun = []
+
+    def work(x):
+        begun.append(x)
+        time.sleep(0.01)
+        return x
+
+    results = run_cases(work, [(str(i), i) for i in range(100)], workers=2, shared=True)
+    next(results)
+    results.close()
+    assert len(begun) <= 8
+    assert not [t for t in threading.enumerate() if t.name.startswith("firstscan")]
+
+
+def test_ray_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr("firstscan.execution.cases.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install"):
+        list(run_cases(square, ITEMS, engine="ray"))
 
 
 @pytest.mark.slow

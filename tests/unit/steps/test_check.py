@@ -78,20 +78,20 @@ def test_duplicates_and_odd_channels_are_dropped(scans, run):
 
 
 def test_a_reader_that_dies_is_a_finding_and_a_defect_is_not(scans, run, monkeypatch):
-    def dying(function, items, **_):
+    def dying(self, function, items, **_):
         for case_id, _item in items:
             yield case_id, WorkerDied("died")
 
-    monkeypatch.setattr(step, "run_cases", dying)
+    monkeypatch.setattr(Run, "cases", dying)
     result = checked(scans, run)
     assert {f.code for f in result.pool.findings} == {"crashed-reader"}
     with pytest.raises(DataError, match=r"None of the 4 scan\(s\).*4 crashed-reader"):
         step.require_usable(result, 4, run.workspace.out / "findings.csv")
 
-    def defect(function, items, **_):
+    def defect(self, function, items, **_):
         yield items[0][0], ZeroDivisionError("x")
 
-    monkeypatch.setattr(step, "run_cases", defect)
+    monkeypatch.setattr(Run, "cases", defect)
     os.utime(scans / "s1.nii.gz", ns=(2, 2))
     with pytest.raises(ZeroDivisionError):
         checked(scans, run)
@@ -131,11 +131,11 @@ def test_the_policy_decides_without_reading_again_but_never_keeps_what_cannot_be
     (scans / "bad.nii.gz").write_bytes(b"nothing")
     assert checked(scans, run).pool.case_ids == ("s0", "s1", "s2", "s3")
 
-    def nothing_to_read(function, items, **_):
+    def nothing_to_read(self, function, items, **_):
         assert [case_id for case_id, _item in items] == []
         return iter(())
 
-    monkeypatch.setattr(step, "run_cases", nothing_to_read)
+    monkeypatch.setattr(Run, "cases", nothing_to_read)
     kept = checked(scans, run, severity={"duplicate": "warn", "unreadable": "note"})
     assert kept.pool.case_ids == ("s0", "s1", "s2", "s3", "s9")
     assert {(f.case_id, f.code, f.severity) for f in kept.pool.findings} >= {
