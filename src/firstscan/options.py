@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-EXECUTION = frozenset({"out", "features", "workers", "engine", "device", "devices", "overwrite", "show_metadata"})
+EXECUTION = frozenset(
+    {"out", "features", "workers", "engine", "device", "devices", "overwrite", "show_metadata", "port", "show"}
+)
 """Options that say where and how to run and what to show, and never what is picked."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,10 @@ from .results import FEATURES, REPORT, SELECTION
 from .run import Run, Settings
 
 AMENDMENTS = "amendments"
-_KEPT = ("signal_audit", "adjusted_for")
+VETOED = "vetoed"
+"""The diagnostic that holds, by case id, why a scan must not come back into the batch."""
+KEPT = ("signal_audit", "adjusted_for", VETOED)
+"""Diagnostics that outlive a change of the batch."""
 
 Change = Callable[[Selection, FeatureTable, Constraints], Selection]
 
@@ -67,40 +71,75 @@ def extend(out: Path, more: int, settings: Settings) -> Selection:
         if more > left:
             raise DataError(f"--more {more}: only {left} scan(s) are left to add. Ask for fewer, or add scans.")
         longer = more_picks(selection, features, more, constraints=constraints)
-        kept = {k: selection.diagnostics[k] for k in _KEPT if k in selection.diagnostics}
+        kept = {k: selection.diagnostics[k] for k in KEPT if k in selection.diagnostics}
         return changed(longer, diagnostics={**longer.diagnostics, **kept})
 
     return _amend(out, change, {"extend": more}, settings)
 
 
-def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings) -> Selection:
-    if not out.is_dir():
-        raise UsageError(f"{out} is not a results folder of firstscan select or firstscan pick")
-    with open_workspace(out) as workspace:
-        manifest = read_manifest(out)
-        if manifest is None or not {FEATURES, "selection.json"} <= set(manifest.files):
-            raise UsageError(
-                f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
-            )
-        config = PickConfig.of(**{k: v for k, v in manifest.config.items() if k in PickConfig.model_fields})
-        features = read_features(out / FEATURES)
-        used = adjust(features, config.adjust) if config.adjust else features
-        selection = change(read_selection(out), used, _constraints(config, features.case_ids))
-        with amending(out, (*SELECTION, REPORT)):
-            _write(Run(workspace, settings), selection, features, manifest, entry)
-    return selection
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A finished batch: how it was made, the ``features`` that were measured, and the ones it was ``used`` with."""
+
+    manifest: Manifest
+    config: PickConfig
+    features: FeatureTable
+    used: FeatureTable
+    selection: Selection
 
 
-def _constraints(config: PickConfig, known: Sequence[str]) -> Constraints:
+def read_batch(out: Path) -> Batch:
+    """Return the finished batch in ``out``.
+
+    Raises
+    ------
+    UsageError : there is none.
+    """
+    manifest = read_manifest(out)
+    if manifest is None or not {FEATURES, "selection.json"} <= set(manifest.files):
+        raise UsageError(
+            f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
+        )
+    config = PickConfig.of(**{k: v for k, v in manifest.config.items() if k in PickConfig.model_fields})
+    features = read_features(out / FEATURES)
+    used = adjust(features, config.adjust) if config.adjust else features
+    return Batch(manifest, config, features, used, read_selection(out))
+
+
+def constraints_of(config: PickConfig, known: Collection[str], exclude: Collection[str] = ()) -> Constraints:
+    """Return the constraints of a batch among the scans ``known``, with ``exclude`` added to those left out."""
     ids = frozenset(known)
+    labelled = tuple(i for i in config.labelled if i in ids)
     return Constraints(
-        exclude=tuple(i for i in config.exclude if i in ids),
-        labelled=tuple(i for i in config.labelled if i in ids),
+        exclude=tuple(i for i in dict.fromkeys((*config.exclude, *exclude)) if i in ids and i not in labelled),
+        labelled=labelled,
         group_by=config.group_by,
         quotas=tuple(Quota(*parse_quota(text)) for text in config.quota),
         cost_column=config.cost_column,
         minutes=config.minutes,
     )
+
+
+def require_folder(out: Path) -> None:
+    """Raise UsageError where ``out`` is no folder: a change must not make one."""
+    if not out.is_dir():
+        raise UsageError(f"{out} is not a results folder of firstscan select or firstscan pick")
+
+
+def write_batch(run: Run, batch: Batch, selection: Selection, entry: dict[str, Any]) -> None:
+    """Put ``selection`` in the place of the batch, in one step; ``entry`` goes into the manifest's log of changes."""
+    with amending(run.workspace.out, (*SELECTION, REPORT)):
+        _write(run, selection, batch.features, batch.manifest, entry)
+
+
+def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings) -> Selection:
+    require_folder(out)
+    with open_workspace(out) as workspace:
+        batch = read_batch(out)
+        vetoed = batch.selection.diagnostics.get(VETOED, {})
+        selection = change(batch.selection, batch.used, constraints_of(batch.config, batch.features.case_ids, vetoed))
+        write_batch(Run(workspace, settings), batch, selection, entry)
+    return selection
 
 
 def _write(run: Run, selection: Selection, features: FeatureTable, manifest: Manifest, entry: dict[str, Any]) -> None:

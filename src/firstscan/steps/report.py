@@ -27,6 +27,7 @@ from firstscan.selection import adjust
 from firstscan.selection.geometry import typicality
 from firstscan.store import (
     CaseCache,
+    Workspace,
     atomic_write,
     dump_json,
     identity,
@@ -166,7 +167,7 @@ def thumbnails(run: Run, story: Story, case_ids: Sequence[str]) -> dict[str, np.
     """Return three planes a case; a scan that cannot be read any more has none, and that is said."""
     cache = CaseCache(run.workspace.folder("thumbnails"))
     known = [i for i in case_ids if i in story.cases]
-    paths = {i: cache.path(i, identity(__version__, story.fingerprints[i], story.modalities[i]), ".npy") for i in known}
+    paths = {i: _planes_path(cache, story, i) for i in known}
     planes = {i: array for i in known if (array := cache.read_or_none(paths[i], np.load)) is not None}
     todo = [(i, (story.cases[i], story.modalities[i])) for i in known if i not in planes]
     with run.stage("Drawing scans", len(known)) as progress:
@@ -181,6 +182,27 @@ def thumbnails(run: Run, story: Story, case_ids: Sequence[str]) -> dict[str, np.
             planes[i] = result
             progress.advance()
     return planes
+
+
+def planes_of(workspace: Workspace, story: Story, case_id: str) -> np.ndarray:
+    """Return three planes of one case, read here and now unless they were drawn before.
+
+    Raises
+    ------
+    ScanError : the scan cannot be read any more.
+    """
+    cache = CaseCache(workspace.folder("thumbnails"))
+    path = _planes_path(cache, story, case_id)
+    kept = cache.read_or_none(path, np.load)
+    if kept is None:
+        kept = _draw((story.cases[case_id], story.modalities[case_id]))
+        cache.write_array(path, kept)
+    return np.asarray(kept)
+
+
+def _planes_path(cache: CaseCache, story: Story, case_id: str) -> Path:
+    key = identity(__version__, story.fingerprints[case_id], story.modalities[case_id])
+    return cache.path(case_id, key, ".npy")
 
 
 def _draw(item: tuple[Case, Modality]) -> np.ndarray:
