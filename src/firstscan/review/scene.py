@@ -15,7 +15,7 @@ from firstscan.domain.selection import Selection
 from firstscan.report import theme
 from firstscan.report.cards import percentiles
 from firstscan.report.maps import PoolMap
-from firstscan.report.privacy import last_part, without_folders
+from firstscan.report.privacy import without_folders
 from firstscan.selection import describe
 from firstscan.store import to_plain
 
@@ -31,9 +31,8 @@ def pool_told(session: Session, layout: PoolMap) -> dict[str, Any]:
     """Return what does not change during a review: every scan's place, signals, columns and findings."""
     held, table = session.held, session.chooser.table
     typicality = session.chooser.density.values
-    source = "" if held.story is None else last_part(held.story.source)
     return {
-        "source": source or held.out.absolute().name,
+        "name": held.out.absolute().name,
         "out": shlex.quote(str(held.out.absolute())),
         "pictures": held.story is not None,
         "ids": list(table.case_ids),

@@ -7,6 +7,7 @@ program that serves a page on this machine would get to see one.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -70,12 +71,14 @@ def _host_of(scope: Scope) -> str:
 
 
 def _with_headers(send: Send) -> Send:
+    began = time.perf_counter()
     extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             kept = [(n, v) for n, v in message.get("headers", ()) if n.decode("latin-1").lower() not in HEADERS]
-            message = {**message, "headers": [*kept, *extra]}
+            took = f"app;dur={1000 * (time.perf_counter() - began):.1f}".encode()
+            message = {**message, "headers": [*kept, *extra, (b"server-timing", took)]}
         await send(message)
 
     return sending

@@ -24,7 +24,7 @@ from firstscan.steps.review import Held
 from firstscan.store import CaseCache, identity
 
 _AXES = {"axial": (2, 0, 1, False), "coronal": (1, 0, 2, True), "sagittal": (0, 1, 2, True)}
-"""Of each plane: its normal, the axis that runs to the right, the one that runs down, and whether that one is turned."""
+"""Of each plane: its normal, the axes that run to the right and down, and whether the latter is turned."""
 PLANES = tuple(_AXES)
 MOST_VOXELS = 1 << 27
 MOST_SIDE = 1024

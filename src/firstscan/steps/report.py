@@ -136,10 +136,7 @@ def report(out: Path, settings: Settings) -> Path:
 
 def write_report(run: Run, selection: Selection, features: FeatureTable, story: Story) -> None:
     """Write ``report.html``, and what is needed to draw it again."""
-    kept = {k: v for k, v in asdict(replace(story, cases={}, findings=())).items() if k not in {"cases", "findings"}}
-    kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in story.cases.items()}
-    kept["metadata"] = {i: dict(case.metadata) for i, case in story.cases.items()}
-    atomic_write(run.workspace.work / STORY, dump_json(kept))
+    keep_story(run.workspace, story)
     data = ReportData(
         selection=selection,
         features=_as_selected_on(selection, features),
@@ -161,6 +158,14 @@ def write_report(run: Run, selection: Selection, features: FeatureTable, story: 
     with run.stage("Writing the report", 1) as progress:
         atomic_write(run.workspace.out / REPORT, render(data))
         progress.advance()
+
+
+def keep_story(workspace: Workspace, story: Story) -> None:
+    """Write ``work/story.json``, from which :func:`told` makes the story again."""
+    kept = {k: v for k, v in asdict(replace(story, cases={}, findings=())).items() if k not in {"cases", "findings"}}
+    kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in story.cases.items()}
+    kept["metadata"] = {i: dict(case.metadata) for i, case in story.cases.items()}
+    atomic_write(workspace.work / STORY, dump_json(kept))
 
 
 def thumbnails(run: Run, story: Story, case_ids: Sequence[str]) -> dict[str, np.ndarray]:
@@ -224,7 +229,7 @@ def _as_selected_on(selection: Selection, features: FeatureTable) -> FeatureTabl
 
 
 def told(kept: dict[str, Any], findings: tuple[Finding, ...]) -> Story:
-    """Return the story that :func:`write_report` kept."""
+    """Return the story that :func:`keep_story` kept."""
     learned = kept["learned"]
     return Story(
         source=kept["source"],

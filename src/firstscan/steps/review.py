@@ -9,9 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from firstscan.domain.case import Case
 from firstscan.domain.errors import UsageError
-from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Selection
 from firstscan.selection import Constraints, replace_pick, select
@@ -19,7 +20,6 @@ from firstscan.selection.geometry import Density, typicality
 from firstscan.store import load_json, open_workspace, read_findings
 
 from .amend import KEPT, VETOED, Batch, constraints_of, read_batch, require_folder, write_batch
-from .config import PickConfig
 from .report import STORY, Story, told
 from .results import FINDINGS
 from .run import Run, Settings
@@ -145,10 +145,18 @@ class Chooser:
         return constraints_of(self._batch.config, self.table.case_ids, exclude)
 
     def _density(self) -> Density:
+        """Return the typicality of every scan, for those that take part as the ordinary selection computes it."""
         used, config = self._batch.used, self._batch.config
         if used.typicality is not None:
             return Density(used.typicality, neighbours=None, exact=True, recall=None)
-        return typicality(used.embeddings, int(_option(config, "neighbours") or NEIGHBOURS))
+        neighbours = int(config.strategy_options().get("neighbours", NEIGHBOURS))
+        taking_part = sorted(set(used.case_ids) - set(config.exclude))
+        row = {case_id: i for i, case_id in enumerate(used.case_ids)}
+        rows = np.array([row[i] for i in taking_part], dtype=np.intp)
+        found = typicality(used.embeddings[rows], neighbours)
+        values = typicality(used.embeddings, neighbours).values if len(rows) < len(used) else np.empty(len(used))
+        values[rows] = found.values
+        return replace(found, values=values)
 
     def _measured(self, chosen: Selection) -> dict[str, Any]:
         if "typicality_neighbours" not in chosen.diagnostics:
@@ -167,13 +175,3 @@ def published(held: Held, selection: Selection, vetoed: Mapping[str, str], entry
         diagnostics[VETOED] = dict(vetoed)
     write_batch(held.run, held.batch, replace(selection, diagnostics=diagnostics), entry)
     return replace(held, batch=read_batch(held.out))
-
-
-def as_drawn(held: Held, density: Density) -> FeatureTable:
-    """Return the table with the signals that the batch was chosen on, typicality filled in."""
-    used = held.batch.used
-    return used if used.typicality is not None else replace(used, typicality=density.values)
-
-
-def _option(config: PickConfig, name: str) -> Any:
-    return config.strategy_options().get(name)

@@ -59,8 +59,11 @@ const onKey = (event) => {
   }
   if (isOpen()) {
     if (!isViewing() || document.querySelectorAll("dialog[open]").length > 1) return;
-    if (viewerKey(event)) event.preventDefault();
-    else if (WHILE_VIEWING.has(name)) KEYS[name]();
+    if (event.target.matches("input[type=range]") && name.startsWith("Arrow")) return;
+    if (!viewerKey(event) && !WHILE_VIEWING.has(name)) return;
+    event.preventDefault();
+    event.stopPropagation(); // the viewer has keys of its own
+    if (WHILE_VIEWING.has(name)) KEYS[name]();
     return;
   }
   if ((name === "Enter" || name === " ") && event.target.closest("button, a, [role=tab]")) return;
@@ -102,7 +105,7 @@ const start = async () => {
   list.start(open);
   list.showTab("batch");
   byId("compare").addEventListener("click", compare);
-  document.addEventListener("keydown", onKey);
+  document.addEventListener("keydown", onKey, { capture: true });
   byId("list").focus({ preventScroll: true });
   for (const note of state.notes) toast(`Note: ${note}.`);
   performance.mark("drawn");

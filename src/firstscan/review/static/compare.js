@@ -11,6 +11,33 @@ const FIRST = ["cscs", "random", "kcenter", "typiclust"];
 
 const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
 
+const average = (picks, signal) => Math.round(mean(picks.map((p) => signal.percentile[p.row])));
+
+const averages = (picks) => {
+  const { typicality: t, uncertainty: u } = store.pool;
+  return `typicality ${average(picks, t)}, uncertainty ${average(picks, u)} on average`;
+};
+
+const draw = (box, found, name) => {
+  const plot = new Plot(box, mapShape(store.pool, { still: true, small: true, padding: [14, 14, 12, 12], alternative: `Picks of ${name} on the map` }));
+  plot.batch = found;
+  plot.draw();
+};
+
+const present = () => {
+  const { state } = store;
+  const map = element("div", { class: "plot small-plot" });
+  const made = element(
+    "figure",
+    { class: "panel present" },
+    element("figcaption", {}, element("h3", { text: "The batch now" })),
+    element("p", { class: "small clip", text: `by ${state.strategy}, with what was done since` }),
+    map,
+    element("p", { class: "quiet small", text: averages(state.picks) }),
+  );
+  return { made, fill: () => draw(map, state, "the batch now") };
+};
+
 const panel = (name, box) => {
   const map = element("div", { class: "plot small-plot" });
   const said = element("p", { class: "quiet small", text: "Choosing …" });
@@ -28,14 +55,9 @@ const panel = (name, box) => {
       const found = await get("try", { budget: store.state.budget, strategy: name });
       const own = new Set(store.state.picks.map((p) => p.row));
       const shared = found.picks.filter((p) => own.has(p.row)).length;
-      const { typicality: t, uncertainty: u } = store.pool;
-      const percentiles = (signal) => Math.round(mean(found.picks.map((p) => signal.percentile[p.row])));
-      const current = name === store.state.strategy;
-      said.textContent = `${shared} of ${found.budget} shared with the batch; typicality ${percentiles(t)}, uncertainty ${percentiles(u)} on average`;
-      use.disabled = current && shared === found.budget;
-      const plot = new Plot(map, mapShape(store.pool, { still: true, small: true, padding: [14, 14, 12, 12], alternative: `Picks of ${name} on the map` }));
-      plot.batch = found;
-      plot.draw();
+      said.textContent = `${shared} of ${found.budget} shared with the batch; ${averages(found.picks)}`;
+      use.disabled = shared === found.budget;
+      draw(map, found, name);
     } catch (error) {
       said.textContent = error.message;
       said.classList.add("bad");
@@ -46,7 +68,7 @@ const panel = (name, box) => {
 
 export const compare = () => {
   const names = Object.keys(store.pool.strategies);
-  const wanted = new Set([store.state.strategy, ...FIRST.filter((n) => names.includes(n))].slice(0, 4));
+  const wanted = new Set([...new Set([store.state.strategy, ...FIRST.filter((n) => names.includes(n))])].slice(0, 3));
   const grid = element("div", { class: "grid" });
   let queue = Promise.resolve();
   const show = (name) => {
@@ -69,5 +91,8 @@ export const compare = () => {
     element("p", { class: "quiet small", text: "Each under the same wishes: accepted and pinned scans are in, vetoed ones are out. Averages are percentiles of the pool." }),
     grid,
   );
+  const now = present();
+  grid.append(now.made);
+  now.fill();
   for (const name of wanted) show(name);
 };

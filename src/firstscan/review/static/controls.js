@@ -74,7 +74,7 @@ export const draw = () => {
   if (!tried) slider.value = number.value = state.budget;
   for (const control of [slider, number, strategy]) control.disabled = false;
   strategy.value = state.strategy;
-  byId("title").textContent = `${pool.source}: ${count((tried ?? state).budget, "scan")} of ${pool.ids.length.toLocaleString("en")}`;
+  byId("title").textContent = `${pool.name}: ${count((tried ?? state).budget, "scan")} of ${pool.ids.length.toLocaleString("en")}`;
   byId("undo").disabled = !state.undo;
   byId("undo").title = state.undo ? `Undo: ${state.undo} (U)` : "";
   byId("export").disabled = false;

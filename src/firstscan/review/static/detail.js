@@ -8,7 +8,8 @@ import {
   batch, closedOf, isAccepted, isPinned, nameOf, passedOf, pickOf, standing, store, stratumOf, vetoOf,
 } from "./store.js";
 
-const significant = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(3)).toString());
+const significant = (value) =>
+  value === null || value === undefined ? "–" : value.toLocaleString("en", { maximumSignificantDigits: 3 });
 
 const meter = (name, low, high, percentile, value) =>
   element(

@@ -51,7 +51,7 @@ const KEYS = [
   ["V", "veto it, with a reason; again: allow it"], ["R", "replace it by the next best of its stratum"],
   ["P", "pin it: it must be in the batch"], ["U", "undo the last action"], ["E", "export the batch"],
   ["C", "compare strategies"], ["[ ]", "batch, all scans, vetoed"], ["− +", "make the batch smaller or larger"],
-  ["/", "search"], ["L", "what was done"], ["? H", "this help"], ["Esc", "close"],
+  ["/", "search"], ["L", "what was done"], ["? H", "this help"], ["Esc", "close"], ["← →", "while looking: the pick before, after"], ["1 2 3", "while looking: channel"],
 ];
 
 export const help = () =>

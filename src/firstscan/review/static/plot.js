@@ -71,7 +71,7 @@ export class Plot {
     context.clearRect(0, 0, this.width, this.height);
     if (this.shape.axes) this.drawAxes(context, colour);
     const n = this.shape.x.length;
-    const radius = (n <= 400 ? 4 : n <= 1500 ? 3 : 2) * (this.shape.small ? 0.75 : 1) * Math.min(2, Math.sqrt(this.zoom.scale));
+    const radius = (n <= 100 ? 5 : n <= 400 ? 4 : n <= 1500 ? 3 : 2) * (this.shape.small ? 0.75 : 1) * Math.min(2, Math.sqrt(this.zoom.scale));
     const paths = new Map();
     const faint = new Path2D();
     const crossed = new Path2D();

@@ -23,10 +23,10 @@ const loaded = () =>
 class Volumes {
   async start(box) {
     const { Niivue } = await loaded();
-    const canvas = element("canvas", { class: "gl", tabindex: "0", "aria-label": "Slices; the wheel goes through them" });
+    const canvas = element("canvas", { class: "gl", tabindex: "0", "aria-label": "Slices; the wheel, ↑ and ↓ go through them" });
     box.replaceChildren(element("div", { class: "gl-box" }, canvas));
     this.niivue = new Niivue({
-      backColor: [0, 0, 0, 1], crosshairColor: [0.52, 0.74, 0.94, 0.7], crosshairWidth: 1, show3Dcrosshair: false, isRadiologicalConvention: true,
+      backColor: [0, 0, 0, 1], crosshairColor: [0.52, 0.74, 0.94, 0.7], crosshairWidth: 0.3, crosshairWidthUnit: "percent", fontColor: [0.75, 0.8, 0.85, 1], viewModeHotKey: "", clipPlaneHotKey: "", show3Dcrosshair: false, isRadiologicalConvention: true,
       multiplanarShowRender: 0, multiplanarForceRender: false, isColorbar: false, dragAndDropEnabled: false, loadingText: "", logLevel: "silent",
     });
     await this.niivue.attachToCanvas(canvas);
@@ -45,6 +45,10 @@ class Volumes {
     }
   }
 
+  step(by) {
+    this.niivue?.moveCrosshairInVox(0, 0, by);
+  }
+
   stop() {
     this.niivue?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
   }
@@ -54,15 +58,21 @@ class Slices {
   async start(box) {
     this.places = { axial: 0.5, coronal: 0.5, sagittal: 0.5 };
     this.images = {};
+    this.sliders = {};
     box.replaceChildren(
       element("p", { class: "quiet small", text: "This browser has no WebGL 2; the slices are drawn by firstscan." }),
       element("div", { class: "slices" }, ...PLANES.map((plane) => this.plane(plane))),
     );
   }
 
+  step(by) {
+    this.sliders.axial.value = Number(this.sliders.axial.value) + by * 0.01;
+    this.go("axial", Number(this.sliders.axial.value));
+  }
+
   plane(plane) {
     const image = (this.images[plane] = element("img", { alt: `${plane} slice` }));
-    const slider = element("input", { type: "range", min: 0, max: 1, step: 0.005, value: 0.5, "aria-label": `${plane} slice`, oninput: (event) => this.go(plane, Number(event.target.value)) });
+    const slider = this.sliders[plane] = element("input", { type: "range", min: 0, max: 1, step: 0.005, value: 0.5, "aria-label": `${plane} slice`, oninput: (event) => this.go(plane, Number(event.target.value)) });
     image.addEventListener("wheel", (event) => {
       event.preventDefault();
       slider.value = Number(slider.value) + Math.sign(event.deltaY) * 0.01;
@@ -161,6 +171,8 @@ export const isViewing = () => open !== null;
 export const viewerKey = (event) => {
   if (event.key === "ArrowRight" || event.key === "PageDown") go(1);
   else if (event.key === "ArrowLeft" || event.key === "PageUp") go(-1);
+  else if (event.key === "ArrowUp") open.reader?.step(1);
+  else if (event.key === "ArrowDown") open.reader?.step(-1);
   else if (/^[1-9]$/.test(event.key) && open.facts?.channels[Number(event.key) - 1]) showChannel(Number(event.key) - 1);
   else return false;
   return true;
