@@ -20,7 +20,7 @@ from . import session as reviewing
 from .scene import batch_told, css_variables, log_told, pool_told, state_told
 from .security import App, Guarded
 from .session import Session, StaleError, UnknownNameError
-from .viewer import NoPictureError, Viewer, png
+from .viewer import PLANES, NoPictureError, Viewer, png
 
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 NO_PICTURE = (
@@ -74,6 +74,13 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(FirstscanError)
     def refused(_request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"message": str(error)}, status_code=409)
+
+    @app.exception_handler(Exception)
+    def unexpected(_request: Request, error: Exception) -> JSONResponse:
+        said = (
+            f"Something went wrong that firstscan did not expect ({type(error).__name__}: {error}); see the terminal."
+        )
+        return JSONResponse({"message": said}, status_code=500)
 
 
 def _add_files(app: FastAPI) -> None:
@@ -132,40 +139,41 @@ def _add_review(app: FastAPI, session: Session, layout: PoolMap) -> None:
 
 
 def _add_pictures(app: FastAPI, session: Session, viewer: Viewer) -> None:
-    def known(case: str) -> str:
-        if case not in session.rows:
-            raise UnknownNameError(case)
-        return case
-
     def picture(pixels: Any) -> Response:
         return Response(png(pixels), media_type="image/png")
 
+    def asked(case: str, plane: str = PLANES[0], channel: str = "0") -> None:
+        """Raise what is unknown before anything is read."""
+        for name, names in ((case, session.rows), (plane, PLANES), (channel, channels(case))):
+            if name not in names:
+                raise UnknownNameError(name)
+
+    def channels(case: str) -> list[str]:
+        scan = session.held.cases.get(case)
+        return [str(i) for i in range(1 if scan is None else len(scan.channels))]
+
     @app.get("/api/picture")
-    def plane(case: str, plane: str = "axial") -> Response:
+    def plane(case: str, plane: str = PLANES[0]) -> Response:
+        asked(case, plane)
         try:
-            return picture(viewer.planes(known(case))[plane])
-        except KeyError as error:
-            raise UnknownNameError(plane) from error
+            return picture(viewer.planes(case)[plane])
         except NoPictureError:
             return Response(NO_PICTURE, media_type=KINDS[".svg"])
 
     @app.get("/api/scan")
     def scan(case: str) -> JSONResponse:
+        asked(case)
         try:
-            return JSONResponse(viewer.scan(known(case)))
+            return JSONResponse(viewer.scan(case))
         except NoPictureError as error:
             return JSONResponse({"problem": str(error)})
 
     @app.get("/api/volume")
     def volume(case: str, channel: str) -> Response:
-        try:
-            return FileResponse(viewer.volume(known(case), channel), media_type="application/octet-stream")
-        except KeyError as error:
-            raise UnknownNameError(channel) from error
+        asked(case, channel=channel)
+        return FileResponse(viewer.volume(case, int(channel)), media_type="application/octet-stream")
 
     @app.get("/api/slice")
     def cut(case: str, channel: str, plane: str, place: float) -> Response:
-        try:
-            return picture(viewer.slice(known(case), channel, plane, place))
-        except KeyError as error:
-            raise UnknownNameError(f"{channel} {plane}") from error
+        asked(case, plane, channel)
+        return picture(viewer.slice(case, int(channel), plane, place))

@@ -77,32 +77,31 @@ class Viewer:
             "reduced": step,
         }
 
-    def volume(self, case_id: str, channel: str) -> Path:
+    def volume(self, case_id: str, channel: int) -> Path:
         """Return a NIfTI file of one channel in canonical orientation.
 
         Raises
         ------
-        NoPictureError : as :meth:`scan`.  KeyError : no such channel.
+        NoPictureError : as :meth:`scan`.
         """
         story = self._held.story
         if story is None or case_id not in story.cases:
             raise NoPictureError(NO_SCANS)
-        number = {str(i): i for i in range(len(story.cases[case_id].channels))}[channel]
         self._require_unchanged(case_id)
         cache = CaseCache(self._held.run.workspace.folder("review"))
-        path = cache.path(case_id, identity(__version__, story.fingerprints[case_id], number), ".nii")
+        path = cache.path(case_id, identity(__version__, story.fingerprints[case_id], channel), ".nii")
         if not path.is_file():
             raw = self._raw(case_id)
-            self._convert(raw, number, path)
+            self._convert(raw, channel, path)
             _keep_newest(cache.folder, path)
         return path
 
-    def slice(self, case_id: str, channel: str, plane: str, place: float) -> UInt8[np.ndarray, "h w"]:
+    def slice(self, case_id: str, channel: int, plane: str, place: float) -> UInt8[np.ndarray, "h w"]:
         """Return one slice as radiologists look at it, ``place`` in [0, 1] along the plane's normal.
 
         Raises
         ------
-        NoPictureError : as :meth:`scan`.  KeyError : no such channel or plane.
+        NoPictureError : as :meth:`scan`.
         """
         normal, across, down, flip = {
             "axial": (2, 0, 1, False),
@@ -110,7 +109,7 @@ class Viewer:
             "sagittal": (0, 1, 2, True),
         }[plane]
         raw = self._raw(case_id)
-        voxels = raw.voxels[{str(i): i for i in range(len(raw.names))}[channel]]
+        voxels = raw.voxels[channel]
         low, high = _window(voxels, self._modality(case_id))
         at = round(min(max(place, 0.0), 1.0) * (voxels.shape[normal] - 1))
         cut = np.nan_to_num(np.take(voxels, at, axis=normal).T)
@@ -200,7 +199,7 @@ def _window(voxels: Float[np.ndarray, "x y z"], modality: str) -> tuple[float, f
     return low, high if high > low else low + 1.0
 
 
-def _square_pixels(grey: UInt8[np.ndarray, "h w"], across_mm: float, down_mm: float) -> UInt8[np.ndarray, "h w"]:
+def _square_pixels(grey: UInt8[np.ndarray, "h w"], across_mm: float, down_mm: float) -> UInt8[np.ndarray, "row column"]:
     height, width = grey.shape[0] * down_mm, grey.shape[1] * across_mm
     scale = _LONGEST_PICTURE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -28,7 +28,7 @@ from firstscan.store import (
 )
 
 from .config import PickConfig, parse_quota
-from .results import FEATURES, REPORT, SELECTION
+from .results import FEATURES, FINDINGS, REPORT, SELECTION
 from .run import Run, Settings
 
 AMENDMENTS = "amendments"
@@ -146,7 +146,8 @@ def _write(run: Run, selection: Selection, features: FeatureTable, manifest: Man
     from .report import STORY, told, write_report
 
     out, kept = run.workspace.out, run.workspace.work / STORY
-    story = told(load_json(kept), read_findings(out / "findings.csv")) if kept.is_file() else None
+    findings = read_findings(out / FINDINGS) if (out / FINDINGS).is_file() else ()
+    story = told(load_json(kept), findings) if kept.is_file() else None
     paths = {} if story is None else {i: case.paths for i, case in story.cases.items()}
     write_selection(out, selection, paths, __version__)
     if story is not None and REPORT in manifest.files:

@@ -12,6 +12,13 @@ const explain = async (error) => {
   if (error instanceof Refused && error.stale) change({ state: await get("state"), preview: null });
 };
 
+// The scan to look at next: where a pick in focus has left the batch, whoever has its rank now.
+const followed = (before, state) => {
+  const old = before.picks.find((p) => p.row === store.focus);
+  if (!old || state.picks.some((p) => p.row === store.focus)) return store.focus;
+  return state.picks[Math.min(old.rank, state.picks.length) - 1].row;
+};
+
 // One after another: an action is asked for on the state that the one before has led to.
 export const perform = (body, said) => {
   running = running.then(async () => {
@@ -21,8 +28,7 @@ export const perform = (body, said) => {
       const state = await act({ ...body, seq: before.seq });
       const rank = body.case ? before.picks.find((p) => nameOf(p.row) === body.case)?.rank : undefined;
       const there = state.picks.find((p) => p.rank === rank);
-      const follow = ["veto", "replace"].includes(body.action) && there ? { focus: there.row } : {};
-      change({ state, preview: null, ...follow });
+      change({ state, preview: null, focus: followed(before, state) });
       const words = said?.(state, there);
       if (words) toast(words, body.action === "undo" || body.action === "export" ? {} : { action: { text: "Undo", run: undo } });
       return state;
