@@ -15,7 +15,6 @@ import contextlib
 import platform
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -79,8 +78,7 @@ def served(out: Path) -> Iterator[tuple[str, float]]:
         if found is None:
             raise SystemExit(f"no page was served for {out}")
         yield found[0], time.perf_counter() - began
-        server.send_signal(signal.SIGINT)
-        server.wait()
+        server.terminate()
 
 
 def painted(address: str) -> dict[str, float]:

@@ -60,7 +60,11 @@ def review(out: Path, settings: Settings, *, port: int, show: bool, ready: Calla
         ready(address)
         if show and has_screen():
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        uvicorn.Server(config).run(sockets=[listening])
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            session.settle()
+        raise KeyboardInterrupt  # also where whoever started us ignores it, as a shell does in the background
 
 
 def laid_out(opened: Held, session: Session) -> PoolMap:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.errors import UsageError
 from firstscan.domain.selection import Pick, Selection
 from firstscan.selection import strategies
 from firstscan.steps.amend import VETOED
@@ -86,6 +87,11 @@ class Session:
             self._write(actions[request.action](request))
             return self.state
 
+    def settle(self) -> None:
+        """Wait until the action under way, if any, is done."""
+        with self._lock:
+            pass
+
     def tried(self, budget: int, strategy: str) -> Selection:
         """Return the batch of that size and strategy under the present wishes; nothing is changed.
 
@@ -123,10 +129,10 @@ class Session:
         """Begin a review, also where the batch was changed outside of the page since the last one."""
         found = self.held.batch.selection
         began = [e.seq for e in self._log.events if e.action == BEGIN]
-        if began and found.case_ids == self.state.exported and self._base_file(began[-1]).is_file():
+        if began and self._is_known(began[-1], found):
             return
         if began:
-            self.notes.append("the batch was changed outside of this page; the review goes on from what it is now")
+            self.notes.append(_changed_outside([i for i in found.case_ids if i in self.state.vetoed]))
         gone = {str(r["removed"]): str(r["why"]) for r in found.diagnostics.get("replacements", ())}
         vetoed = {i: w for i, w in {**gone, **found.diagnostics.get(VETOED, {})}.items() if i in self.rows}
         told = {"strategy": found.strategy, "budget": found.budget, "seed": found.seed, "vetoed": vetoed}
@@ -135,7 +141,16 @@ class Session:
         atomic_write(self._base_file(event.seq), (self.held.out / "selection.json").read_bytes())
         self._write(event)
 
-    def _base_file(self, seq: int) -> Any:
+    def _is_known(self, began: int, found: Selection) -> bool:
+        """Tell whether the batch in the folder is the one that the review began with, or has exported since."""
+        base = self._base_file(began)
+        if not base.is_file():
+            return False
+        if any(e.action == EXPORT and e.seq > began for e in self._log.events):
+            return found.case_ids == self.state.exported
+        return base.read_bytes() == (self.held.out / "selection.json").read_bytes()
+
+    def _base_file(self, seq: int) -> Path:
         return self.held.out / BASES / f"selection-{seq:04d}.json"
 
     def _base(self, seq: int) -> Selection:
@@ -258,4 +273,6 @@ class Session:
         return request.case_id
 
 
-__all__ = ["DataError", "Request", "Session", "StaleError", "UnknownNameError"]
+def _changed_outside(back: list[str]) -> str:
+    said = "the batch was changed outside of this page; the review goes on from what it is now"
+    return f"{said}; vetoed before, and in it again: {', '.join(back)}" if back else said

@@ -49,7 +49,8 @@ def test_options_and_defaults_are_those_of_the_config(name):
 
 def test_every_option_has_a_help_text():
     commands = [getattr(cli, name) for name in (*COMMANDS, "demo", "report")]
-    for command in (*commands, after.replace, after.extend, after.handoff, after.train, after.evaluate, after.study):
+    others = (after.review, after.replace, after.extend, after.handoff, after.train, after.evaluate, after.study)
+    for command in (*commands, *others):
         for option in inspect.signature(command).parameters:
             annotation = inspect.get_annotations(command, eval_str=True)[option]
             assert annotation.__metadata__[0].help, (command, option)

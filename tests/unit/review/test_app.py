@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 import firstscan as fs
+from firstscan.domain.errors import UsageError
 from firstscan.review import app as application_module
 from firstscan.review import server
 from firstscan.review.app import application
@@ -241,9 +244,11 @@ class TestWithScans:
         stored = nib.as_closest_canonical(nib.load(scans / "01_t1.nii.gz")).get_fdata()
         values = {"case": "c01", "channel": "0", "plane": "axial", "place": 0.0}
         picture = np.asarray(Image.open(io.BytesIO(page.get("api/slice", params=values).content)))
-        expected = stored[::-1, ::-1, 0].T  # RAS+ turned: the patient's right at the left, anterior at the top
-        small = np.asarray(Image.fromarray(picture).resize(expected.shape[::-1], Image.Resampling.BOX), dtype=float)
-        assert np.corrcoef(small.ravel(), expected.ravel())[0, 1] > 0.95
+        seen = stored[::-1, ::-1, 0].T  # RAS+ turned: the patient's right at the left, anterior at the top
+        small = np.asarray(Image.fromarray(picture).resize(seen.shape[::-1], Image.Resampling.BOX), dtype=float)
+        like = [np.corrcoef(small.ravel(), other.ravel())[0, 1] for other in (seen, seen[::-1], seen[:, ::-1])]
+        assert like[0] > 0.9
+        assert max(like[1:]) < 0.5
 
     def test_a_scan_that_has_gone_is_said_and_the_page_goes_on(self, page, scans, session):
         (scans / "01_t1.nii.gz").unlink()
@@ -298,3 +303,17 @@ def test_a_screen_is_needed_to_open_a_browser(monkeypatch):
     assert not server.has_screen()
     monkeypatch.setenv("DISPLAY", ":0")
     assert server.has_screen()
+
+
+def test_the_server_says_what_it_lacks(results, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UsageError, match=r"pip install 'fastapi>=0.115' 'uvicorn>=0.32'"):
+        server.review(results, Settings(), port=0, show=False, ready=print)
+    assert not (results / "review.jsonl").exists()
+
+
+def test_a_port_in_use_is_named(results):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"--port {port} cannot be used"):
+            server.review(results, Settings(), port=port, show=False, ready=print)

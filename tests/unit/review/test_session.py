@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 import firstscan as fs
@@ -271,3 +274,19 @@ def test_a_failed_export_is_not_in_the_log(results, session, monkeypatch):
         act(session, "export")
     assert [e.action for e in session.events] == ["begin", "veto"]
     assert (results / "selection.json").read_bytes() == before
+
+
+def test_the_same_picks_chosen_otherwise_are_a_new_beginning(results, session):
+    selection = json.loads((results / "selection.json").read_text())
+    (results / "selection.json").write_text(json.dumps({**selection, "seed": 7}))
+    again = Session(session.held)
+    assert [e.action for e in again.events] == ["begin", "begin"]
+
+
+def test_a_lost_copy_of_the_first_batch_is_a_new_beginning_and_says_what_is_back(results, session):
+    gone = session.state.case_ids[0]
+    act(session, "veto", gone, why="motion")
+    shutil.rmtree(results / "review")
+    again = Session(session.held)
+    assert again.state.case_ids == fs.read_selection(results).case_ids
+    assert again.notes[0].endswith(f"vetoed before, and in it again: {gone}")

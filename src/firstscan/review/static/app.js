@@ -90,6 +90,7 @@ const start = async () => {
     if (["state", "preview", "focus"].some((name) => changed.has(name))) detail.draw(panel, open);
     if (changed.has("state") || changed.has("preview")) controls.draw();
   });
+  document.title = `${pool.name} – firstscan review`;
   change({ state, focus: state.picks[0]?.row ?? null });
   byId("map-caption").textContent = pool.map_caption.split(". ")[0].concat(".");
   byId("map-caption").title = pool.map_caption;

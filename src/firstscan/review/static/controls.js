@@ -91,10 +91,13 @@ export const start = () => {
     number.value = slider.value;
     preview({ budget: Number(slider.value), strategy: store.state.strategy });
   });
+  slider.addEventListener("pointerup", () => byId("list").focus());
   slider.addEventListener("change", () => settle(Number(slider.value)));
   number.addEventListener("change", () => settle(Number(number.value)));
+  number.addEventListener("keydown", (event) => event.key === "Enter" && setTimeout(() => byId("list").focus()));
   strategy.addEventListener("change", async () => {
     busy(`Choosing by ${strategy.value} …`);
+    byId("list").focus();
     await useStrategy(strategy.value);
     draw();
   });
