@@ -391,7 +391,7 @@ def test_the_batch_grows_at_once_and_strategies_are_compared(visit, served):
     page.get_by_text("The batch holds 7 scans now.").wait_for()
     page.keyboard.press("c")
     page.locator(".panel").nth(3).locator("text=shared with the batch").wait_for()
-    assert page.locator(".panel h3").all_inner_texts()[:2] == ["The batch now", "cscs"]
+    assert page.locator(".panel h3").all_inner_texts()[:2] == ["The batch now", "random"]
     page.locator("[data-strategy=random] button").click()
     page.get_by_text("The batch is chosen by random now.").wait_for()
     assert page.locator("#strategy").input_value() == "random"

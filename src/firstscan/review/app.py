@@ -92,11 +92,11 @@ def _add_files(app: FastAPI) -> None:
         return Response(known[name], media_type=KINDS[Path(name).suffix])
 
     @app.get("/")
-    def page() -> Response:
+    async def page() -> Response:
         return served("index.html")
 
     @app.get("/static/{name:path}")
-    def static(name: str) -> Response:
+    async def static(name: str) -> Response:
         if name == "theme.css":
             return Response(css_variables(), media_type=KINDS[".css"])
         if name == "niivue.umd.js" and script is not None:
@@ -110,7 +110,7 @@ def _add_review(app: FastAPI, session: Session, layout: PoolMap) -> None:
     pool = JSONResponse(pool_told(session, layout)).body
 
     @app.get("/api/pool")
-    def the_pool() -> Response:
+    async def the_pool() -> Response:
         return Response(pool, media_type="application/json")
 
     @app.get("/api/state")

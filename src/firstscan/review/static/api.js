@@ -13,11 +13,11 @@ const read = async (response) => {
   return body;
 };
 
-const ask = async (address, options) => {
+const ask = async (request) => {
   try {
-    return await read(await fetch(address, options));
+    return await read(await request);
   } catch (error) {
-    if (error instanceof Refused || error.name === "AbortError") throw error;
+    if (error instanceof Refused) throw error;
     throw new Refused("firstscan review has ended. Start it again in the terminal; nothing that was done is lost.");
   }
 };
@@ -27,7 +27,14 @@ export const address = (what, values = {}) => {
   return query ? `api/${what}?${query}` : `api/${what}`;
 };
 
-export const get = (what, values = {}, options = {}) => ask(address(what, values), options);
+export const get = (what, values = {}) => ask(fetch(address(what, values)));
+
+// What early.js has asked for; each answer is good for once.
+export const first = (what) => {
+  const asked = window.early?.[what] ?? fetch(address(what));
+  delete window.early?.[what];
+  return ask(asked);
+};
 
 export const act = (body) =>
-  ask(address("act"), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  ask(fetch(address("act"), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));

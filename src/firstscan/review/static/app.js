@@ -1,7 +1,7 @@
 // The page: it reads the pool and the state once, then follows what the person does.
 
 import * as actions from "./actions.js";
-import { get } from "./api.js";
+import { first } from "./api.js";
 import { compare } from "./compare.js";
 import * as controls from "./controls.js";
 import * as detail from "./detail.js";
@@ -81,7 +81,7 @@ const onKey = (event) => {
 
 const start = async () => {
   byId("keys").append(...HINTS.map(([k, words]) => element("span", {}, element("kbd", { text: k }), words)));
-  const [pool, state] = await Promise.all([get("pool"), get("state")]);
+  const [pool, state] = await Promise.all([first("pool"), first("state")]);
   store.pool = pool;
   const handlers = { open, point: tip };
   const panel = byId("detail");

@@ -8,6 +8,7 @@ import { Plot, mapShape } from "./plot.js";
 import { store } from "./store.js";
 
 const FIRST = ["cscs", "random", "kcenter", "typiclust"];
+const AT_FIRST = 3;
 
 const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
 
@@ -68,7 +69,7 @@ const panel = (name, box) => {
 
 export const compare = () => {
   const names = Object.keys(store.pool.strategies);
-  const wanted = new Set([...new Set([store.state.strategy, ...FIRST.filter((n) => names.includes(n))])].slice(0, 3));
+  const wanted = new Set(FIRST.filter((n) => names.includes(n) && n !== store.state.strategy).slice(0, AT_FIRST));
   const grid = element("div", { class: "grid" });
   let queue = Promise.resolve();
   const show = (name) => {

@@ -7,6 +7,7 @@ import {
 } from "./store.js";
 
 const MOST_COLOURED = 30;
+const MOST_MIXED = 1500;
 const MOST_NUMBERED = 60;
 const REACH_PX = 14;
 
@@ -76,7 +77,7 @@ export class Plot {
     const faint = new Path2D();
     const crossed = new Path2D();
     const strata = this.shown.strata;
-    const many = this.shape.coloured === "few" && new Set(strata).size > MOST_COLOURED;
+    const many = this.shape.coloured === "few" && (n > MOST_MIXED || new Set(strata).size > MOST_COLOURED);
     const picked = this.batch ? new Set(this.batch.picks.map((p) => p.row)) : null;
     for (let row = 0; row < n; row++) {
       if (picked ? picked.has(row) : pickOf(row)) continue;
