@@ -21,7 +21,6 @@ def review(
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any that is free.")] = 0,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in your browser.")] = True,
-    workers: o.Workers = None,
 ) -> None:
     """Look at the picks in your browser and steer them: veto, replace, pin, resize, export."""
     options = locals()

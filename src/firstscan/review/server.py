@@ -9,6 +9,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,10 @@ def review(out: Path, settings: Settings, *, port: int, show: bool, ready: Calla
         import uvicorn
     except ImportError as error:
         raise UsageError(EXTRA) from error
-    with held(out, settings) as opened, _listening(port) as listening:
+    reading = replace(
+        settings, workers=1
+    )  # the few pictures of an export are drawn before a process would have started
+    with held(out, reading) as opened, _listening(port) as listening:
         from .app import application
         from .security import new_token
 

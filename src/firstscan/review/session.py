@@ -193,7 +193,10 @@ class Session:
 
     def _substitution(self, action: str, case_id: str, why: str) -> Event:
         current = self._substitutable()
-        done = self.chooser.substituted(current, case_id, why, self.state.unwanted)
+        try:
+            done = self.chooser.substituted(current, case_id, why, self.state.unwanted)
+        except UsageError as error:
+            raise UsageError(f"{error}, or make the batch smaller first") from error
         row = done.diagnostics["replacements"][-1]
         pick = next(p for p in done if p.case_id == row["substitute"])
         detail = {"from": row["from"], "removed": case_id, "pick": to_plain(pick)}

@@ -290,3 +290,10 @@ def test_a_lost_copy_of_the_first_batch_is_a_new_beginning_and_says_what_is_back
     again = Session(session.held)
     assert again.state.case_ids == fs.read_selection(results).case_ids
     assert again.notes[0].endswith(f"vetoed before, and in it again: {gone}")
+
+
+def test_where_no_substitute_is_left_the_way_out_is_said(session):
+    act(session, "budget", budget=28)
+    with pytest.raises(UsageError, match=r"no scan is left that could replace .* make the batch smaller first"):
+        act(session, "veto", session.state.case_ids[0], why="motion")
+    assert not session.state.vetoed

@@ -2,7 +2,7 @@
 
 import { Refused, act, get } from "./api.js";
 import { askReason } from "./dialogs.js";
-import { busy, count, toast } from "./dom.js";
+import { busy, byId, count, toast } from "./dom.js";
 import { change, isAccepted, isPinned, nameOf, pickOf, store, vetoOf, passedOf } from "./store.js";
 
 let running = Promise.resolve();
@@ -22,7 +22,9 @@ const followed = (before, state) => {
 // One after another: an action is asked for on the state that the one before has led to.
 export const perform = (body, said) => {
   running = running.then(async () => {
-    busy(body.action === "export" ? "Exporting, the report is drawn again …" : "");
+    const exporting = body.action === "export";
+    busy(exporting ? "Exporting …" : "");
+    byId("export").disabled = exporting;
     try {
       const before = store.state;
       const state = await act({ ...body, seq: before.seq });
@@ -38,6 +40,7 @@ export const perform = (body, said) => {
       return null;
     } finally {
       busy("");
+      byId("export").disabled = false;
     }
   });
   return running;

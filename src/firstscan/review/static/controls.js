@@ -77,7 +77,7 @@ export const draw = () => {
   byId("title").textContent = `${pool.name}: ${count((tried ?? state).budget, "scan")} of ${pool.ids.length.toLocaleString("en")}`;
   byId("undo").disabled = !state.undo;
   byId("undo").title = state.undo ? `Undo: ${state.undo} (U)` : "";
-  byId("export").disabled = false;
+  if (byId("busy").textContent !== "Exporting …") byId("export").disabled = false;
   byId("export").textContent = state.changed ? "Export •" : "Export";
   byId("export").title = state.changed ? "This batch differs from the one in the results folder (E)" : "The results folder holds this batch (E)";
   const kept = new Set(state.picks.map((p) => p.row));

@@ -23,10 +23,10 @@ const loaded = () =>
 class Volumes {
   async start(box) {
     const { Niivue } = await loaded();
-    const canvas = element("canvas", { class: "gl", tabindex: "0", "aria-label": "Slices; the wheel, ↑ and ↓ go through them" });
+    const canvas = element("canvas", { class: "gl", role: "img", "aria-label": "Axial, coronal and sagittal slices" });
     box.replaceChildren(element("div", { class: "gl-box" }, canvas));
     this.niivue = new Niivue({
-      backColor: [0, 0, 0, 1], crosshairColor: [0.52, 0.74, 0.94, 0.7], crosshairWidth: 0.3, crosshairWidthUnit: "percent", fontColor: [0.75, 0.8, 0.85, 1], viewModeHotKey: "", clipPlaneHotKey: "", show3Dcrosshair: false, isRadiologicalConvention: true,
+      backColor: [0, 0, 0, 1], crosshairColor: [0.52, 0.74, 0.94, 0.7], crosshairWidth: 0.3, crosshairWidthUnit: "percent", fontColor: [0.75, 0.8, 0.85, 1], viewModeHotKey: "", clipPlaneHotKey: "", show3Dcrosshair: false, isRadiologicalConvention: true, sagittalNoseLeft: true,
       multiplanarShowRender: 0, multiplanarForceRender: false, isColorbar: false, dragAndDropEnabled: false, loadingText: "", logLevel: "silent",
     });
     await this.niivue.attachToCanvas(canvas);
@@ -180,7 +180,7 @@ export const viewerKey = (event) => {
 
 export const view = (row, choose) => {
   if (row === null || open) return;
-  const stage = element("div", { class: "stage" });
+  const stage = element("div", { class: "stage", tabindex: "0", autofocus: true, role: "group", "aria-label": "Slices; the wheel, ↑ and ↓ go through them" });
   const side = element("div", { class: "side-text" });
   const channels = element("div", { class: "chips channels", role: "group", "aria-label": "Channels" });
   const previous = button("‹ Previous", () => go(-1), { "aria-keyshortcuts": "ArrowLeft" });
