@@ -12,8 +12,26 @@ from . import options as o
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (replace, extend, handoff, collect, train, evaluate):
+    for command in (review, replace, extend, handoff, collect, train, evaluate):
         app.command()(command)
+
+
+def review(
+    out: Annotated[Path, typer.Argument(help="Results folder of `firstscan select` or `firstscan pick`.")],
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any that is free.")] = 0,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in your browser.")] = True,
+) -> None:
+    """Look at the picks in your browser and steer them: veto, replace, pin, resize, export."""
+    options = locals()
+    from firstscan import terminal
+    from firstscan.review.server import review as run
+
+    def ready(address: str) -> None:
+        terminal.say(f"Review page: {address}")
+        terminal.say("Only this machine can open it. Ctrl-C ends it; every action is kept in review.jsonl.")
+
+    run(out, o.settings_of(options), port=port, show=show, ready=ready)
 
 
 def replace(

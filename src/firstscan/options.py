@@ -8,7 +8,19 @@ from typing import Annotated, Any
 import typer
 
 EXECUTION = frozenset(
-    {"out", "features", "workers", "engine", "device", "devices", "nodes", "overwrite", "show_metadata"}
+    {
+        "out",
+        "features",
+        "workers",
+        "engine",
+        "device",
+        "devices",
+        "nodes",
+        "overwrite",
+        "show_metadata",
+        "port",
+        "show",
+    }
 )
 """Options that say where and how to run and what to show, and never what is picked."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,14 @@ from firstscan.store import (
 )
 
 from .config import PickConfig, parse_quota
-from .results import FEATURES, REPORT, SELECTION
+from .results import FEATURES, FINDINGS, REPORT, SELECTION
 from .run import Run, Settings
 
 AMENDMENTS = "amendments"
-_KEPT = ("signal_audit", "adjusted_for")
+VETOED = "vetoed"
+"""The diagnostic that holds, by case id, why a scan must not come back into the batch."""
+KEPT = ("signal_audit", "adjusted_for", VETOED)
+"""Diagnostics that outlive a change of the batch."""
 
 Change = Callable[[Selection, FeatureTable, Constraints], Selection]
 
@@ -70,32 +74,42 @@ def extend(out: Path, more: int, settings: Settings, *, labelled: Sequence[str] 
         if more > left:
             raise DataError(f"--more {more}: only {left} scan(s) are left to add. Ask for fewer, or add scans.")
         longer = more_picks(selection, features, more, constraints=constraints)
-        kept = {k: selection.diagnostics[k] for k in _KEPT if k in selection.diagnostics}
+        kept = {k: selection.diagnostics[k] for k in KEPT if k in selection.diagnostics}
         return changed(longer, diagnostics={**longer.diagnostics, **kept})
 
     entry = {"extend": more, **({"labelled": list(labelled)} if labelled else {})}
     return _amend(out, change, entry, settings)
 
 
-def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings) -> Selection:
-    if not out.is_dir():
-        raise UsageError(f"{out} is not a results folder of firstscan select or firstscan pick")
-    with open_workspace(out) as workspace:
-        manifest = read_manifest(out)
-        if manifest is None or not {FEATURES, "selection.json"} <= set(manifest.files):
-            raise UsageError(
-                f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
-            )
-        config = PickConfig.of(**{k: v for k, v in manifest.config.items() if k in PickConfig.model_fields})
-        features = read_features(out / FEATURES)
-        used = adjust(features, config.adjust) if config.adjust else features
-        entries = (*manifest.config.get(AMENDMENTS, ()), entry)
-        labelled = [*config.labelled, *(i for given in entries for i in given.get("labelled", ()))]
-        _require_known(entry.get("labelled", ()), features.case_ids, manifest)
-        selection = change(read_selection(out), used, _constraints(config, labelled, features.case_ids))
-        with amending(out, (*SELECTION, REPORT)):
-            _write(Run(workspace, settings), selection, features, manifest, entry)
-    return selection
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A finished batch: how it was made, the ``features`` that were measured, and the ones it was ``used`` with."""
+
+    manifest: Manifest
+    config: PickConfig
+    features: FeatureTable
+    used: FeatureTable
+    selection: Selection
+
+
+def read_batch(out: Path) -> Batch:
+    """Return the finished batch in ``out``.
+
+    Raises
+    ------
+    UsageError : there is none.
+    """
+    manifest = read_manifest(out)
+    if manifest is None or not {FEATURES, "selection.json"} <= set(manifest.files):
+        raise UsageError(
+            f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
+        )
+    config = PickConfig.of(**{k: v for k, v in manifest.config.items() if k in PickConfig.model_fields})
+    named = (i for entry in manifest.config.get(AMENDMENTS, ()) for i in entry.get("labelled", ()))
+    config = _with_labelled(config, named)
+    features = read_features(out / FEATURES)
+    used = adjust(features, config.adjust) if config.adjust else features
+    return Batch(manifest, config, features, used, read_selection(out))
 
 
 def _require_known(labelled: Sequence[str], known: Sequence[str], manifest: Manifest) -> None:
@@ -105,11 +119,18 @@ def _require_known(labelled: Sequence[str], known: Sequence[str], manifest: Mani
         raise UsageError(f"--labelled names {len(unknown)} case(s) that are not in the pool: {', '.join(unknown[:5])}")
 
 
-def _constraints(config: PickConfig, labelled: Sequence[str], known: Sequence[str]) -> Constraints:
+def _with_labelled(config: PickConfig, named: Iterable[str]) -> PickConfig:
+    """Return the settings with more scans that are annotated already."""
+    return config.model_copy(update={"labelled": tuple(dict.fromkeys((*config.labelled, *named)))})
+
+
+def constraints_of(config: PickConfig, known: Collection[str], exclude: Collection[str] = ()) -> Constraints:
+    """Return the constraints of a batch among the scans ``known``, with ``exclude`` added to those left out."""
     ids = frozenset(known)
+    labelled = tuple(i for i in config.labelled if i in ids)
     return Constraints(
-        exclude=tuple(i for i in config.exclude if i in ids and i not in labelled),
-        labelled=tuple(dict.fromkeys(i for i in labelled if i in ids)),
+        exclude=tuple(i for i in dict.fromkeys((*config.exclude, *exclude)) if i in ids and i not in labelled),
+        labelled=labelled,
         group_by=config.group_by,
         quotas=tuple(Quota(*parse_quota(text)) for text in config.quota),
         cost_column=config.cost_column,
@@ -117,11 +138,36 @@ def _constraints(config: PickConfig, labelled: Sequence[str], known: Sequence[st
     )
 
 
+def require_folder(out: Path) -> None:
+    """Raise UsageError where ``out`` is no folder: a change must not make one."""
+    if not out.is_dir():
+        raise UsageError(f"{out} is not a results folder of firstscan select or firstscan pick")
+
+
+def write_batch(run: Run, batch: Batch, selection: Selection, entry: dict[str, Any]) -> None:
+    """Put ``selection`` in the place of the batch, in one step; ``entry`` goes into the manifest's log of changes."""
+    with amending(run.workspace.out, (*SELECTION, REPORT)):
+        _write(run, selection, batch.features, batch.manifest, entry)
+
+
+def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings) -> Selection:
+    require_folder(out)
+    with open_workspace(out) as workspace:
+        batch = read_batch(out)
+        named = entry.get("labelled", ())
+        _require_known(named, batch.features.case_ids, batch.manifest)
+        config, vetoed = _with_labelled(batch.config, named), batch.selection.diagnostics.get(VETOED, {})
+        selection = change(batch.selection, batch.used, constraints_of(config, batch.features.case_ids, vetoed))
+        write_batch(Run(workspace, settings), batch, selection, entry)
+    return selection
+
+
 def _write(run: Run, selection: Selection, features: FeatureTable, manifest: Manifest, entry: dict[str, Any]) -> None:
     from .report import STORY, told, write_report
 
     out, kept = run.workspace.out, run.workspace.work / STORY
-    story = told(load_json(kept), read_findings(out / "findings.csv")) if kept.is_file() else None
+    findings = read_findings(out / FINDINGS) if (out / FINDINGS).is_file() else ()
+    story = told(load_json(kept), findings) if kept.is_file() else None
     paths = {} if story is None else {i: case.paths for i, case in story.cases.items()}
     write_selection(out, selection, paths, __version__)
     if story is not None and REPORT in manifest.files:

@@ -26,6 +26,7 @@ from firstscan.selection import adjust
 from firstscan.selection.geometry import typicality
 from firstscan.store import (
     CaseCache,
+    Workspace,
     atomic_write,
     dump_json,
     identity,
@@ -135,10 +136,7 @@ def report(out: Path, settings: Settings) -> Path:
 
 def write_report(run: Run, selection: Selection, features: FeatureTable, story: Story) -> None:
     """Write ``report.html``, and what is needed to draw it again."""
-    kept = {k: v for k, v in asdict(replace(story, cases={}, findings=())).items() if k not in {"cases", "findings"}}
-    kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in story.cases.items()}
-    kept["metadata"] = {i: dict(case.metadata) for i, case in story.cases.items()}
-    atomic_write(run.workspace.work / STORY, dump_json(kept))
+    keep_story(run.workspace, story)
     used = _as_selected_on(selection, features)
     data = ReportData(
         selection=selection,
@@ -164,11 +162,19 @@ def write_report(run: Run, selection: Selection, features: FeatureTable, story: 
         progress.advance()
 
 
+def keep_story(workspace: Workspace, story: Story) -> None:
+    """Write ``work/story.json``, from which :func:`told` makes the story again."""
+    kept = {k: v for k, v in asdict(replace(story, cases={}, findings=())).items() if k not in {"cases", "findings"}}
+    kept["cases"] = {i: [asdict(c) for c in case.channels] for i, case in story.cases.items()}
+    kept["metadata"] = {i: dict(case.metadata) for i, case in story.cases.items()}
+    atomic_write(workspace.work / STORY, dump_json(kept))
+
+
 def thumbnails(run: Run, story: Story, case_ids: Sequence[str]) -> dict[str, np.ndarray]:
     """Return three planes a case; a scan that cannot be read any more has none, and that is said."""
     cache = CaseCache(run.workspace.folder("thumbnails"))
     known = [i for i in case_ids if i in story.cases]
-    paths = {i: cache.path(i, identity(__version__, story.fingerprints[i], story.modalities[i]), ".npy") for i in known}
+    paths = {i: _planes_path(cache, story, i) for i in known}
     planes = {i: array for i in known if (array := cache.read_or_none(paths[i], np.load)) is not None}
     todo = [(i, (story.cases[i], story.modalities[i])) for i in known if i not in planes]
     with run.stage("Drawing scans", len(known)) as progress:
@@ -183,6 +189,27 @@ def thumbnails(run: Run, story: Story, case_ids: Sequence[str]) -> dict[str, np.
             planes[i] = result
             progress.advance()
     return planes
+
+
+def planes_of(workspace: Workspace, story: Story, case_id: str) -> np.ndarray:
+    """Return three planes of one case, read here and now unless they were drawn before.
+
+    Raises
+    ------
+    ScanError : the scan cannot be read any more.
+    """
+    cache = CaseCache(workspace.folder("thumbnails"))
+    path = _planes_path(cache, story, case_id)
+    kept = cache.read_or_none(path, np.load)
+    if kept is None:
+        kept = _draw((story.cases[case_id], story.modalities[case_id]))
+        cache.write_array(path, kept)
+    return np.asarray(kept)
+
+
+def _planes_path(cache: CaseCache, story: Story, case_id: str) -> Path:
+    key = identity(__version__, story.fingerprints[case_id], story.modalities[case_id])
+    return cache.path(case_id, key, ".npy")
 
 
 def _draw(item: tuple[Case, Modality]) -> np.ndarray:
@@ -204,7 +231,7 @@ def _as_selected_on(selection: Selection, features: FeatureTable) -> FeatureTabl
 
 
 def told(kept: dict[str, Any], findings: tuple[Finding, ...]) -> Story:
-    """Return the story that :func:`write_report` kept."""
+    """Return the story that :func:`keep_story` kept."""
     learned = kept["learned"]
     return Story(
         source=kept["source"],

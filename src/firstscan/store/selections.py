@@ -25,14 +25,6 @@ def write_selection(out: Path, selection: Selection, paths: Mapping[str, Sequenc
 
     ``paths`` holds every file of a case by case id; the table shows the first one.  Numbers keep every digit.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for pick in selection:
-        numbers = ["" if v is None else repr(float(v)) for v in (pick.score, pick.typicality, pick.uncertainty)]
-        stratum = "" if pick.stratum is None else pick.stratum
-        path = next(iter(paths.get(pick.case_id, ())), "")
-        writer.writerow([pick.rank, pick.case_id, stratum, *numbers, pick.reason, path])
     body = {
         "schema_version": SCHEMA_VERSION,
         "version": version,
@@ -50,7 +42,20 @@ def write_selection(out: Path, selection: Selection, paths: Mapping[str, Sequenc
         "scores": selection.scores,
     }
     atomic_write(out / "selection.json", dump_json(body))
-    atomic_write(out / "selection.csv", text.getvalue())
+    atomic_write(out / "selection.csv", selection_table(selection, paths))
+
+
+def selection_table(selection: Selection, paths: Mapping[str, Sequence[str]]) -> str:
+    """Return the picks as the text of a ``selection.csv``."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for pick in selection:
+        numbers = ["" if v is None else repr(float(v)) for v in (pick.score, pick.typicality, pick.uncertainty)]
+        stratum = "" if pick.stratum is None else pick.stratum
+        path = next(iter(paths.get(pick.case_id, ())), "")
+        writer.writerow([pick.rank, pick.case_id, stratum, *numbers, pick.reason, path])
+    return text.getvalue()
 
 
 def read_selection(path: str | Path) -> Selection:

@@ -81,7 +81,7 @@ def test_classes_are_read_as_they_are_typed():
 
 def test_every_option_has_a_help_text():
     commands = [getattr(cli, name) for name in (*COMMANDS, "demo", "report")]
-    commands += [after.replace, after.extend, after.handoff, after.collect, after.train, after.evaluate]
+    commands += [after.review, after.replace, after.extend, after.handoff, after.collect, after.train, after.evaluate]
     for command in (*commands, studies.study, studies.plans, studies.rerun, studies.compare):
         for option in inspect.signature(command).parameters:
             annotation = inspect.get_annotations(command, eval_str=True)[option]

@@ -1,0 +1,40 @@
+// Requests to the server that sent this page; every address is relative, so that the key in it goes along.
+
+export class Refused extends Error {
+  constructor(message, stale) {
+    super(message);
+    this.stale = stale;
+  }
+}
+
+const read = async (response) => {
+  const body = await response.json().catch(() => ({ message: "The server has sent something unreadable." }));
+  if (!response.ok) throw new Refused(body.message ?? `The server answers ${response.status}.`, body.stale === true);
+  return body;
+};
+
+const ask = async (request) => {
+  try {
+    return await read(await request);
+  } catch (error) {
+    if (error instanceof Refused) throw error;
+    throw new Refused("firstscan review has ended. Start it again in the terminal; nothing that was done is lost.");
+  }
+};
+
+export const address = (what, values = {}) => {
+  const query = new URLSearchParams(values).toString();
+  return query ? `api/${what}?${query}` : `api/${what}`;
+};
+
+export const get = (what, values = {}) => ask(fetch(address(what, values)));
+
+// What early.js has asked for; each answer is good for once.
+export const first = (what) => {
+  const asked = window.early?.[what] ?? fetch(address(what));
+  delete window.early?.[what];
+  return ask(asked);
+};
+
+export const act = (body) =>
+  ask(fetch(address("act"), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));

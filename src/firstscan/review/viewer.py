@@ -1,0 +1,217 @@
+"""Scans as pictures: small planes, single slices, and whole volumes for the viewer in the page."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from firstscan._version import __version__
+from firstscan.domain.arrays import Float
+from firstscan.domain.errors import ScanError, UsageError
+from firstscan.imaging import fingerprint, write_image
+from firstscan.imaging.reading import RawVolume, read_raw
+from firstscan.imaging.thumbnails import CT_DISPLAY_HU
+from firstscan.report.thumbnails import stretched
+from firstscan.steps.report import planes_of
+from firstscan.steps.review import Held
+from firstscan.store import CaseCache, identity
+
+_AXES = {"axial": (2, 0, 1, False), "coronal": (1, 0, 2, True), "sagittal": (0, 1, 2, True)}
+"""Of each plane: its normal, the axes that run to the right and down, and whether the latter is turned."""
+PLANES = tuple(_AXES)
+MOST_VOXELS = 1 << 27
+MOST_SIDE = 1024
+KEPT_BYTES = 2 << 30
+IN_MEMORY = 2
+_LONGEST_PICTURE = 512
+_SAMPLE = 400_000
+
+
+class NoPictureError(UsageError):
+    """There is no picture of a scan; the message says why and what to do."""
+
+
+class Viewer:
+    """Reads scans of a batch on demand; converted volumes lie in ``work/review``, the oldest give way."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._lock = threading.Lock()
+        self._recent: OrderedDict[str, RawVolume] = OrderedDict()
+        self._trusted: dict[str, tuple[tuple[int, int], ...]] = {}
+
+    def planes(self, case_id: str) -> dict[str, UInt8[np.ndarray, "h w"]]:
+        """Return the three planes of the report.  Raises NoPictureError where there are none."""
+        story = self._held.story
+        if story is None or case_id not in story.cases:
+            raise NoPictureError(NO_SCANS)
+        try:
+            planes = stretched(planes_of(self._held.run.workspace, story, case_id))
+        except ScanError as error:
+            raise NoPictureError(f"{error}. What to do: {error.remedy}.") from error
+        return dict(zip(PLANES, planes, strict=True))
+
+    def scan(self, case_id: str) -> dict[str, Any]:
+        """Return what the viewer needs to know: channels with their grey windows, size and spacing.
+
+        Raises
+        ------
+        NoPictureError : the scan is not known, has vanished, or has changed.
+        """
+        raw = self._raw(case_id)
+        step = _step(raw)
+        return {
+            "channels": [
+                {"name": name, "window": _window(raw.voxels[i], self._modality(case_id))}
+                for i, name in enumerate(raw.names)
+            ],
+            "shape": [int(n) for n in raw.voxels.shape[1:]],
+            "spacing_mm": [round(s, 4) for s in raw.spacing_mm],
+            "reduced": step,
+        }
+
+    def volume(self, case_id: str, channel: int) -> Path:
+        """Return a NIfTI file of one channel in canonical orientation.
+
+        Raises
+        ------
+        NoPictureError : as :meth:`scan`.
+        """
+        story = self._held.story
+        if story is None or case_id not in story.cases:
+            raise NoPictureError(NO_SCANS)
+        self._require_unchanged(case_id)
+        cache = CaseCache(self._held.run.workspace.folder("review"))
+        path = cache.path(case_id, identity(__version__, story.fingerprints[case_id], channel), ".nii")
+        if not path.is_file():
+            raw = self._raw(case_id)
+            self._convert(raw, channel, path)
+            _keep_newest(cache.folder, path)
+        return path
+
+    def slice(self, case_id: str, channel: int, plane: str, place: float) -> UInt8[np.ndarray, "h w"]:
+        """Return one slice as radiologists look at it, ``place`` in [0, 1] along the plane's normal.
+
+        Raises
+        ------
+        NoPictureError : as :meth:`scan`.
+        """
+        normal, across, down, flip = {
+            "axial": (2, 0, 1, False),
+            "coronal": (1, 0, 2, True),
+            "sagittal": (0, 1, 2, True),
+        }[plane]
+        raw = self._raw(case_id)
+        voxels = raw.voxels[channel]
+        low, high = _window(voxels, self._modality(case_id))
+        at = round(min(max(place, 0.0), 1.0) * (voxels.shape[normal] - 1))
+        cut = np.nan_to_num(np.take(voxels, at, axis=normal).T)
+        grey = np.round(255 * np.clip((cut - low) / (high - low), 0, 1)).astype(np.uint8)
+        return _square_pixels(grey[::-1] if flip else grey, raw.spacing_mm[across], raw.spacing_mm[down])
+
+    def _modality(self, case_id: str) -> str:
+        return "" if self._held.story is None else self._held.story.modalities[case_id]
+
+    def _raw(self, case_id: str) -> RawVolume:
+        self._require_unchanged(case_id)
+        with self._lock:
+            if case_id not in self._recent:
+                try:
+                    self._recent[case_id] = read_raw(self._held.cases[case_id])
+                except ScanError as error:
+                    raise NoPictureError(f"{error}. What to do: {error.remedy}.") from error
+            self._recent.move_to_end(case_id)
+            while len(self._recent) > IN_MEMORY:
+                self._recent.popitem(last=False)
+            return self._recent[case_id]
+
+    def _require_unchanged(self, case_id: str) -> None:
+        """Raise NoPictureError where the files are not those that the batch was chosen from."""
+        story = self._held.story
+        if story is None or case_id not in story.cases:
+            raise NoPictureError(NO_SCANS)
+        case = story.cases[case_id]
+        try:
+            stats = [Path(p).stat() for p in case.paths]
+        except OSError as error:
+            raise NoPictureError(
+                f"{case_id} cannot be shown: {error.filename} is gone or cannot be opened ({error.strerror}). Bring "
+                "the file back to where it was."
+            ) from error
+        signed = tuple((s.st_size, s.st_mtime_ns) for s in stats)
+        if self._trusted.get(case_id) == signed:
+            return
+        if fingerprint(case) != story.fingerprints[case_id]:
+            self._recent.pop(case_id, None)
+            raise NoPictureError(
+                f"{case_id} has changed since this batch was chosen: its files hold other data now. Bring the earlier "
+                "files back, or select again into another folder."
+            )
+        self._trusted[case_id] = signed
+
+    @staticmethod
+    def _convert(raw: RawVolume, number: int, path: Path) -> None:
+        step = _step(raw)
+        voxels = np.nan_to_num(raw.voxels[number][::step, ::step, ::step], posinf=0.0, neginf=0.0)
+        affine = raw.affine.copy()
+        affine[:3, :3] *= step
+        whole = np.abs(voxels).max(initial=0) < 2**15 and bool((voxels == np.round(voxels)).all())
+        partial = path.with_name(f"{path.stem}.partial.nii")
+        write_image(partial, voxels, affine, "int16" if whole else None)
+        partial.replace(path)
+
+
+NO_SCANS = (
+    "These results hold features only (they come from `firstscan pick`), not where the scans lie; so there is no "
+    "picture to show. Results of `firstscan select` have pictures."
+)
+
+
+def png(pixels: UInt8[np.ndarray, "h w"]) -> bytes:
+    """Return pixels as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _step(raw: RawVolume) -> int:
+    """Return which voxels of a very large scan are shown along each axis: every first, second, …"""
+    shape, step = raw.voxels.shape[1:], 1
+    while int(np.prod(shape)) / step**3 > MOST_VOXELS or max(shape) / step > MOST_SIDE:
+        step += 1
+    return step
+
+
+def _window(voxels: Float[np.ndarray, "x y z"], modality: str) -> tuple[float, float]:
+    if modality == "ct":
+        return CT_DISPLAY_HU
+    flat = voxels.reshape(-1)
+    sample = flat[:: max(1, flat.size // _SAMPLE)]
+    sample = sample[np.isfinite(sample)]
+    low, high = (float(v) for v in np.percentile(sample, (1, 99.7))) if sample.size else (0.0, 1.0)
+    return low, high if high > low else low + 1.0
+
+
+def _square_pixels(grey: UInt8[np.ndarray, "h w"], across_mm: float, down_mm: float) -> UInt8[np.ndarray, "row column"]:
+    height, width = grey.shape[0] * down_mm, grey.shape[1] * across_mm
+    scale = _LONGEST_PICTURE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(Image.fromarray(np.ascontiguousarray(grey)).resize(size, Image.Resampling.BILINEAR))
+
+
+def _keep_newest(folder: Path, newest: Path) -> None:
+    """Delete the oldest converted volumes beyond what may lie in the folder."""
+    files = sorted(folder.glob("*.nii"), key=lambda p: p.stat().st_mtime_ns)
+    total = sum(p.stat().st_size for p in files)
+    for path in files:
+        if total <= KEPT_BYTES or path == newest:
+            return
+        total -= path.stat().st_size
+        path.unlink(missing_ok=True)

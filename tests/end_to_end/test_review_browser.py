@@ -1,0 +1,434 @@
+"""The review page in a real browser: steer a batch by keyboard, see it kept, and find it in the exported list."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import firstscan as fs
+from firstscan.domain.case import Case, Channel
+from firstscan.domain.features import FeatureTable
+from firstscan.imaging import fingerprint, write_image
+from firstscan.steps.config import PickConfig
+from firstscan.steps.pick import run_pick
+from firstscan.steps.report import Story, keep_story
+from firstscan.steps.run import Settings
+from firstscan.store import open_workspace, write_features
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "<script>alert(1)</script>"
+NAMES = (HOSTILE, *(f"scan_{i:02d}" for i in range(1, 24)))
+SWITCHES = [
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WEBGL = [*SWITCHES, "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+NO_WEBGL = [*SWITCHES, "--disable-gpu", "--disable-3d-apis"]
+
+
+@dataclass
+class Heard:
+    """What a page said and asked for while it was watched."""
+
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Served:
+    """A review page that is being served."""
+
+    address: str
+    process: subprocess.Popen[str]
+    out: Path
+
+    def log(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in (self.out / "review.jsonl").read_text().splitlines()]
+
+
+def write_results(folder: Path) -> Path:
+    """Results of scans with two channels, the hostile name among the picks."""
+    rng = np.random.default_rng(0)
+    (folder / "scans").mkdir(parents=True)
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, s) for s in (24, 26, 20)], indexing="ij"))
+    cases = {}
+    for i, name in enumerate(NAMES):
+        inside = (grid**2).sum(axis=0) < 0.5 + i / 60
+        paths = [folder / "scans" / f"{i:02d}_{kind}.nii.gz" for kind in ("t1", "t2")]
+        for k, path in enumerate(paths):
+            voxels = np.where(inside, 100 + 50 * k + 40 * grid[k], 0) + rng.normal(0, 4, inside.shape)
+            write_image(path, voxels.astype(np.float32), np.diag([2.0, 2.0, 2.5, 1.0]))
+        cases[name] = Case(name, tuple(Channel(p.name[3:5], str(p)) for p in paths))
+    sites = np.array(["north", "south"] * 12)
+    table = FeatureTable(NAMES, rng.normal(size=(24, 5)), rng.random(24), covariates={"site": sites})
+    write_features(folder / "features.parquet", table)
+    run_pick(folder / "features.parquet", PickConfig(budget=5, include=(HOSTILE,)), folder / "out", Settings())
+    story = Story(
+        source=str(folder / "scans"), found=24, left_out=0, cases=cases, modalities=dict.fromkeys(NAMES, "mr"),
+        fingerprints={i: fingerprint(c) for i, c in cases.items()}, findings=(), history=(), learned=None, settings={},
+    )  # fmt: skip
+    with open_workspace(folder / "out") as workspace:
+        keep_story(workspace, story)
+    return folder / "out"
+
+
+@contextmanager
+def serving(out: Path) -> Iterator[Served]:
+    command = [sys.executable, "-m", "firstscan.cli", "review", str(out), "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            found = re.search(r"http://127\.0\.0\.1:\d+/\S{40,}/", process.stdout.readline())
+            assert found, process.stderr.read()
+            yield Served(found[0], process, out)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[[list[str]], Browser]]:
+    """Start a browser with the given switches."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on PATH; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        yield lambda switches: playwright.chromium.launch(executable_path=program, args=switches)
+
+
+@pytest.fixture(scope="module")
+def browser(launch) -> Iterator[Browser]:
+    browser = launch(WEBGL)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_results(tmp_path_factory.mktemp("review"))
+
+
+@pytest.fixture
+def out(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "out"))
+
+
+@pytest.fixture
+def served(out: Path) -> Iterator[Served]:
+    with serving(out) as served:
+        yield served
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., tuple[Page, Heard]]]:
+    """Open a served page; at the end, nobody has said or asked for anything that is not the page's own."""
+    heard = Heard()
+    addresses = set()
+
+    def opening(served: Served, **context: object) -> tuple[Page, Heard]:
+        addresses.add(served.address)
+        return watched(browser, served, heard, **context), heard
+
+    yield opening
+    assert heard.said == []
+    assert [u for u in heard.asked if not u.startswith((*addresses, "data:", "blob:"))] == []
+
+
+def watched(browser: Browser, served: Served, heard: Heard, **context: object) -> Page:
+    page = browser.new_context(**{"viewport": {"width": 1366, "height": 768}, **context}).new_page()
+    page.on("console", lambda message: heard.said.append(message.text))
+    page.on("pageerror", lambda error: heard.said.append(str(error)))
+    page.on("dialog", lambda dialog: (heard.said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: heard.asked.append(request.url))
+    page.goto(served.address)
+    page.locator("#list .row").first.wait_for()
+    return page
+
+
+def eventually(page: Page, expression: str, *, patience_ms: int = 20_000) -> None:
+    for _ in range(patience_ms // 50):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never became true: {expression}")
+
+
+def picks(page: Page) -> list[str]:
+    return page.locator("#list .row .id").all_inner_texts()
+
+
+def select_rank(page: Page, rank: int) -> None:
+    page.keyboard.press("Home")
+    for _ in range(rank - 1):
+        page.keyboard.press("ArrowDown")
+
+
+def test_a_batch_is_steered_by_keyboard_alone_and_kept(visit, out):
+    before = fs.read_selection(out)
+    with serving(out) as served:
+        page, _ = visit(served)
+        assert picks(page) == list(before.case_ids)
+        select_rank(page, 2)
+        page.keyboard.press("v")
+        page.locator("dialog[open] input").wait_for()
+        assert page.evaluate("document.activeElement.id") == "reason"
+        page.keyboard.type("motion")
+        page.keyboard.press("Enter")
+        page.get_by_text(f"{before.case_ids[1]} is vetoed").wait_for()
+        substitute = picks(page)[1]
+        assert substitute not in before.case_ids
+        assert page.locator("#detail h2").inner_text() == substitute
+        assert f"Replaces {before.case_ids[1]} (motion)" in page.locator("#detail .reason").inner_text()
+        page.keyboard.press("a")
+        page.locator("#list .row.focus .tag.good").wait_for()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("p")
+        page.locator("#list .row.focus .tag", has_text="pinned").wait_for()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("r")
+        page.get_by_text(f"{before.case_ids[3]} is replaced by").wait_for()
+        replaced = picks(page)
+        page.keyboard.press("u")
+        page.get_by_text("Undone: ").wait_for()
+        assert picks(page)[3] == before.case_ids[3]
+        page.keyboard.press("r")
+        eventually(page, f"document.querySelectorAll('#list .row .id')[3].innerText === {json.dumps(replaced[3])}")
+        page.keyboard.press("e")
+        page.locator("#export-now").wait_for()
+        assert page.evaluate("document.activeElement.id") == "export-now"
+        page.keyboard.press("Enter")
+        page.get_by_text("Exported: 5 scans").wait_for()
+        final = picks(page)
+        assert list(fs.read_selection(out).case_ids) == final
+        assert [r["case_id"] for r in csv.DictReader(io.StringIO((out / "selection.csv").read_text()))] == final
+        page.reload()
+        page.locator("#list .row").first.wait_for()
+        assert picks(page) == final
+        assert page.locator("#list .tag.good").count() == 1
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(30) == 130
+        assert "interrupted" in served.process.stderr.read()
+        actions = ["begin", "veto", "accept", "pin", "replace", "undo", "replace", "export"]
+        assert [e["action"] for e in served.log()] == actions
+        assert served.log()[1]["why"] == "motion"
+        page.context.close()
+    with serving(out) as served:
+        page, _ = visit(served)
+        assert picks(page) == final
+        assert page.locator("#list .tag.good").count() == 1
+        page.keyboard.press("]")
+        page.keyboard.press("]")
+        eventually(page, "document.querySelectorAll('#list .row').length === 2")
+        assert "motion" in page.locator("#list").inner_text()
+        page.context.close()
+
+
+def test_a_hostile_name_is_text_everywhere(visit, served):
+    page, _ = visit(served)
+    assert picks(page)[0] == HOSTILE
+    assert page.locator("#detail h2").inner_text() == HOSTILE
+    page.keyboard.press("v")
+    assert page.locator("dialog[open] h2").inner_text() == f"Veto {HOSTILE}"
+    page.keyboard.type("<img src=x onerror=alert(2)>")
+    page.keyboard.press("Enter")
+    page.get_by_text(f"{HOSTILE} is vetoed").wait_for()
+    page.keyboard.press("l")
+    page.locator("dialog[open] li").first.wait_for()
+    assert HOSTILE in page.locator("dialog[open]").inner_text()
+    assert "<img src=x" in page.locator("dialog[open]").inner_text()
+    assert page.locator("dialog[open] img").count() == 0
+    page.context.close()
+
+
+def test_only_who_knows_the_address_gets_in(served):
+    host = served.address.split("/")[2]
+    for address in ("/", "/static/app.js", "/api/state", f"/{'x' * 43}/", f"/{'x' * 43}/api/pool"):
+        assert httpx.get(f"http://{host}{address}").status_code == 403
+    assert httpx.get(served.address, headers={"host": "evil.example"}).status_code == 403
+    assert httpx.get(served.address).status_code == 200
+
+
+def test_a_second_page_and_a_replacement_elsewhere_are_refused(served):
+    first = str(served.process.pid)
+    for command in (["review", str(served.out), "--no-open"], ["replace", str(served.out), "scan_01"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "firstscan.cli", *command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert f"process {first}" in done.stderr
+
+
+def test_scans_are_looked_through_with_all_channels(visit, served):
+    page, _ = visit(served)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.locator(".gl-box canvas").wait_for()
+    eventually(page, "document.querySelector('.viewer-foot .small').innerText.includes('24 × 26 × 20 voxels')")
+    lit = "(() => { const c = document.querySelector('.gl-box canvas'); return c.width > 300 && c.height > 200; })()"
+    eventually(page, lit)
+    channels = page.locator(".channels button")
+    assert channels.all_inner_texts() == ["t1", "t2"]
+    page.keyboard.press("2")
+    eventually(page, "document.querySelectorAll('.channels button')[1].getAttribute('aria-pressed') === 'true'")
+    second = page.locator("dialog.viewer h2").first.inner_text()
+    page.keyboard.press("ArrowRight")
+    eventually(page, f"document.querySelector('dialog.viewer h2').innerText !== {json.dumps(second)}")
+    page.keyboard.press("a")
+    page.locator("dialog.viewer .accept[aria-pressed=true]").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("dialog.viewer").wait_for(state="detached")
+    assert [e["action"] for e in served.log()] == ["begin", "accept"]
+    page.context.close()
+
+
+def test_the_viewer_draws_the_scan(visit, served):
+    page, _ = visit(served)
+    page.keyboard.press("Enter")
+    page.locator(".gl-box canvas").wait_for()
+    eventually(page, "document.querySelector('.viewer-foot .small').innerText !== ''")
+    page.wait_for_timeout(500)
+    for _ in range(60):
+        shot = page.locator(".gl-box").screenshot()
+        if grey_share(shot) > 0.1:
+            break
+        page.wait_for_timeout(250)
+    assert grey_share(shot) > 0.1
+    page.context.close()
+
+
+def grey_share(picture: bytes) -> float:
+    """The share of pixels that are neither black nor coloured: those of a scan."""
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=int)
+    spread = pixels.max(axis=2) - pixels.min(axis=2)
+    return float(((spread < 12) & (pixels.mean(axis=2) > 40)).mean())
+
+
+def test_without_webgl_the_server_draws_slices(launch, served):
+    heard, plain = Heard(), launch(NO_WEBGL)
+    page = watched(plain, served, heard)
+    page.keyboard.press("Enter")
+    images = page.locator(".slices img")
+    images.first.wait_for()
+    eventually(page, "[...document.querySelectorAll('.slices img')].every(i => i.complete && i.naturalWidth > 100)")
+    before = images.first.get_attribute("src")
+    page.keyboard.press("ArrowUp")
+    assert images.first.get_attribute("src") != before
+    page.keyboard.press("2")
+    eventually(page, "document.querySelector('.slices img').src.includes('channel=1')")
+    plain.close()
+    assert [text for text in heard.said if "WebGL" not in text] == []
+
+
+def test_a_scan_that_has_gone_is_said_and_the_page_goes_on(visit, served, original):
+    page, _ = visit(served)
+    story = json.loads((served.out / "work" / "story.json").read_text())
+    name = picks(page)[1]
+    path = Path(story["cases"][name][0]["path"])
+    hidden = path.rename(path.with_suffix(".hidden"))
+    try:
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.locator(".problem").wait_for()
+        assert f"{name} cannot be shown" in page.locator(".problem").inner_text()
+        page.keyboard.press("ArrowRight")
+        page.locator(".gl-box canvas").wait_for()
+    finally:
+        hidden.rename(path)
+    page.context.close()
+
+
+def test_views_are_linked_and_the_filter_narrows_them(visit, served):
+    page, _ = visit(served)
+    page.locator("#list .row").nth(2).hover()
+    assert page.locator("#list .row.hover").count() == 1
+    box = page.locator("#map").bounding_box()
+    for i in range(40):
+        page.mouse.move(box["x"] + box["width"] * (i % 8 + 0.5) / 8, box["y"] + box["height"] * (i // 8 + 0.5) / 5)
+        if page.locator("#tip").is_visible():
+            break
+    assert page.locator("#tip").is_visible()
+    page.keyboard.press("]")
+    eventually(page, "document.getElementById('tab-all').getAttribute('aria-selected') === 'true'")
+    page.select_option("#column", label="site")
+    page.locator("#column-values input").nth(0).uncheck()
+    assert page.locator("#matches").inner_text() == "12 of 24 scans fit"
+    page.locator("#search").focus()
+    page.keyboard.type("scan_01")
+    assert page.locator("#matches").inner_text() == "1 of 24 scans fit"
+    page.keyboard.press("Escape")
+    assert page.locator("#matches").inner_text() == ""
+    assert page.locator("#list .row").count() > 10
+    page.context.close()
+
+
+def test_the_batch_grows_at_once_and_strategies_are_compared(visit, served):
+    page, _ = visit(served)
+    page.locator("#budget").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("The batch holds 6 scans now.").wait_for()
+    assert len(picks(page)) == 6
+    page.locator("#list").focus()
+    page.keyboard.press("+")
+    page.get_by_text("The batch holds 7 scans now.").wait_for()
+    page.keyboard.press("c")
+    page.locator(".panel").nth(3).locator("text=shared with the batch").wait_for()
+    assert page.locator(".panel h3").all_inner_texts()[:2] == ["The batch now", "random"]
+    page.locator("[data-strategy=random] button").click()
+    page.get_by_text("The batch is chosen by random now.").wait_for()
+    assert page.locator("#strategy").input_value() == "random"
+    page.keyboard.press("u")
+    page.get_by_text("Undone: strategy changed").wait_for()
+    assert page.locator("#strategy").input_value() == "cscs"
+    page.context.close()
+
+
+def test_dialogs_keep_the_focus_and_controls_have_names(visit, served):
+    page, _ = visit(served)
+    page.keyboard.press("?")
+    page.locator("dialog[open]").wait_for()
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        place = "document.activeElement === document.body || document.activeElement.closest('dialog') !== null"
+        assert page.evaluate(place)  # the browser's own controls come between the last and the first
+    page.keyboard.press("Escape")
+    page.locator("dialog[open]").wait_for(state="detached")
+    nameless = """[...document.querySelectorAll('button, input, select')].filter(e =>
+        !(e.textContent.trim() || e.getAttribute('aria-label') || (e.labels && e.labels.length)))"""
+    assert page.evaluate(f"{nameless}.map(e => e.outerHTML)") == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_small_laptop_in_either_scheme(visit, served, scheme):
+    page, _ = visit(served, color_scheme=scheme, viewport={"width": 1280, "height": 620})
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight"
+    )
+    for selector in ("#list", "#map", "#plane", "#detail .actions", "#export", "#keys"):
+        box = page.locator(selector).bounding_box()
+        assert box["height"] > 15, selector
+        assert box["y"] + box["height"] <= 621, selector
+        assert box["x"] + box["width"] <= 1281, selector
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(int(v) for v in re.findall(r"\d+", paper)[:3]) / 765
+    assert (brightness < 0.2) if scheme == "dark" else (brightness > 0.8)
+    page.context.close()
