@@ -154,7 +154,9 @@ class Chooser:
         row = {case_id: i for i, case_id in enumerate(used.case_ids)}
         rows = np.array([row[i] for i in taking_part], dtype=np.intp)
         found = typicality(used.embeddings[rows], neighbours)
-        values = typicality(used.embeddings, neighbours).values if len(rows) < len(used) else np.empty(len(used))
+        values = (
+            np.empty(len(used)) if len(rows) == len(used) else typicality(used.embeddings, neighbours).values.copy()
+        )
         values[rows] = found.values
         return replace(found, values=values)
 
