@@ -1,4 +1,4 @@
-"""Full nnU-Net cells of a study on a processor: hippocampus, 1 and 3 labels, the short trainer cut to 60 steps.
+"""Full nnU-Net cells of a study on a processor: hippocampus, 1 and 3 labels, the short trainer.
 
 Run: python benchmarks/nnunet_cell.py [--out FOLDER] [--kill SECONDS]   (FIRSTSCAN_NNUNET names nnU-Net's environment)
 """
@@ -34,7 +34,7 @@ strategies: [cscs]
 selection_seeds: {{default: 1}}
 preset: fast
 train_steps: 20
-segmenter: {{name: nnunet, trainer: short, epochs: 6, iterations: 10, device: cpu}}
+segmenter: {{name: nnunet, trainer: short, epochs: {epochs}, iterations: {iterations}, device: cpu}}
 """
 
 
@@ -42,6 +42,8 @@ def main() -> None:
     told = argparse.ArgumentParser(description=__doc__)
     told.add_argument("--out", type=Path, help="folder of the study; default: a temporary one")
     told.add_argument("--kill", type=float, metavar="S", help="kill the study S seconds into a training and resume it")
+    told.add_argument("--epochs", type=int, default=10, help="epochs; the short trainer's own are 10")
+    told.add_argument("--iterations", type=int, default=25, help="steps an epoch; the short trainer's own are 25")
     options = told.parse_args()
     try:
         NnUnet().check()
@@ -52,18 +54,20 @@ def main() -> None:
         print(f"no hippocampus scans below {DATA}: set FIRSTSCAN_TEST_DATA")
         return
     with tempfile.TemporaryDirectory(prefix="nnunet-cell-") as scratch:
-        measure(Path(scratch), options.out or Path(scratch) / "study", options.kill)
+        plan = PLAN.format(folder=scratch, epochs=options.epochs, iterations=options.iterations)
+        measure(Path(scratch), plan, options.out or Path(scratch) / "study", options.kill)
 
 
-def measure(scratch: Path, out: Path, kill_after: float | None) -> None:
+def measure(scratch: Path, content: str, out: Path, kill_after: float | None) -> None:
     for part in ("images", "labels"):
         (scratch / part).mkdir()
         for path in sorted((DATA / "hippocampus" / part).glob("*.nii.gz"))[::EVERY]:
             (scratch / part / path.name).symlink_to(path)
     plan = scratch / "plan.yaml"
-    plan.write_text(PLAN.format(folder=scratch))
+    plan.write_text(content)
     command = [str(Path(sys.executable).with_name("firstscan")), "study", str(plan), "--out", str(out)]
     print(machine())
+    print(content.strip().splitlines()[-1])
     if kill_after is not None:
         print(f"killed in epoch {kill_in_training(command, out, kill_after)} of a training, and started again")
     began = time.perf_counter()

@@ -38,9 +38,9 @@ def main() -> None:
         wall, cpu = time.perf_counter(), time.process_time()
         scores = score_folder(Path(folder), labels, CLASSES)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        print(machine())
+        print(f"{len(labels)} scans, {len(scores)} scores: {wall:.2f} s wall, {cpu:.2f} s processor", flush=True)
         worst = max(abs(mine - theirs) for pair in compared(Path(folder), labels, scores) for mine, theirs in pair)
-    print(machine())
-    print(f"{len(labels)} scans, {len(scores)} scores: {wall:.2f} s wall, {cpu:.2f} s processor")
     print(f"largest difference to MONAI's metrics on whole volumes: {worst:.2g}")
 
 
