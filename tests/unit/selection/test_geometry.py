@@ -133,10 +133,11 @@ def test_the_number_of_cores_does_not_change_neighbours(blobs, monkeypatch):
     assert several.rows.tobytes() == alone.rows.tobytes()
 
 
+@pytest.mark.parametrize("dim", [3, 9])
 @pytest.mark.parametrize("blocks", [1, 3, 40])
-def test_the_best_of_all_blocks_are_kept(blocks):
+def test_the_best_of_all_blocks_are_kept(blocks, dim):
     rng = np.random.default_rng(0)
-    queries, x = (rng.normal(size=(n, 3)).astype(np.float32) for n in (7, 200))
+    queries, x = (rng.normal(size=(n, dim)).astype(np.float32) for n in (7, 200))
     best = Best(queries, 9)
     for rows in np.array_split(rng.permutation(200), blocks):
         best.offer(x[rows], (x[rows] ** 2).sum(axis=1) / 2, rows)

@@ -16,6 +16,7 @@ class Best:
 
     def __init__(self, queries: Float[np.ndarray, "row dim"], wanted: int) -> None:
         self._queries, self._wanted = queries, wanted
+        self._extended = np.column_stack([queries, np.full(len(queries), -1, dtype=queries.dtype)])
         self._room = np.empty(0, dtype=np.float32)
         self._nearness = np.empty((len(queries), 0), dtype=np.float32)
         self.which: Int[np.ndarray, "row few"] = np.empty((len(queries), 0), dtype=np.int64)
@@ -27,8 +28,7 @@ class Best:
         which: Int[np.ndarray, " other"],
     ) -> None:
         """Look through ``block``, whose cases are named ``which``; ``half_norms`` are half their squared lengths."""
-        nearness = self._product(block)
-        nearness -= half_norms
+        nearness = self._nearness_of(block, half_norms)
         if self.which.shape[1] < self._wanted:
             named = np.broadcast_to(which, nearness.shape)
             self._keep(np.hstack([self._nearness, nearness]), np.hstack([self.which, named]))
@@ -46,11 +46,18 @@ class Best:
         found[row, place], names[row, place] = nearness.reshape(-1)[hits], which[column]
         self._keep(found, names)
 
-    def _product(self, block: Float[np.ndarray, "other dim"]) -> Float[np.ndarray, "row other"]:
+    def _nearness_of(
+        self, block: Float[np.ndarray, "other dim"], half_norms: Float[np.ndarray, " other"]
+    ) -> Float[np.ndarray, "row other"]:
         shape = len(self._queries), len(block)
         if len(self._room) < shape[0] * shape[1]:
             self._room = np.empty(shape[0] * shape[1], dtype=np.float32)
-        return np.matmul(self._queries, block.T, out=self._room[: shape[0] * shape[1]].reshape(shape))
+        nearness = self._room[: shape[0] * shape[1]].reshape(shape)
+        if block.shape[1] < len(self._queries):  # a column more costs less than going over the product again
+            return np.matmul(self._extended, np.column_stack([block, half_norms]).T, out=nearness)
+        np.matmul(self._queries, block.T, out=nearness)
+        nearness -= half_norms
+        return nearness
 
     def _keep(self, nearness: Float[np.ndarray, "row few"], which: Int[np.ndarray, "row few"]) -> None:
         spare = nearness.shape[1] - self._wanted
