@@ -64,7 +64,9 @@ Severity = Annotated[list[str] | None, typer.Option(help="CODE=drop|warn|note|of
 Checkpoint = Annotated[Path | None, typer.Option(help="Start training from these weights.")]
 Region = Annotated[str, typer.Option(help="Average signals over the foreground, or over all voxels (as published).")]
 TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of the preset's.")]
-Target = Annotated[str, typer.Option(help="Which tool: nnunet, monailabel, mitk, slicer, bids, csv, …")]
+Target = Annotated[
+    str, typer.Option(help="slicer, slicercart, monailabel, mitk, itksnap, nnunet, bids, dicom-list or csv.")
+]
 Labels = Annotated[
     Path | None, typer.Option(help="Label maps to hand over with the scans: a folder, or what collect made.")
 ]
@@ -76,7 +78,9 @@ Without = Annotated[Path | None, typer.Option(help="File of case ids to leave ou
 Classes = Annotated[
     list[str] | None, typer.Option(help="NAME=VALUE,…: the classes, without background; repeat for more.")
 ]
-Consensus = Annotated[str, typer.Option(help="Of several readers' labels take the first's, or the majority's.")]
+Consensus = Annotated[
+    str, typer.Option(help="Where several readers labelled a scan: the first one's, or the majority of each voxel.")
+]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Take label maps in which nothing is marked, too.")]
 Workers = Annotated[int | None, typer.Option(help="Processes or threads at work; one a CPU core by default.")]
 Engine = Annotated[str, typer.Option(help="Where work runs: local, or ray (a cluster; see docs/cluster.md).")]

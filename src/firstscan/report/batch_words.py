@@ -12,7 +12,10 @@ from .words import count, percent
 MOST_REVIEWED = 200
 MOST_REPEATED, MOST_RUNNERS_UP = 30, 5
 _DONE = {
+    "begin": "began",
     "accept": "accepted",
+    "unaccept": "took back: accepted",
+    "allow": "allowed again",
     "veto": "vetoed",
     "replace": "replaced",
     "pin": "pinned",

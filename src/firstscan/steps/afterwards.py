@@ -29,7 +29,7 @@ QUICK = ("alps", "calr", "kcenter", "maxherding")
 SLOWER = ("cscs", "csal3d", "probcover", "typiclust", "usl")
 """Compared up to ``MOST_SLOWER`` scans."""
 MOST_QUICK, MOST_SLOWER = 5_000, 2_000
-MOST_GROUPS = 8
+MOST_GROUPS, MOST_TOLD = 8, 300
 OTHERS = "others.json"
 """In ``work``: what the other strategies picked, so that a replacement does not ask them again."""
 
@@ -175,9 +175,13 @@ def _reviewed(entry: Mapping[str, Any]) -> ReviewEntry:
 
 
 def _told(detail: object) -> str:
-    """Return a detail of any shape as a short text."""
+    """Return a detail of any shape as a short text: a pick by its id, a list by its length."""
     if detail is None or detail in ("", {}, []):
         return ""
     if isinstance(detail, Mapping):
-        return ", ".join(f"{name}: {_told(value)}" for name, value in detail.items())[:300]
-    return detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)[:300]
+        if "case_id" in detail:
+            return str(detail["case_id"])
+        return ", ".join(f"{name}: {_told(value)}" for name, value in detail.items())[:MOST_TOLD]
+    if isinstance(detail, list):
+        return f"{len(detail)} of them"
+    return detail[:MOST_TOLD] if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)

@@ -16,7 +16,6 @@ from firstscan.domain.selection import Selection
 from firstscan.handoff.dealing import deal
 from firstscan.handoff.material import Handed
 from firstscan.handoff.registry import writer
-from firstscan.handoff.returned import RETURNS
 from firstscan.handoff.trail import write_trail
 from firstscan.store import (
     Manifest,
@@ -107,11 +106,6 @@ def run_handoff(
     readers = {name: list(part.case_ids) for name, part in asked.parts.items()}
     note(selected, settings.progress, action="handoff", target=config.target, folder=out.name, readers=readers)
     return replace(handed, open_this=out / told["open_this"])
-
-
-def returns_to(target: str) -> str:
-    """Return where finished labels of a target belong, for a sentence."""
-    return RETURNS[target][0]
 
 
 def _asked(selection: Selection, config: HandoffConfig) -> Asked:

@@ -70,8 +70,8 @@ def parts_of(handoffs: Sequence[Path]) -> tuple[Part, ...]:
 
 
 def results_of(parts: Sequence[Part]) -> Path | None:
-    """Return the results folder that all hand-offs came from, or None where that is not known or not one."""
-    found = {part.results for part in parts}
+    """Return the results folder that the hand-offs came from, or None where that is not known or they are several."""
+    found = {part.results for part in parts if part.results is not None}
     return next(iter(found)) if len(found) == 1 else None
 
 

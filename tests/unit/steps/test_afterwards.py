@@ -104,7 +104,7 @@ def test_logs_are_read_as_they_are(table, tmp_path):
                 "action": "budget",
                 "case_id": None,
                 "why": "",
-                "detail": {"from": 8, "to": [1, 2]},
+                "detail": {"from": 8, "picks": [{}, {}], "pick": {"case_id": "c02", "rank": 1}},
             },
             {"seq": 1, "time": "t", "action": "never heard of", "case_id": "c01", "why": None, "detail": "free text"},
         ]
@@ -114,7 +114,7 @@ def test_logs_are_read_as_they_are(table, tmp_path):
     assert [(h.target, h.folder, dict(h.readers)) for h in found.handovers] == [("slicer", "x", {"": ("c00",)})]
     assert [(c.folder, c.labelled) for c in found.collections] == [("y", ("c00",))]
     assert [(e.action, e.case_id, e.detail) for e in found.review] == [
-        ("budget", "", "from: 8, to: [1, 2]"),
+        ("budget", "", "from: 8, picks: 2 of them, pick: c02"),
         ("never heard of", "c01", "free text"),
         ("a line that cannot be read", "", "{half a li"),
         ("a line that cannot be read", "", "[]"),
