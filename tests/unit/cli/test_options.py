@@ -21,7 +21,7 @@ from firstscan.steps.config import (
     SelectCommand,
 )
 
-EXECUTION = {"out", "workers", "engine", "device", "devices", "overwrite", "features", "show_metadata"}
+EXECUTION = {"out", "workers", "engine", "device", "devices", "nodes", "overwrite", "features", "show_metadata"}
 EMPTY = (None, (), {})
 COMMANDS: dict[str, type[Config]] = {
     "select": SelectCommand,
