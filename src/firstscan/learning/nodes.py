@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from firstscan.domain.errors import UsageError
 
@@ -24,6 +24,7 @@ _PATIENCE = timedelta(days=7)
 """How long the others wait for the first process, which may have a hundred thousand scans to read before it trains."""
 
 
+@runtime_checkable
 class Trainable(Protocol):
     """What the first process hands to the others: a training they can run."""
 
