@@ -158,6 +158,7 @@ def pretrain(
     engine: o.Engine = "local",
     device: o.Device = "auto",
     devices: o.Devices = 1,
+    nodes: o.Nodes = 1,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Train the network on the scans and keep its weights."""
@@ -167,7 +168,8 @@ def pretrain(
     from firstscan.steps.config import PretrainCommand
 
     weights = run_pretrain(PretrainCommand.of(**o.given_of(options)), out, o.settings_of(options))
-    terminal.say(f"Weights: {weights}")
+    if weights is not None:
+        terminal.say(f"Weights: {weights}")
 
 
 @app.command()

@@ -86,6 +86,7 @@ Workers = Annotated[int | None, typer.Option(help="Processes or threads at work;
 Engine = Annotated[str, typer.Option(help="Where work runs: local, or ray (a cluster; see docs/cluster.md).")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Devices = Annotated[int, typer.Option(help="GPUs (or CPU processes) of a machine that share the training.")]
+Nodes = Annotated[int, typer.Option(help="Machines that share the training; see docs/cluster.md.")]
 ShowMetadata = Annotated[bool, typer.Option("--show-metadata", help="Show the picks' metadata in the report.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of other settings in --out.")]
 
@@ -117,4 +118,6 @@ def settings_of(options: dict[str, Any]) -> Any:
     given = {name: options[name] for name in names if name in options}
     if given.get("workers") is not None and given["workers"] < 1:
         raise UsageError(f"--workers {given['workers']}: at least 1 process is needed")
+    if given.get("nodes", 1) < 1:
+        raise UsageError(f"--nodes {given['nodes']}: at least 1 machine is needed")
     return Settings(**given, progress=terminal.progress())

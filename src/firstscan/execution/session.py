@@ -18,6 +18,7 @@ _QUIET = {
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_worker_niceness": "0",  # as processes of the local engine; by default they wait for everything else
 }
 _PROBE_S = 10.0
 _STORE_BYTES = 100 * 2**20

@@ -21,6 +21,7 @@ from firstscan.domain.errors import UsageError
 
 from .batches import Batch, CropSource, make_batch
 from .network import Network, packed_weights
+from .nodes import Together
 from .objective import pretext_losses
 from .presets import Preset, resolve_device
 from .weights import load_weights, save_tensors, save_weights
@@ -61,6 +62,7 @@ def pretrain(
     folder: Path,
     device: str = "auto",
     devices: int = 1,
+    group: Together | None = None,
     precision: str | None = None,
     init_weights: Path | None = None,
     checkpoint_every: int = 50,
@@ -73,6 +75,7 @@ def pretrain(
     channels : image channels of every crop.
     folder : holds ``checkpoint.pt`` while training and ``weights.pt`` when done.
     devices : GPUs (or CPU processes) that share each step's cases; results agree up to the order of sums.
+    group : processes on other nodes, ``devices`` on each, that train along (:func:`firstscan.learning.together`).
     precision : as Fabric names it; None: ``bf16-mixed`` on a GPU, ``32-true`` elsewhere.
     init_weights : start from these weights (a file of :func:`save_weights`, or published SwinViT weights).
     progress : called as (step, steps, description) after every step.
@@ -85,18 +88,21 @@ def pretrain(
 
     if len(crops) == 0:
         raise UsageError("there is no scan to pretrain on")
-    if not 1 <= devices <= preset.batch_size:
-        raise UsageError(f"devices must be 1 to {preset.batch_size}, the cases of one training step; found {devices}")
+    sharing = devices if group is None else group.fabric.world_size
+    if not 1 <= sharing <= preset.batch_size:
+        raise UsageError(f"devices must be 1 to {preset.batch_size}, the cases of one training step; found {sharing}")
     folder.mkdir(parents=True, exist_ok=True)
     kind = resolve_device(device)
-    fabric = Fabric(
+    fabric = Fabric(  # of this node alone
         accelerator="gpu" if kind == "cuda" else kind,
         devices=devices,
         strategy="auto" if devices == 1 else "ddp_spawn",
         precision=precision or ("bf16-mixed" if kind == "cuda" else "32-true"),  # type: ignore[arg-type]
     )
-    task = Task(crops, preset, channels, seed, folder, init_weights, checkpoint_every)
-    if devices == 1:
+    task = Task(crops, preset, channels, seed, folder.absolute(), init_weights, checkpoint_every)
+    if group is not None:
+        rows = group.lead(task, progress)
+    elif devices == 1:
         rows = task.run(fabric, progress)
     else:
         with told(progress) as tell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from firstscan._version import __version__
@@ -44,8 +45,24 @@ def run_check(config: CheckCommand, out: Path, settings: Settings) -> tuple[Chec
     return begun.checked, begun.found
 
 
-def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path:
-    """Write ``weights.pt`` and ``training.csv``; return the weights, fit for ``--checkpoint``."""
+def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path | None:
+    """Write ``weights.pt`` and ``training.csv``; return the weights, fit for ``--checkpoint``.
+
+    With several nodes this runs on all of them: the first process does the command, the others train along and return
+    None.
+    """
+    if settings.nodes > 1:
+        from firstscan.learning import together
+
+        with together(settings.devices, settings.nodes, settings.device) as group:
+            if group is not None and not group.first:
+                group.follow()
+                return None
+            return _pretrained(config, out, replace(settings, group=group))
+    return _pretrained(config, out, settings)
+
+
+def _pretrained(config: PretrainCommand, out: Path, settings: Settings) -> Path:
     config = settled(config, settings.device)
     with started("pretrain", index(config, settings.progress), config, out, settings) as begun:
         if not (begun.done and (out / WEIGHTS).is_file()):

@@ -64,6 +64,7 @@ def pretrain(crops: CropFiles, config: PretrainConfig, run: Run) -> Learned:
                 folder=folder,
                 device=run.settings.device,
                 devices=run.settings.devices,
+                group=run.settings.group,
                 init_weights=config.checkpoint,
                 progress=report,
             )

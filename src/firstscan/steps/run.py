@@ -21,7 +21,7 @@ class Settings:
     """What the caller chooses.
 
     ``workers`` None: one a CPU core, on a cluster one a core or GPU of it; ``devices`` and ``nodes`` share the
-    training; ``show_metadata`` is for the report.
+    training; ``group``: the processes of other nodes, once there are any; ``show_metadata`` is for the report.
     """
 
     workers: int | None = None
@@ -31,6 +31,7 @@ class Settings:
     nodes: int = 1
     overwrite: bool = False
     show_metadata: bool = False
+    group: Any = None
     progress: Progress = field(default_factory=Silent)
 
 
