@@ -15,6 +15,7 @@ from torch import Tensor
 from firstscan.domain.arrays import Float
 from firstscan.domain.volume import Crop
 
+from .compiling import Compiled
 from .lanes import Lanes
 from .masking import hidden_windows, window_voxels
 from .network import Network, foreground_average, packed_weights
@@ -45,7 +46,8 @@ class Extractor:
     Give it ``batch_size`` cases at a time to keep the machine busy. On a CPU, views are computed side by side, one
     ``threads`` each, and a case's bytes depend neither on their number nor on the other cases. On a GPU all
     views of all cases make one batch, always of the same shape (short ones are filled up), so that the same kernels
-    run whatever is measured together.
+    run whatever is measured together. ``compiled`` sends the encoder through torch.compile, which takes minutes
+    and is worth it for long runs on a GPU (``benchmarks/gpu.py`` measures both ways).
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Extractor:
         device: str = "auto",
         region: Region = "foreground",
         threads: int | None = None,
+        compiled: bool = False,
     ) -> None:
         kind = resolve_device(device)
         self.device = torch.device(device if ":" in device else kind)
@@ -72,6 +75,8 @@ class Extractor:
         with torch.no_grad():
             self._encode = network.encoder.frozen(preset.size)  # type: ignore[operator]
             self._decode = network.decoder.frozen()
+        if compiled:
+            self._encode = Compiled(self._encode)
         self._views_at_once: int = network.encoder.views_at_once  # type: ignore[assignment]
         self._lanes = Lanes(threads) if self.device.type == "cpu" else None
         self.batch_size = GPU_BATCH if self._lanes is None else self._lanes.count
@@ -130,7 +135,7 @@ class Extractor:
         embedded, hidden = deepest.split([cases * len(whole), cases * len(seen)])
         if not seen:
             return embedded.float(), voxels.new_empty((0, *voxels.shape))
-        outputs = self._decode(hidden.contiguous(memory_format=torch.channels_last_3d)).float().split(cases)
+        outputs = torch.split(self._decode(hidden.contiguous(memory_format=torch.channels_last_3d)).float(), cases)
         restored = [restore(cubes, NINE_VIEWS[i]) for i, cubes in zip(masked, outputs, strict=True)]
         return embedded.float(), torch.stack(restored)
 

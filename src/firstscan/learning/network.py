@@ -93,7 +93,7 @@ class Network(nn.Module):
 
 
 def doubling_kernel(kernel: Tensor) -> Tensor:
-    """Return the transposed kernel (in, out, 4, 4, 4) that doubles and convolves as (out, in, 3, 3, 3) does afterwards."""
+    """Return the transposed kernel (in, out, 4, 4, 4) that doubles as (out, in, 3, 3, 3) convolves what is doubled."""
     for axis in (2, 3, 4):
         before, centre, after = kernel.unbind(axis)
         kernel = torch.stack([after, centre + after, before + centre, before], axis)

@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from monai.networks.nets.swin_unetr import SwinTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from .attention import BiasedAttention
 from .windows import StagePlan, WindowGroup, stage_plan
 
 WINDOW = 7
@@ -22,10 +24,10 @@ class SwinEncoder(nn.Module):
     """SwinViT: feature size 48, depths 2-2-2-2, heads 3-6-12-24, window 7³, patch 2³; 768-d output at stride 32.
 
     Parameters, their names and their first values are those of MONAI's ``SwinTransformer``, and so is the result,
-    up to rounding (a test compares). The way there is not: a block gathers windows by index and is done with them, from
-    norm to residual, before it takes the next ones; nothing is padded, rolled, or computed for padding; keys of padding,
-    which are all alike, count as one key; tokens that the shift parts do not meet at all, where MONAI lowers their
-    scores by 100; and the outputs of the stages in between, which nobody reads, are not made.
+    up to rounding (a test compares). The way there is not: a block gathers windows by index and is done with them,
+    from norm to residual, before it takes the next ones; nothing is padded, rolled, or computed for padding; keys of
+    padding, which are all alike, count as one key; tokens that the shift parts do not meet at all, where MONAI lowers
+    their scores by 100; and the outputs of the stages in between, which nobody reads, are not made.
 
     References
     ----------
@@ -51,26 +53,28 @@ class SwinEncoder(nn.Module):
 
     def forward(self, cubes: Tensor) -> Tensor:
         """Map (batch, channel, s, s, s) to (batch, 768, s/32, s/32, s/32)."""
-        return self._deepest(cubes, self._position_biases(cubes.shape[-1], cubes.device))
+        plans = self._plans(cubes.shape[-1], cubes.device)
+        return self._deepest(cubes, plans, self._position_biases(plans))
 
     def frozen(self, size: int) -> Callable[[Tensor], Tensor]:
         """Return the map of :meth:`forward` for cubes of ``size`` voxels, the position biases looked up beforehand."""
-        biases = self._position_biases(size, next(self.parameters()).device)
-        return lambda cubes: self._deepest(cubes, biases)
+        plans = self._plans(size, next(self.parameters()).device)
+        biases = self._position_biases(plans)
+        return lambda cubes: self._deepest(cubes, plans, biases)
 
-    def _deepest(self, cubes: Tensor, biases: Biases) -> Tensor:
-        grid = cubes.shape[-1] // PATCH
+    def _deepest(self, cubes: Tensor, plans: tuple[StagePlan, ...], biases: Biases) -> Tensor:
         tokens = _patches(cubes, self.swin_vit.patch_embed.proj)
-        for number, stage in enumerate(self._stages()):
-            plan = stage_plan(grid >> number, WINDOW, len(stage.blocks), cubes.device)
-            tokens = _through_stage(tokens, stage, plan, biases[number])
+        for stage, plan, stage_biases in zip(self._stages(), plans, biases, strict=True):
+            tokens = _through_stage(tokens, stage, plan, stage_biases)
         out = F.layer_norm(tokens, tokens.shape[-1:])
-        left = grid >> len(biases)
+        left = cubes.shape[-1] // self.stride
         return out.transpose(1, 2).reshape(len(cubes), -1, left, left, left)
 
-    def _position_biases(self, size: int, device: torch.device) -> Biases:
+    def _plans(self, size: int, device: torch.device) -> tuple[StagePlan, ...]:
         grid = size // PATCH
-        plans = [stage_plan(grid >> i, WINDOW, len(stage.blocks), device) for i, stage in enumerate(self._stages())]
+        return tuple(stage_plan(grid >> i, WINDOW, len(s.blocks), device) for i, s in enumerate(self._stages()))
+
+    def _position_biases(self, plans: tuple[StagePlan, ...]) -> Biases:
         return tuple(
             tuple(
                 tuple(_position_bias(block.attn, group) for group in groups)
@@ -103,9 +107,7 @@ def _through_stage(tokens: Tensor, stage: Any, plan: StagePlan, biases: tuple[tu
     return F.linear(_norm(merged, down.norm), down.reduction.weight)
 
 
-def _through_block(
-    tokens: Tensor, block: Any, groups: tuple[WindowGroup, ...], biases: tuple[Tensor, ...]
-) -> Tensor:
+def _through_block(tokens: Tensor, block: Any, groups: tuple[WindowGroup, ...], biases: tuple[Tensor, ...]) -> Tensor:
     """Pass (batch, tokens, dim) through one block; they come out in the order of its groups."""
     batch, _, dim = tokens.shape
     done = []
@@ -120,15 +122,22 @@ def _chunks(group: WindowGroup, batch: int, device: torch.device) -> tuple[Tenso
     if device.type != "cpu":
         return (group.rows,)
     windows = max(1, CHUNK // (batch * group.tokens))
-    return group.rows.split(windows * group.tokens)
+    return torch.split(group.rows, windows * group.tokens)
 
 
 def _windows(windows: Tensor, block: Any, bias: Tensor) -> Tensor:
     """Attention and perceptron with their residuals, for (windows, tokens, dim)."""
     attended = _attention(_norm(windows, block.norm1), block.attn, bias)
     windows = windows + attended
+    if windows.requires_grad and windows.device.type == "cpu":  # most of the memory that training needs is in there
+        change: Tensor = checkpoint(_perceptron, windows, block, use_reentrant=False, preserve_rng_state=False)
+        return windows + change
+    return windows + _perceptron(windows, block)
+
+
+def _perceptron(windows: Tensor, block: Any) -> Tensor:
     hidden = F.gelu(_linear(_norm(windows, block.norm2), block.mlp.linear1))
-    return windows + _linear(hidden, block.mlp.linear2)
+    return _linear(hidden, block.mlp.linear2)
 
 
 def _attention(windows: Tensor, attention: Any, bias: Tensor) -> Tensor:
@@ -139,7 +148,11 @@ def _attention(windows: Tensor, attention: Any, bias: Tensor) -> Tensor:
         windows = F.pad(windows, (0, 0, 0, 1))
     split = _linear(windows, attention.qkv).reshape(count, keys, 3, attention.num_heads, -1)
     query, key, value = split.permute(2, 0, 3, 1, 4)
-    seen = F.scaled_dot_product_attention(query[:, :, :tokens], key, value, attn_mask=bias.to(query.dtype))
+    query, bias = query[:, :, :tokens], bias.to(query.dtype)
+    if bias.requires_grad and bias.device.type == "cpu":
+        seen = BiasedAttention.apply(query, key, value, bias)
+    else:
+        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
     return _linear(seen.transpose(1, 2).reshape(count, tokens, dim), attention.proj)
 
 
@@ -154,7 +167,8 @@ def _position_bias(attention: Any, group: WindowGroup) -> Tensor:
     if len(group.padding):
         outside = torch.logsumexp(table[places[group.inside][:, group.padding]], dim=1, keepdim=True)
         bias = torch.cat([bias, outside], dim=1)
-    return bias.permute(2, 0, 1).unsqueeze(0).contiguous()
+    by_head: Tensor = bias.permute(2, 0, 1)
+    return by_head.unsqueeze(0).contiguous()
 
 
 def _norm(tokens: Tensor, norm: Any) -> Tensor:

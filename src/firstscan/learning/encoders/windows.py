@@ -102,9 +102,7 @@ def _segments(grid: int, edge: int, shift: int) -> list[_Segment]:
     return segments
 
 
-def _groups(
-    segments: Sequence[_Segment], grid: int, edge: int
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _groups(segments: Sequence[_Segment], grid: int, edge: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return (tokens (windows, n) in raster order, their places in the window, places of padding) a shape."""
     kinds: dict[tuple[tuple[int, ...], tuple[int, ...]], list[_Segment]] = {}
     for segment in segments:
