@@ -17,7 +17,7 @@ class BiasedAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         """Attend, without gradients, through the fused kernel."""
         ctx.save_for_backward(query, key, value, bias)
         inputs = (query.detach(), key.detach(), value.detach())

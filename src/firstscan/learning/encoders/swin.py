@@ -150,7 +150,7 @@ def _attention(windows: Tensor, attention: Any, bias: Tensor) -> Tensor:
     query, key, value = split.permute(2, 0, 3, 1, 4)
     query, bias = query[:, :, :tokens], bias.to(query.dtype)
     if bias.requires_grad and bias.device.type == "cpu":
-        seen = BiasedAttention.apply(query, key, value, bias)
+        seen: Tensor = BiasedAttention.apply(query, key, value, bias)  # type: ignore[no-untyped-call]
     else:
         seen = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
     return _linear(seen.transpose(1, 2).reshape(count, tokens, dim), attention.proj)
