@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .batches import CropSource
-from .extract import CaseFeatures, Extractor
+from .extract import GPU_BATCH, CaseFeatures, Extractor, cases_at_once
 from .nodes import Together, together
 from .presets import PRESETS, Preset, resolve_device, resolve_preset
 from .pretrain import HistoryRow, Trained, pretrain
-from .threads import cases_at_once, cpu_threads
 
 __all__ = [
+    "GPU_BATCH",
     "PRESETS",
     "CaseFeatures",
     "CropSource",
@@ -19,7 +19,6 @@ __all__ = [
     "Together",
     "Trained",
     "cases_at_once",
-    "cpu_threads",
     "pretrain",
     "resolve_device",
     "resolve_preset",

@@ -60,14 +60,13 @@ class Batch:
         return torch.tensor([view.turns for view in self.views[0]], device=self.target.device)
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on ``device``."""
+        """Return the batch on ``device``; to a GPU through pinned memory, without waiting."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+
         first, second = self.hidden
-        return Batch(
-            self.target.to(device, non_blocking=True),
-            self.foreground.to(device, non_blocking=True),
-            (first.to(device, non_blocking=True), second.to(device, non_blocking=True)),
-            self.views,
-        )
+        return Batch(moved(self.target), moved(self.foreground), (moved(first), moved(second)), self.views)
 
 
 def make_batch(source: CropSource, preset: Preset, *, seed: int, step: int, rank: int = 0, ranks: int = 1) -> Batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -14,14 +15,16 @@ from torch import Tensor
 from firstscan.domain.arrays import Float
 from firstscan.domain.volume import Crop
 
+from .compiling import Compiled
+from .lanes import Lanes
 from .masking import hidden_windows, window_voxels
 from .network import Network, foreground_average, packed_weights
 from .presets import Preset, resolve_device
-from .threads import cases_at_once, cpu_threads
 from .views import NINE_VIEWS, restore, transform
 from .weights import load_weights
 
 Region = Literal["foreground", "all"]
+GPU_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,12 @@ class Extractor:
     All cases are judged under the same nine masks, drawn once from ``seed``: differences in U are then differences
     between scans, not between draws. The masks hide every window equally often. ``region="all"`` averages over the
     whole cube as published; the default averages over the foreground.
+
+    Give it ``batch_size`` cases at a time to keep the machine busy. On a CPU, views are computed side by side, one
+    ``threads`` each, and a case's bytes depend neither on their number nor on the other cases. On a GPU all
+    views of all cases make one batch, always of the same shape (short ones are filled up), so that the same kernels
+    run whatever is measured together. ``compiled`` sends the encoder through torch.compile, which takes minutes
+    and is worth it for long runs on a GPU (``benchmarks/gpu.py`` measures both ways).
     """
 
     def __init__(
@@ -50,51 +59,113 @@ class Extractor:
         seed: int,
         device: str = "auto",
         region: Region = "foreground",
+        threads: int | None = None,
+        compiled: bool = False,
     ) -> None:
         kind = resolve_device(device)
         self.device = torch.device(device if ":" in device else kind)
         self.region = region
-        self.encoder_threads = 1 if cases_at_once(preset.encoder) is None else torch.get_num_threads()
         network = Network(preset.encoder, channels)
         load_weights(network, weights)
-        self.network = packed_weights(network.to(self.device)).eval()
+        network = packed_weights(network.to(self.device)).eval()
         rng = np.random.default_rng([seed, len(NINE_VIEWS)])
         windows = hidden_windows(preset.size, preset.window, preset.masked_fraction, rng, count=len(NINE_VIEWS))
         hidden = window_voxels(torch.from_numpy(windows[:, None].astype(np.float32)), preset.window)
         self.visible = (1 - hidden).to(self.device)
+        with torch.no_grad():
+            self._encode = network.encoder.frozen(preset.size)  # type: ignore[operator]
+            self._decode = network.decoder.frozen()
+        if compiled:
+            self._encode = Compiled(self._encode)
+        self._views_at_once: int = network.encoder.views_at_once  # type: ignore[assignment]
+        self._lanes = Lanes(threads) if self.device.type == "cpu" else None
+        self.batch_size = GPU_BATCH if self._lanes is None else self._lanes.count
 
     def __call__(self, crops: Sequence[Crop]) -> list[CaseFeatures]:
-        """Measure ``crops`` in one pass: nine masked views of each, and the unmasked case for the embedding."""
-        voxels = torch.from_numpy(np.stack([c.voxels for c in crops])).to(self.device)
-        masks = np.stack([np.ones_like(c.foreground) if self.region == "all" else c.foreground for c in crops])
-        foreground = torch.from_numpy(masks[:, None].astype(np.float32)).to(self.device)
-        with (
-            cpu_threads(1 if self.device.type == "cpu" else torch.get_num_threads()),
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"),
-        ):
-            embeddings = foreground_average(self._encode(voxels).float(), foreground)
-            uncertainty = self._uncertainty(voxels, foreground)
+        """Measure ``crops``: nine masked views of each for U, and the unmasked case for z."""
+        if self._lanes is not None:
+            measured = self._side_by_side(crops, self._lanes)
+        else:
+            starts = range(0, len(crops), self.batch_size)
+            measured = [pair for start in starts for pair in self._in_one_batch(crops[start : start + self.batch_size])]
         return [
-            CaseFeatures(crop.case_id, embedding, float(u))
-            for crop, embedding, u in zip(crops, embeddings.cpu().numpy(), uncertainty.cpu().numpy(), strict=True)
+            CaseFeatures(crop.case_id, embedding.numpy(), float(uncertainty))
+            for crop, (embedding, uncertainty) in zip(crops, measured, strict=True)
         ]
 
-    def _encode(self, cubes: Tensor) -> Tensor:
-        with cpu_threads(self.encoder_threads):
-            return self.network.encode(_packed(cubes))
+    def _side_by_side(self, crops: Sequence[Crop], lanes: Lanes) -> list[tuple[Tensor, Tensor]]:
+        cases = [(torch.from_numpy(crop.voxels), self._counted(crop)) for crop in crops]
+        starts = range(0, 1 + len(NINE_VIEWS), self._views_at_once)
 
-    def _uncertainty(self, voxels: Tensor, foreground: Tensor) -> Tensor:
-        """Foreground mean of the voxelwise variance of nine reconstructions, (batch,)."""
-        count = len(voxels)
-        seen = torch.cat(
-            [transform(voxels * visible, view) for visible, view in zip(self.visible, NINE_VIEWS, strict=True)]
-        )
-        outputs = self.network.decoder(self._encode(seen)).float()
-        back = torch.stack([restore(cube, view) for cube, view in zip(outputs.split(count), NINE_VIEWS, strict=True)])
-        variance = back.var(dim=0, unbiased=False).mean(dim=1, keepdim=True)
-        return (variance * foreground).sum(dim=(1, 2, 3, 4)) / foreground.sum(dim=(1, 2, 3, 4)).clamp_min(1.0)
+        def pass_through(task: tuple[int, int]) -> tuple[Tensor, Tensor]:
+            case, start = task
+            return self._views(cases[case][0][None], range(start, start + self._views_at_once))
+
+        def conclude(case: int) -> tuple[Tensor, Tensor]:
+            first = case * len(starts)
+            embedded = passed[first][0]
+            cubes = torch.cat([restored for _, restored in passed[first : first + len(starts)]])
+            embedding, uncertainty = _signals(embedded, cubes, cases[case][1][None])
+            return embedding[0].clone(), uncertainty[0]
+
+        passed = lanes.map(pass_through, product(range(len(crops)), starts))
+        return lanes.map(conclude, range(len(crops)))
+
+    def _in_one_batch(self, crops: Sequence[Crop]) -> list[tuple[Tensor, Tensor]]:
+        filled = [*crops, *[crops[-1]] * (self.batch_size - len(crops))]
+        voxels = self._moved(torch.from_numpy(np.stack([crop.voxels for crop in filled])))
+        foreground = self._moved(torch.stack([self._counted(crop) for crop in filled]))
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            embedded, restored = self._views(voxels, range(1 + len(NINE_VIEWS)))
+        with torch.inference_mode():
+            embeddings, uncertainty = _signals(embedded, restored, foreground)
+        return list(zip(embeddings.cpu(), uncertainty.cpu(), strict=True))[: len(crops)]
+
+    def _views(self, voxels: Tensor, which: range) -> tuple[Tensor, Tensor]:
+        """Pass some views of cubes (case, channel, s, s, s) through the network, view 0 being the unmasked case.
+
+        Returns the deepest stage of the unmasked cases (none where 0 is not asked for), and the reconstructions of
+        the others in the cases' own frame, (view, case, channel, s, s, s).
+        """
+        cases = len(voxels)
+        masked = [i - 1 for i in which if i > 0]
+        seen = [transform(voxels * self.visible[i], NINE_VIEWS[i]) for i in masked]
+        whole = [voxels] if 0 in which else []
+        deepest = self._encode(torch.cat(whole + seen).contiguous(memory_format=torch.channels_last_3d))
+        embedded, hidden = deepest.split([cases * len(whole), cases * len(seen)])
+        if not seen:
+            return embedded.float(), voxels.new_empty((0, *voxels.shape))
+        outputs = torch.split(self._decode(hidden.contiguous(memory_format=torch.channels_last_3d)).float(), cases)
+        restored = [restore(cubes, NINE_VIEWS[i]) for i, cubes in zip(masked, outputs, strict=True)]
+        return embedded.float(), torch.stack(restored)
+
+    def _counted(self, crop: Crop) -> Tensor:
+        """Return the voxels that U and z are averaged over, (1, s, s, s) of 0 and 1."""
+        mask = np.ones_like(crop.foreground) if self.region == "all" else crop.foreground
+        return torch.from_numpy(mask[None].astype(np.float32))
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """Return ``tensor`` on the device; to a GPU through pinned memory, without waiting."""
+        if self._half:
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+    @property
+    def _half(self) -> bool:
+        return self.device.type == "cuda"
 
 
-def _packed(cubes: Tensor) -> Tensor:
-    return cubes.contiguous(memory_format=torch.channels_last_3d)
+def cases_at_once(encoder: str) -> int | None:
+    """Return how many cases to measure side by side on a CPU; None: one a core.
+
+    A case of the transformer keeps every lane busy and fills the memory of a laptop; the convolutional network is small.
+    """
+    return 1 if encoder == "swin" else None
+
+
+def _signals(embedded: Tensor, restored: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
+    """Return z (case, dim) and U (case,): the foreground mean of the variance of nine reconstructions a voxel."""
+    variance = restored.var(dim=0, unbiased=False).mean(dim=1, keepdim=True)
+    voxels = (1, 2, 3, 4)
+    uncertainty = (variance * foreground).sum(dim=voxels) / foreground.sum(dim=voxels).clamp_min(1.0)
+    return foreground_average(embedded, foreground), uncertainty

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -35,7 +36,31 @@ class Decoder(nn.Module):
 
     def forward(self, deepest: Tensor) -> Tensor:
         """Map (batch, dim, g, g, g) to (batch, channel, s, s, s)."""
-        patches = self.to_patches(self.body(deepest))
+        return self._cubes(self.body(deepest))
+
+    def frozen(self) -> Callable[[Tensor], Tensor]:
+        """Return the map of :meth:`forward` as long as weights do not change, with 3.4 times less arithmetic.
+
+        Doubling by nearest neighbours and then convolving multiplies each value by several weights of a kernel in
+        turn; summed beforehand they make a transposed convolution of stride 2, equal up to rounding.
+        """
+        widen, *rest = self.body
+        steps: list[tuple[nn.Module, Tensor]] = []
+        with torch.no_grad():
+            for _, convolution, norm, _ in zip(*[iter(rest)] * 4, strict=True):
+                steps.append((norm, doubling_kernel(convolution.weight)))
+
+        def decode(deepest: Tensor) -> Tensor:
+            features = widen(deepest)
+            for norm, kernel in steps:
+                features = F.gelu(norm(F.conv_transpose3d(features, kernel, stride=2, padding=1)))
+            return self._cubes(features)
+
+        return decode
+
+    def _cubes(self, features: Tensor) -> Tensor:
+        """Turn every position of stride 4 into its patch of 4³ voxels."""
+        patches = self.to_patches(features)
         batch, _, *grid = patches.shape
         gx, gy, gz = grid
         cubes = patches.view(batch, self.channels, PATCH, PATCH, PATCH, gx, gy, gz)
@@ -65,6 +90,14 @@ class Network(nn.Module):
         """Return rotation logits (batch, 4) and reconstructions (batch, channel, s, s, s)."""
         deepest = self.encode(cubes)
         return self.rotation_head(deepest.mean(dim=(-3, -2, -1))), self.decoder(deepest)
+
+
+def doubling_kernel(kernel: Tensor) -> Tensor:
+    """Return the transposed kernel (in, out, 4, 4, 4) that doubles as (out, in, 3, 3, 3) convolves what is doubled."""
+    for axis in (2, 3, 4):
+        before, centre, after = kernel.unbind(axis)
+        kernel = torch.stack([after, centre + after, before + centre, before], axis)
+    return kernel.transpose(0, 1).contiguous(memory_format=torch.channels_last_3d)
 
 
 def packed_weights(network: Network) -> Network:

@@ -13,7 +13,7 @@ import numpy as np
 
 from firstscan._version import __version__
 from firstscan.domain.features import FeatureTable
-from firstscan.learning import CaseFeatures, Extractor, Preset, cases_at_once, cpu_threads, resolve_device
+from firstscan.learning import GPU_BATCH, CaseFeatures, Extractor, Preset, cases_at_once, resolve_device
 from firstscan.store import Located, ShardStore, identity
 
 from .check import Checked
@@ -72,37 +72,35 @@ def extract(
         region="all" if region == "all" else "foreground",
     )
     first = {keys[i]: i for i in reversed(missing)}  # scans of equal content are measured once
-    todo = [(crops.case_ids[i], crops.file(i)) for i in sorted(first.values())]
+    todo = [crops.file(i) for i in sorted(first.values())]
     with run.stage("Measuring scans", len(keys)) as progress, store.writer() as writer:
         progress.advance(len(keys) - len(todo))
-        for case_id, measured in _run(meter, todo, run):
-            if isinstance(measured, Exception):
-                raise measured
-            writer.append(case_id, crops.keys[case_id], measured.embedding, measured.uncertainty)
-            progress.advance()
+        for measured in _run(meter, todo, run):
+            for case in measured:
+                writer.append(case.case_id, crops.keys[case.case_id], case.embedding, case.uncertainty)
+            progress.advance(len(measured))
     return Extracted(crops.case_ids, store.locate(keys), covariates(checked))
 
 
-def _run(
-    meter: _Meter, todo: Sequence[tuple[str, CropFile]], run: Run
-) -> Iterator[tuple[str, CaseFeatures | Exception]]:
-    """Measure on GPUs with one case ahead of the arithmetic, on a CPU as many at once as suits the network."""
-    gpu = {"auto": None, "cpu": False}.get(run.settings.device, True)
+def _run(meter: _Meter, todo: Sequence[CropFile], run: Run) -> Iterator[list[CaseFeatures]]:
+    """Measure on GPUs in batches, the next one read meanwhile; on a CPU as many cases at once as suits the network."""
+    device, local = run.settings.device, run.settings.engine == "local"
     at_once = cases_at_once(meter.preset.encoder)
-    local = run.settings.engine == "local"
-    if local and resolve_device(run.settings.device) != "cpu":
-        at_once = 2
-    threads = cpu_threads(1) if local and at_once is None else nullcontext()
-    with threads:
-        yield from run.cases(
-            measure,
-            todo,
-            setup=meter,
-            shared=True,
-            gpu=gpu,
-            workers=at_once if local else None,
-            cores=1 if at_once is None else _CORES,
-        )
+    on_cpu = device == "cpu" or (local and resolve_device(device) == "cpu")
+    size = 1 if on_cpu else GPU_BATCH
+    batches = [tuple(todo[start : start + size]) for start in range(0, len(todo), size)]
+    for _, measured in run.cases(
+        measure,
+        [(batch[0].case_id, batch) for batch in batches],
+        setup=meter,
+        shared=True,
+        gpu={"auto": None, "cpu": False}.get(device, True),
+        workers=(at_once if on_cpu else 2) if local else None,
+        cores=1 if at_once is None else _CORES,
+    ):
+        if isinstance(measured, Exception):
+            raise measured
+        yield measured
 
 
 @dataclass(frozen=True)
@@ -130,14 +128,14 @@ class _Meter:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a worker keeps; ``gate`` lets one case at a time to a GPU, while the next is being read."""
+    """What a worker keeps; ``gate`` lets one batch at a time to a GPU, while the next is being read."""
 
     extractor: Extractor
     gate: AbstractContextManager[Any]
 
 
-def measure(loaded: Loaded, file: CropFile) -> CaseFeatures:
-    """Measure one case; alone, so that its bytes never depend on its neighbours."""
-    crop = file.read()
+def measure(loaded: Loaded, files: Sequence[CropFile]) -> list[CaseFeatures]:
+    """Measure some cases; what comes of one does not depend on the others."""
+    crops = [file.read() for file in files]
     with loaded.gate:
-        return loaded.extractor([crop])[0]
+        return loaded.extractor(crops)

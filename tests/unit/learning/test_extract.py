@@ -11,11 +11,13 @@ import torch
 
 from firstscan.domain.volume import Crop
 from firstscan.learning.extract import Extractor
-from firstscan.learning.network import Network
-from firstscan.learning.presets import PRESETS
+from firstscan.learning.network import Network, foreground_average
+from firstscan.learning.presets import PRESETS, Preset
+from firstscan.learning.views import NINE_VIEWS, restore, transform
 from firstscan.learning.weights import save_weights
 
 PRESET = replace(PRESETS["fast"], size=16, window=4)
+SWIN = replace(PRESETS["paper"], size=32, window=8)
 
 
 @pytest.fixture(scope="module")
@@ -26,19 +28,53 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def crop(seed: int, name: str = "a") -> Crop:
+def crop(seed: int, name: str = "a", size: int = 16) -> Crop:
     rng = np.random.default_rng(seed)
-    foreground = np.zeros((16, 16, 16), dtype=bool)
+    foreground = np.zeros((size, size, size), dtype=bool)
     foreground[2:13, 3:14, 1:15] = True
-    return Crop(name, rng.standard_normal((1, 16, 16, 16)).astype(np.float32) * foreground, foreground, 1.0)
+    return Crop(name, rng.standard_normal((1, size, size, size)).astype(np.float32) * foreground, foreground, 1.0)
 
 
-def test_one_pass_or_several_agree(weights: Path) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_neither_neighbours_nor_threads_change_a_byte(weights: Path, threads: int) -> None:
+    alone = Extractor(weights, PRESET, channels=1, seed=1, device="cpu", threads=1)
+    expected = [alone([crop(1, "a")])[0], alone([crop(2, "b")])[0]]
+    usual = torch.get_num_threads()
+    together = Extractor(weights, PRESET, channels=1, seed=1, device="cpu", threads=threads)
+    assert (together.batch_size, torch.get_num_threads()) == (threads, usual)
+    found = together([crop(1, "a"), crop(2, "b")])
+    assert [f.case_id for f in found] == ["a", "b"]
+    for x, y in zip(found, expected, strict=True):
+        assert x.uncertainty == y.uncertainty
+        assert x.embedding.tobytes() == y.embedding.tobytes()
+    assert together([]) == []
+
+
+@pytest.mark.parametrize(("encoder", "preset"), [("conv", PRESET), ("swin", SWIN)])
+def test_signals_are_those_of_the_formula(encoder: str, preset: Preset, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Network(encoder, 1).eval()
+    save_weights(network, tmp_path / "w.pt")
+    extractor = Extractor(tmp_path / "w.pt", preset, channels=1, seed=1, device="cpu")
+    cube = crop(4, size=preset.size)
+    found = extractor([cube])[0]
+    voxels, foreground = torch.from_numpy(cube.voxels)[None], torch.from_numpy(cube.foreground)
+    with torch.inference_mode():
+        seen = [transform(voxels * mask, view) for mask, view in zip(extractor.visible, NINE_VIEWS, strict=True)]
+        back = [restore(network(one)[1], view) for one, view in zip(seen, NINE_VIEWS, strict=True)]
+        embedding = foreground_average(network.encode(voxels), foreground[None, None].float())[0]
+    variance = torch.stack(back).double().var(dim=0, unbiased=False)[0, 0]
+    assert found.uncertainty == pytest.approx(float(variance[foreground].mean()), rel=1e-4)
+    assert np.allclose(found.embedding, embedding, atol=1e-4)
+
+
+def test_a_batch_that_is_filled_up_measures_its_cases(weights: Path) -> None:
     extractor = Extractor(weights, PRESET, channels=1, seed=1, device="cpu")
-    together = extractor([crop(1, "a"), crop(2, "b")])
-    alone = [extractor([crop(1, "a")])[0], extractor([crop(2, "b")])[0]]
-    assert [f.case_id for f in together] == ["a", "b"]
-    for x, y in zip(together, alone, strict=True):
+    expected = extractor([crop(1, "a"), crop(2, "b"), crop(3, "c")])
+    extractor._lanes, extractor.batch_size = None, 2  # the way of a GPU, walked on a CPU
+    found = extractor([crop(1, "a"), crop(2, "b"), crop(3, "c")])
+    assert [f.case_id for f in found] == ["a", "b", "c"]
+    for x, y in zip(found, expected, strict=True):
         assert x.uncertainty == pytest.approx(y.uncertainty, rel=1e-4)
         assert np.allclose(x.embedding, y.embedding, atol=1e-4)
 

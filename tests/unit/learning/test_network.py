@@ -61,3 +61,13 @@ def test_positions_count_alike_however_full_their_cell() -> None:
     foreground[0, 0, 0, 0, 2] = 1
     deepest = torch.arange(8.0).reshape(1, 1, 2, 2, 2)
     assert foreground_average(deepest, foreground).item() == pytest.approx((0 + 2 + 4 + 6 + 1) / 5)
+
+
+@pytest.mark.parametrize("name", ["conv", "swin"])
+def test_a_frozen_decoder_says_the_same(name: str) -> None:
+    torch.manual_seed(0)
+    network = Network(name, 2).eval()
+    deepest = torch.randn(2, network.dim, 2, 2, 2)
+    with torch.inference_mode():
+        expected, found = network.decoder(deepest), network.decoder.frozen()(deepest)
+    assert torch.allclose(found, expected, atol=1e-5 * float(expected.abs().max()))

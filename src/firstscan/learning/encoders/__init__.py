@@ -12,13 +12,21 @@ from firstscan.domain.errors import UsageError
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A network from a cube (batch, channel, s, s, s) to its deepest stage (batch, dim, g, g, g), g = s / stride."""
+    """A network from a cube (batch, channel, s, s, s) to its deepest stage (batch, dim, g, g, g), g = s / stride.
+
+    ``views_at_once``: with how many views of a case one CPU core is best busied; part of the result, by rounding.
+    """
 
     dim: int
     stride: int
+    views_at_once: int
 
     def __call__(self, cubes: Tensor) -> Tensor:
         """Return the deepest feature map."""
+        ...
+
+    def frozen(self, size: int) -> Callable[[Tensor], Tensor]:
+        """Return the same map for cubes of ``size`` voxels while weights do not change: what they imply, done once."""
         ...
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
@@ -34,6 +36,7 @@ class ConvEncoder(nn.Module):
 
     dim = 192
     stride = 16
+    views_at_once = 5
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -51,3 +54,8 @@ class ConvEncoder(nn.Module):
         """Map (batch, channel, s, s, s) to (batch, 192, s/16, s/16, s/16)."""
         out: Tensor = self.stages(cubes)
         return out
+
+    def frozen(self, size: int) -> Callable[[Tensor], Tensor]:
+        """Return the map itself: nothing in it can be done beforehand."""
+        del size
+        return self

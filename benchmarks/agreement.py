@@ -1,0 +1,64 @@
+"""Whether preset fast ranks scans as preset paper does: Spearman of U and of T between both on hippocampus scans.
+
+python benchmarks/agreement.py --scans 60 --paper-steps 40
+
+Scans: the folder that FIRSTSCAN_TEST_DATA names, else ../shared/data. On a CPU the paper's training has to be cut
+short (``--paper-steps``, of 10,000), and a network that has hardly learnt agrees with nothing: read the number with
+the steps that stand beside it. Each preset is also compared with itself under another seed: no agreement between two
+presets can be expected to be better than that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from scipy.stats import spearmanr
+
+import firstscan as fs
+from _measure import firstscan, machine
+from firstscan.selection.geometry.neighbours import typicality
+
+DATA = Path(os.environ.get("FIRSTSCAN_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def measured(scans: Path, out: Path, preset: str, steps: int | None, seed: int) -> fs.FeatureTable:
+    """Train and measure, and say how long it took."""
+    steps_given = () if steps is None else ("--train-steps", steps)
+    job = firstscan("extract", scans, "--preset", preset, *steps_given, "--seed", seed, "--out", out)
+    print(f"preset {preset}, seed {seed}: {job}", flush=True)
+    return fs.read_features(out)
+
+
+def compared(one: fs.FeatureTable, other: fs.FeatureTable) -> str:
+    """Return Spearman's ρ of U and T as words; both tables hold the same cases in the same order."""
+    if one.case_ids != other.case_ids:
+        raise SystemExit("the two runs kept different scans")
+    by_u = spearmanr(one.uncertainty, other.uncertainty)[0]
+    by_t = spearmanr(typicality(one.embeddings).values, typicality(other.embeddings).values)[0]
+    return f"Spearman U {by_u:+.3f}, T {by_t:+.3f}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scans", type=int, default=60, help="how many scans, every N-th by name")
+    parser.add_argument("--paper-steps", type=int, default=40, help="training steps of preset paper")
+    given = parser.parse_args()
+    print(machine())
+    files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
+    if not files:
+        parser.exit(0, f"no hippocampus scans under {DATA}: set FIRSTSCAN_TEST_DATA\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scans = folder / "scans"
+        scans.mkdir()
+        for file in files[:: max(1, len(files) // given.scans)][: given.scans]:
+            shutil.copy(file, scans)
+        fast = [measured(scans, folder / f"fast{seed}", "fast", None, seed) for seed in (1, 2)]
+        print("fast, two seeds   ", compared(*fast), flush=True)
+        paper = [measured(scans, folder / f"paper{seed}", "paper", given.paper_steps, seed) for seed in (1, 2)]
+        print(f"paper, two seeds   {compared(*paper)} after {given.paper_steps} steps")
+        print(f"fast against paper {compared(fast[0], paper[0])} after {given.paper_steps} steps of paper")

@@ -1,0 +1,53 @@
+"""One training step of preset paper on a CPU, against the reference formulation, in one run.
+
+Reference: MONAI's SwinViT with our decoder, two views of each case one after another, as the published code goes
+about it. The same parameters, losses and number of views in both; forward and backward, no optimiser.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+from multiprocessing import get_context
+
+import torch
+
+from _measure import machine
+from extraction import Contender
+from firstscan.learning import PRESETS
+from firstscan.learning.network import Network, packed_weights
+
+
+def step(way: str, views: int) -> None:
+    """Learn once from ``views`` views of random cubes, and say what it took."""
+    size = PRESETS["paper"].size
+    torch.manual_seed(0)
+    network = packed_weights(Network("swin", 1))
+    cubes = torch.randn(views, 1, size, size, size)
+
+    def learn(seen: torch.Tensor) -> None:
+        deepest = network.encode(seen) if way == "ours" else network.encoder.swin_vit(seen)[-1]
+        logits = network.rotation_head(deepest.mean(dim=(-3, -2, -1)))
+        (logits.square().mean() + (network.decoder(deepest) - seen).square().mean()).backward()
+
+    def turn() -> None:
+        network.zero_grad()
+        for part in cubes.split(views if way == "ours" else 1):
+            learn(part)
+
+    one = Contender(way, turn, 1)
+    for _ in range(2):
+        one.take_turn()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{way:10} {min(one.wall_s):7.1f} s wall, {min(one.cpu_s):7.1f} s processor, peak {peak:.1f} GiB", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--views", type=int, default=2, help="views in a step; preset paper has 8")
+    given = parser.parse_args()
+    print(machine(), f"· {given.views} views in a step")
+    for way in ("reference", "ours"):
+        process = get_context("spawn").Process(target=step, args=(way, given.views))
+        process.start()
+        process.join()
