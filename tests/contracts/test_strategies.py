@@ -133,6 +133,26 @@ def test_unknown_options_name_the_valid_ones(strategy):
         select(pool(), 3, strategy, colour="red")
 
 
+@pytest.mark.parametrize(
+    ("strategy", "option", "message"),
+    [
+        ("cscs", {"neighbours": 0}, "cscs: neighbours must be a whole number, at least 1; found 0"),
+        ("cscs", {"restarts": 0}, "restarts must be a whole number, at least 1"),
+        ("typiclust", {"max_clusters": 0}, "max_clusters must be a whole number, at least 1"),
+        ("csal3d", {"candidates_per_cluster": 0}, "candidates_per_cluster must be a whole number, at least 1"),
+        ("calr", {"threshold": 0.0}, "threshold must be a number, above 0"),
+        ("alps", {"restarts": -1}, "restarts must be a whole number, at least 1"),
+        ("usl", {"momentum": 1.5}, "momentum must be a number, at least 0 and at most 1"),
+        ("probcover", {"radius": -1.0}, "radius must be a number or nothing, above 0"),
+        ("probcover", {"purity": float("nan")}, "purity must be a number, above 0 and at most 1; found nan"),
+        ("maxherding", {"references": 0}, "references must be a whole number, at least 1"),
+    ],
+)
+def test_what_a_parameter_must_be_is_said(strategy, option, message):
+    with pytest.raises(UsageError, match=message):
+        select(pool(), 3, strategy, **option)
+
+
 def test_excluded_included_and_labelled(strategy):
     ids = pool().case_ids
     limits = Constraints(exclude=ids[:10], include=ids[20:22], labelled=ids[30:34])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,11 +14,36 @@ from hypothesis import strategies as st
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.selection import Constraints, Quota, select
+from firstscan.selection import Candidates, Constraints, Gate, Outcome, Quota, Strategy, registry, select
 from firstscan.selection.registry import BUILT_IN
 
 SITES = ("a", "b", "c")
 QUICK = settings(max_examples=20, deadline=None, derandomize=True)
+
+
+@dataclass(frozen=True)
+class Backwards(Strategy):
+    """A strategy of a third party, which knows nothing of constraints."""
+
+    name: ClassVar[str] = "backwards"
+    summary: ClassVar[str] = "the last scans first"
+    reference: ClassVar[str] = ""
+    uses_uncertainty: ClassVar[bool] = False
+
+    def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
+        while gate.has_room():
+            gate.take_first(range(len(candidates) - 1, -1, -1), "last scan left")
+        return Outcome()
+
+
+EVERY = {**BUILT_IN, Backwards.name: Backwards}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def third_party():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "registry", lambda: EVERY)
+        yield
 
 
 @st.composite
@@ -87,7 +114,7 @@ def obeys(table: FeatureTable, limits: Constraints, picks: tuple[str, ...]) -> b
     return limits.minutes is None or sum(table.covariates["minutes"][row[c]] for c in picks) <= limits.minutes
 
 
-@pytest.mark.parametrize("strategy", BUILT_IN)
+@pytest.mark.parametrize("strategy", EVERY)
 @given(problem=problems())
 @QUICK
 def test_every_strategy_obeys_or_the_batch_is_impossible(strategy, problem):
@@ -105,7 +132,7 @@ def test_every_strategy_obeys_or_the_batch_is_impossible(strategy, problem):
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 30), share=st.floats(0, 1), dim=st.integers(1, 5))
 @settings(max_examples=25, deadline=None, derandomize=True)
-@pytest.mark.parametrize("strategy", BUILT_IN)
+@pytest.mark.parametrize("strategy", EVERY)
 def test_exactly_b_distinct_cases_of_any_pool(strategy, seed, n, share, dim):
     rng = np.random.default_rng(seed)
     embeddings = rng.integers(0, rng.integers(1, 6), size=(n, dim)).astype(float)

@@ -13,6 +13,7 @@ from firstscan.domain.arrays import Embeddings, Int, PerCase, Strata
 
 from .gate import Gate
 from .geometry import Density, typicality
+from .parameters import check_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +74,18 @@ class Strategy(ABC):
     """Base of every strategy: a frozen dataclass whose fields are its parameters.
 
     ``name`` is what users type, ``summary`` one line on what it does, ``reference`` the paper it follows, and
-    ``uses_uncertainty`` whether U decides anything. A call takes picks through ``gate`` until it is full.
+    ``uses_uncertainty`` whether U decides anything. Annotations, and ``least``, ``above`` and ``most`` in a field's
+    metadata, say what a parameter may be. A call takes picks through ``gate`` until it is full.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     reference: ClassVar[str]
     uses_uncertainty: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        """Raise UsageError where a parameter is not what its field says; who overrides this calls it, too."""
+        check_parameters(self)
 
     @abstractmethod
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:

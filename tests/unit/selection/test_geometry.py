@@ -161,6 +161,14 @@ def test_an_approximate_search_says_so_in_the_diagnostics(blobs, monkeypatch):
     assert 0.95 <= found["neighbour_recall"] <= 1
 
 
+def test_the_order_of_rows_does_not_matter_in_large_pools_either(blobs, monkeypatch):
+    monkeypatch.setattr(neighbours, "EXACT_COST", 0)
+    monkeypatch.setattr(clusters, "EXACT_COST", 0)
+    ids = tuple(f"c{i:04d}" for i in range(len(blobs)))
+    table = FeatureTable(ids, blobs, np.random.default_rng(1).random(len(blobs)))
+    assert select(table, 30) == select(table.rows(np.random.default_rng(2).permutation(len(blobs))), 30)
+
+
 def test_sampled_kmeans_is_within_one_percent(blobs, monkeypatch):
     best = KMeans(30, n_init=10, random_state=0).fit(blobs).inertia_
     monkeypatch.setattr(clusters, "EXACT_COST", 0)

@@ -44,9 +44,10 @@ def kmeans(x: Embeddings, clusters: int, seed: int, restarts: int = 10) -> Clust
 def _full(x: Embeddings, clusters: int, seed: int, restarts: int) -> Clusters:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     model = KMeans(clusters, init="k-means++", n_init=restarts, max_iter=300, random_state=seed)
-    with warnings.catch_warnings():
+    with threadpool_limits(1), warnings.catch_warnings():  # cores would wait for each other more than they compute
         warnings.simplefilter("ignore", ConvergenceWarning)  # coinciding cases: callers fill empty clusters
         labels = model.fit_predict(x)
     return Clusters(labels, model.cluster_centers_, float(model.inertia_), f"scikit-learn, {restarts} restarts")

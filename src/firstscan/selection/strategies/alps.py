@@ -31,7 +31,7 @@ class Alps(Strategy):
     reference: ClassVar[str] = "Yuan et al. 2020, EMNLP"
     uses_uncertainty: ClassVar[bool] = False
 
-    restarts: int = 1
+    restarts: int = field(default=1, metadata={"least": 1})
     strata: Strata | None = field(default=None, metadata={"per_case": True})
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:

@@ -35,7 +35,7 @@ class Calr(Strategy):
     reference: ClassVar[str] = "Jin et al. 2022, Information Sciences"
     uses_uncertainty: ClassVar[bool] = False
 
-    threshold: float = 0.5
+    threshold: float = field(default=0.5, metadata={"above": 0})
     strata: Strata | None = field(default=None, metadata={"per_case": True})
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:

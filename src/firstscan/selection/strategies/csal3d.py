@@ -40,8 +40,8 @@ class Csal3d(Strategy):
     reference: ClassVar[str] = "Zhu et al. 2025, MICCAI"
     uses_uncertainty: ClassVar[bool] = True
 
-    candidates_per_cluster: int = 3
-    max_iterations: int = 100
+    candidates_per_cluster: int = field(default=3, metadata={"least": 1})
+    max_iterations: int = field(default=100, metadata={"least": 1})
     strata: Strata | None = field(default=None, metadata={"per_case": True})
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:

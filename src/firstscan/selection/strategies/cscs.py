@@ -58,13 +58,14 @@ class Cscs(Strategy):
     uses_uncertainty: ClassVar[bool] = True
 
     thin_strata: Literal["fill", "score"] = "fill"
-    min_stratum: int = 3
-    neighbours: int = 20
+    min_stratum: int = field(default=3, metadata={"least": 1})
+    neighbours: int = field(default=20, metadata={"least": 1})
     gamma_bounds: tuple[float, float] = (0.3, 0.7)
-    restarts: int = 10
+    restarts: int = field(default=10, metadata={"least": 1})
     strata: Strata | None = field(default=None, metadata={"per_case": True})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         low, high = self.gamma_bounds
         if not 0 <= low <= high <= 1:
             raise UsageError(f"gamma_bounds must rise within [0, 1]; found {self.gamma_bounds}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -41,15 +41,9 @@ class MaxHerding(Strategy):
     reference: ClassVar[str] = "Bae et al. 2024, ECCV"
     uses_uncertainty: ClassVar[bool] = True
 
-    bandwidth: float = 1.0
-    references: int = 4_000
+    bandwidth: float = field(default=1.0, metadata={"above": 0})
+    references: int = field(default=4_000, metadata={"least": 1})
     weighted: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.bandwidth > 0:
-            raise UsageError(f"bandwidth must be above 0; found {self.bandwidth}")
-        if self.references < 1:
-            raise UsageError(f"references must be at least 1; found {self.references}")
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         """Take the scan that adds most to the coverage, until the gate is full."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from firstscan.domain.arrays import PerCase
-from firstscan.domain.errors import UsageError
 from firstscan.selection.gate import Gate
 from firstscan.selection.geometry import balls, kmeans, nearest_of_other_group, refuse_pairwise
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
@@ -36,14 +35,8 @@ class ProbCover(Strategy):
     reference: ClassVar[str] = "Yehuda et al. 2022, NeurIPS"
     uses_uncertainty: ClassVar[bool] = False
 
-    radius: float | None = None
-    purity: float = 0.95
-
-    def __post_init__(self) -> None:
-        if self.radius is not None and not self.radius > 0:
-            raise UsageError(f"radius must be above 0; found {self.radius}")
-        if not 0 < self.purity <= 1:
-            raise UsageError(f"purity must lie in (0, 1]; found {self.purity}")
+    radius: float | None = field(default=None, metadata={"above": 0})
+    purity: float = field(default=0.95, metadata={"above": 0, "most": 1})
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         """Take the scan whose ball holds the most uncovered scans, until the gate is full."""

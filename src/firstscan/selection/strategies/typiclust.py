@@ -36,9 +36,9 @@ class TypiClust(Strategy):
     reference: ClassVar[str] = "Hacohen et al. 2022, ICML"
     uses_uncertainty: ClassVar[bool] = False
 
-    neighbours: int = 20
-    min_cluster: int = 5
-    max_clusters: int = 500
+    neighbours: int = field(default=20, metadata={"least": 1})
+    min_cluster: int = field(default=5, metadata={"least": 0})
+    max_clusters: int = field(default=500, metadata={"least": 1})
     strata: Strata | None = field(default=None, metadata={"per_case": True})
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:

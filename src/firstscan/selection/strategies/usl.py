@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -34,11 +34,11 @@ class Usl(Strategy):
     reference: ClassVar[str] = "Wang et al. 2022, ECCV"
     uses_uncertainty: ClassVar[bool] = False
 
-    neighbours: int = 20
-    weight: float = 0.5
-    power: float = 0.5
-    momentum: float = 0.9
-    iterations: int = 10
+    neighbours: int = field(default=20, metadata={"least": 1})
+    weight: float = field(default=0.5, metadata={"least": 0})
+    power: float = field(default=0.5, metadata={"least": 0})
+    momentum: float = field(default=0.9, metadata={"least": 0, "most": 1})
+    iterations: int = field(default=10, metadata={"least": 0})
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         """Settle the utility, then take the best scan of each cluster, largest cluster first."""
