@@ -68,7 +68,7 @@ def page(opened):
 
 
 ADDRESSES = (
-    "", "static/app.js", "static/style.css", "static/niivue.umd.js", "api/pool", "api/state", "api/log", "nothing",
+    "", "static/app.js", "static/page.css", "static/niivue.umd.js", "api/pool", "api/state", "api/log", "nothing",
     "api/selection.csv", "api/picture?case=c01", "api/scan?case=c01", "api/volume?case=c01&channel=0",
     "api/try?budget=3&strategy=cscs",
 )  # fmt: skip
@@ -144,7 +144,7 @@ def test_the_files_of_the_page_are_all_there(page):
         assert answer.status_code == 200, name
         assert answer.headers["content-type"].startswith("text/"), name
     assert "style=" not in html
-    assert "--accent" in page.get("static/theme.css").text
+    assert "--accent" in page.get("static/page.css").text
 
 
 def test_the_pool_is_told_once(page, session):
