@@ -23,6 +23,8 @@ from .session import Session, StaleError, UnknownNameError
 from .viewer import PLANES, NoPictureError, Viewer, png
 
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+STYLES = ("style.css", "dialogs.css")
+"""Style sheets that are sent as one, after the report's colours: nothing is painted before they are there."""
 NO_PICTURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160"><rect width="160" height="160" fill="#20272f"/>'
     '<path d="M52 108 108 52M52 52l56 56" stroke="#566472" stroke-width="5"/></svg>'
@@ -86,6 +88,8 @@ def _add_errors(app: FastAPI) -> None:
 def _add_files(app: FastAPI) -> None:
     folder = files("firstscan.review") / "static"
     known = {f.name: f.read_bytes() for f in folder.iterdir() if Path(f.name).suffix in KINDS}
+    styles = [known.pop(name) for name in STYLES]
+    known["page.css"] = b"\n".join([css_variables().encode(), *styles])
     script = niivue()
 
     def served(name: str) -> Response:
@@ -97,8 +101,6 @@ def _add_files(app: FastAPI) -> None:
 
     @app.get("/static/{name:path}")
     async def static(name: str) -> Response:
-        if name == "theme.css":
-            return Response(css_variables(), media_type=KINDS[".css"])
         if name == "niivue.umd.js" and script is not None:
             return FileResponse(script, media_type=KINDS[".js"])
         if name not in known:

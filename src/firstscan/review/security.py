@@ -71,14 +71,15 @@ def _host_of(scope: Scope) -> str:
 
 
 def _with_headers(send: Send) -> Send:
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             kept = [(n, v) for n, v in message.get("headers", ()) if n.decode("latin-1").lower() not in HEADERS]
-            took = f"app;dur={1000 * (time.perf_counter() - began):.1f}".encode()
-            message = {**message, "headers": [*kept, *extra, (b"server-timing", took)]}
+            took, work = time.perf_counter() - began, time.process_time() - worked
+            timing = f"app;dur={1000 * took:.1f}, cpu;dur={1000 * work:.1f}".encode()
+            message = {**message, "headers": [*kept, *extra, (b"server-timing", timing)]}
         await send(message)
 
     return sending

@@ -46,10 +46,8 @@ def review(out: Path, settings: Settings, *, port: int, show: bool, ready: Calla
         import uvicorn
     except ImportError as error:
         raise UsageError(EXTRA) from error
-    reading = replace(
-        settings, workers=1
-    )  # the few pictures of an export are drawn before a process would have started
-    with held(out, reading) as opened, _listening(port) as listening:
+    here = replace(settings, workers=1)  # a few pictures are drawn before another process has started
+    with held(out, here) as opened, _listening(port) as listening:
         from .app import application
         from .security import new_token
 

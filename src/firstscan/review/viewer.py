@@ -43,7 +43,7 @@ class Viewer:
 
     def __init__(self, held: Held) -> None:
         self._held = held
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._recent: OrderedDict[str, RawVolume] = OrderedDict()
         self._trusted: dict[str, tuple[tuple[int, int], ...]] = {}
 
@@ -90,10 +90,10 @@ class Viewer:
         self._require_unchanged(case_id)
         cache = CaseCache(self._held.run.workspace.folder("review"))
         path = cache.path(case_id, identity(__version__, story.fingerprints[case_id], channel), ".nii")
-        if not path.is_file():
-            raw = self._raw(case_id)
-            self._convert(raw, channel, path)
-            _keep_newest(cache.folder, path)
+        with self._lock:
+            if not path.is_file():
+                self._convert(self._raw(case_id), channel, path)
+                _keep_newest(cache.folder, path)
         return path
 
     def slice(self, case_id: str, channel: int, plane: str, place: float) -> UInt8[np.ndarray, "h w"]:

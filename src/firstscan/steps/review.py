@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from firstscan.domain.case import Case
 from firstscan.domain.errors import UsageError
@@ -133,7 +134,8 @@ class Chooser:
         config = self._batch.config
         options = config.strategy_options() if wishes.strategy == config.strategy else {}
         constraints = replace(self._constraints(wishes.exclude), include=self._included(wishes))
-        chosen = select(self.table, wishes.budget, wishes.strategy, config.seed, constraints=constraints, **options)
+        with threadpool_limits(1):  # threads that wait for a core beside other work cost seconds, one costs a little
+            chosen = select(self.table, wishes.budget, wishes.strategy, config.seed, constraints=constraints, **options)
         return replace(chosen, diagnostics={**chosen.diagnostics, **self._measured(chosen), **self._kept})
 
     def _included(self, wishes: Wishes) -> tuple[str, ...]:
