@@ -33,6 +33,15 @@ def peak(dtype: torch.dtype, edge: int = 1024) -> float:
     return 2 * edge**3 / _best(lambda: matrix @ matrix, 20)
 
 
+def attention(dtype: torch.dtype) -> float:
+    """Return the seconds a score of fused attention with a bias, in windows of 7³ tokens and heads of 16."""
+    query = torch.randn(4, 3, 343, 16, dtype=dtype)
+    bias = torch.randn(1, 3, 343, 343, dtype=dtype)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    with torch.inference_mode():
+        return _best(lambda: attend(query, query, query, attn_mask=bias), 10) / (4 * 3 * 343**2)
+
+
 def disk(mebibytes: int = 64) -> tuple[float, float]:
     """Return bytes a second from the page cache and from the disk."""
     with tempfile.NamedTemporaryFile(dir=Path.cwd()) as file:
@@ -90,6 +99,8 @@ if __name__ == "__main__":
     single, half = peak(torch.float32), peak(torch.bfloat16)
     cached, cold = disk()
     print(f"peak of one core: {single / 1e9:.0f} GFLOP/s in float32, {half / 1e9:.0f} in bfloat16")
+    scores = [1e9 * attention(dtype) for dtype in (torch.float32, torch.bfloat16)]
+    print(f"fused attention: {scores[0]:.2f} ns a score in float32, {scores[1]:.2f} in bfloat16")
     print(f"reading: {cached / 1e9:.2f} GB/s from the page cache, {cold / 1e9:.2f} from the disk")
     for name, preset in PRESETS.items():
         straight, lean = operations(name)
