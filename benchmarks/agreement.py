@@ -1,6 +1,6 @@
 """Whether preset fast ranks scans as preset paper does: Spearman of U and of T between both on hippocampus scans.
 
-python benchmarks/agreement.py --scans 60 --paper-steps 40
+python benchmarks/agreement.py --scans 40 --paper-steps 20
 
 Scans: the folder that FIRSTSCAN_TEST_DATA names, else ../shared/data. On a CPU the paper's training has to be cut
 short (``--paper-steps``, of 10,000), and a network that has hardly learnt agrees with nothing: read the number with
@@ -44,8 +44,8 @@ def compared(one: fs.FeatureTable, other: fs.FeatureTable) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scans", type=int, default=60, help="how many scans, every N-th by name")
-    parser.add_argument("--paper-steps", type=int, default=40, help="training steps of preset paper")
+    parser.add_argument("--scans", type=int, default=40, help="how many scans, every N-th by name")
+    parser.add_argument("--paper-steps", type=int, default=20, help="training steps of preset paper")
     given = parser.parse_args()
     print(machine())
     files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))

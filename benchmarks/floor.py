@@ -33,6 +33,15 @@ def peak(dtype: torch.dtype, edge: int = 1024) -> float:
     return 2 * edge**3 / _best(lambda: matrix @ matrix, 20)
 
 
+def attention(dtype: torch.dtype) -> float:
+    """Return the seconds a score of fused attention with a bias, in windows of 7³ tokens and heads of 16."""
+    query = torch.randn(4, 3, 343, 16, dtype=dtype)
+    bias = torch.randn(1, 3, 343, 343, dtype=dtype)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    with torch.inference_mode():
+        return _best(lambda: attend(query, query, query, attn_mask=bias), 10) / (4 * 3 * 343**2)
+
+
 def disk(mebibytes: int = 64) -> tuple[float, float]:
     """Return bytes a second from the page cache and from the disk."""
     with tempfile.NamedTemporaryFile(dir=Path.cwd()) as file:
@@ -64,9 +73,16 @@ def operations(name: str) -> tuple[float, float]:
 
 
 def _counted(compute: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False) as counter:
+    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # torch counts that of GPUs only
+    with FlopCounterMode(display=False, custom_mapping={fused: _attended}) as counter:
         compute()
     return counter.get_total_flops()
+
+
+def _attended(query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **__: object) -> int:
+    """Return the operations of attention for tensors of these shapes (windows, heads, tokens, d)."""
+    windows, heads, tokens, width = query
+    return 2 * windows * heads * tokens * key[2] * (width + value[3])
 
 
 def _best(compute: Callable[[], object], times: int) -> float:
@@ -90,6 +106,8 @@ if __name__ == "__main__":
     single, half = peak(torch.float32), peak(torch.bfloat16)
     cached, cold = disk()
     print(f"peak of one core: {single / 1e9:.0f} GFLOP/s in float32, {half / 1e9:.0f} in bfloat16")
+    scores = [1e9 * attention(dtype) for dtype in (torch.float32, torch.bfloat16)]
+    print(f"fused attention: {scores[0]:.2f} ns a score in float32, {scores[1]:.2f} in bfloat16")
     print(f"reading: {cached / 1e9:.2f} GB/s from the page cache, {cold / 1e9:.2f} from the disk")
     for name, preset in PRESETS.items():
         straight, lean = operations(name)

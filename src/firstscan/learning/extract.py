@@ -94,7 +94,7 @@ class Extractor:
         ]
 
     def _side_by_side(self, crops: Sequence[Crop], lanes: Lanes) -> list[tuple[Tensor, Tensor]]:
-        cases = [(torch.from_numpy(crop.voxels), self._counted(crop)) for crop in crops]
+        cases = [(torch.from_numpy(np.array(crop.voxels, order="C")), self._counted(crop)) for crop in crops]
         starts = range(0, 1 + len(NINE_VIEWS), self._views_at_once)
 
         def pass_through(task: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -105,3 +105,12 @@ def test_region_all_is_the_published_average(weights: Path) -> None:
     inner = Extractor(weights, PRESET, channels=1, seed=1, device="cpu")([crop(1)])[0]
     whole = Extractor(weights, PRESET, channels=1, seed=1, device="cpu", region="all")([crop(1)])[0]
     assert whole.uncertainty != inner.uncertainty
+
+
+def test_arrays_may_be_read_only_or_turned_around(weights: Path) -> None:
+    extractor = Extractor(weights, PRESET, channels=1, seed=1, device="cpu")
+    cube = crop(1)
+    shared = cube.voxels[..., ::-1].copy()[..., ::-1]
+    shared.flags.writeable = False
+    found = extractor([replace(cube, voxels=shared)])[0]
+    assert found.uncertainty == extractor([cube])[0].uncertainty
