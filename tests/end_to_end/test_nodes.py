@@ -49,7 +49,7 @@ def test_the_first_does_the_command_and_the_other_trains_along(tmp_path):
     assert "Reading scans" not in second[1]
     assert run(["pretrain", str(scans), "--out", str(tmp_path / "one"), *OPTIONS]) == 0
     losses = [
-        [float(row["loss"]) for row in csv.DictReader((folder / "training.csv").open())]
+        [float(row["loss"]) for row in csv.DictReader((folder / "training.csv").read_text().splitlines())]
         for folder in (out, tmp_path / "one")
     ]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)

@@ -87,6 +87,23 @@ def test_same_seed_same_bytes(weights: Path) -> None:
     assert other.uncertainty != one.uncertainty
 
 
+def test_the_number_of_threads_plays_no_part(weights: Path) -> None:
+    preset = replace(PRESET, size=32, window=8)
+    rng = np.random.default_rng(0)
+    shape = (preset.size,) * 3
+    scan = Crop("a", rng.standard_normal((1, *shape)).astype(np.float32), rng.random(shape) > 0.3, 1.0)
+    before, seen = torch.get_num_threads(), set()
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found = Extractor(weights, preset, channels=1, seed=1, device="cpu")([scan])[0]
+            seen.add((found.embedding.tobytes(), found.uncertainty))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert len(seen) == 1
+
+
 def test_the_name_of_a_case_plays_no_part(weights: Path) -> None:
     extractor = Extractor(weights, PRESET, channels=1, seed=1, device="cpu")
     assert extractor([crop(1, "a")])[0].uncertainty == extractor([crop(1, "b")])[0].uncertainty
