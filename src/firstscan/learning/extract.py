@@ -158,7 +158,7 @@ class Extractor:
 def cases_at_once(encoder: str) -> int | None:
     """Return how many cases to measure side by side on a CPU; None: one a core.
 
-    A case of the transformer keeps every lane busy and fills the memory of a laptop; the convolutional network is small.
+    A case of the transformer keeps every lane busy and fills the memory of a laptop; the convolutional one is small.
     """
     return 1 if encoder == "swin" else None
 
