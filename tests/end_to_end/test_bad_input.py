@@ -226,23 +226,23 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
 
 
 def test_an_interrupt_is_130(cohort, tmp_path, capsys, monkeypatch):
-    from firstscan.steps import check
+    from firstscan.steps import run as running
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(check, "run_cases", interrupted)
+    monkeypatch.setattr(running, "run_cases", interrupted)
     assert select(cohort, tmp_path / "out") == 130
     assert "run the same command again" in said(capsys)
 
 
 def test_a_defect_is_reported_as_one_block(cohort, tmp_path, capsys, monkeypatch):
-    from firstscan.steps import check
+    from firstscan.steps import run as running
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr(check, "run_cases", broken)
+    monkeypatch.setattr(running, "run_cases", broken)
     assert select(cohort, tmp_path / "out") == 1
     assert "ZeroDivisionError: inside" in said(capsys)
 

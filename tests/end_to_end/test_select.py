@@ -179,7 +179,7 @@ def test_the_batch_is_handed_over_trained_on_and_scored(result, cohort, tmp_path
     images = ["--predict", str(dataset / "imagesTr")]
     assert run(["train", str(dataset), "--out", str(tmp_path / "m"), *quick, *images]) == 0
     assert run(["evaluate", str(tmp_path / "m" / "predictions"), str(labels), "--out", str(tmp_path / "s")]) == 0
-    assert "class 1: mean Dice" in capsys.readouterr().out
+    assert "class 1: Dice" in capsys.readouterr().out
     assert (tmp_path / "s" / "scores.csv").is_file()
     assert run(["handoff", str(result), "--to", "paint", "--out", str(tmp_path / "x")]) == 2
     assert run(["handoff", str(labels), "--to", "csv", "--out", str(tmp_path / "x")]) == 2

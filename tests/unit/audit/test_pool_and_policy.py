@@ -123,7 +123,8 @@ def test_every_code_in_the_source_is_known():
     calls = r"(?:ScanError\(|code=|Finding\(|_dropped\(case,|_notes\(\w+,|\badd\(|if background else)"
     found = {code for text in texts for code in re.findall(calls + r'\s*"([a-z0-9]+(?:-[a-z0-9]+)*)"', text)} - {"drop"}
     assert len(found) > 25
-    assert found <= CODES
+    of_labels = {code for code in found if code.startswith("label-")}  # of label maps: no audit of scans judges them
+    assert found - of_labels <= CODES
     assert {"noisy", "ghosting", "cut-off", "nan-background"} <= CODES
 
 
