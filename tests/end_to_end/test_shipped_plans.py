@@ -111,7 +111,7 @@ def test_a_shipped_plan_runs_on_the_released_layout(make, classes, channels, tmp
     labels = {s["label"] for s in plan["strategies"]}
     found = scores.groupby("budget")["strategy"].agg(set).to_dict()
     assert found == {2: labels, 3: labels, 8: {"full supervision"}}  # 20, 30 and 40 % of 8
-    predicted = list(Path("out/work/scans").glob("*/imagesTs/*.nii.gz"))
+    predicted = list(Path("out", "work", "scans").glob("*/imagesTs/*.nii.gz"))
     assert len(predicted) == 2 * len(channels)
 
 

@@ -105,5 +105,6 @@ def test_scans_of_another_format_are_converted_once_with_their_labels(study_worl
     done = study(plan_of(content), tmp_path / "o", HERE, study_world.features)
     assert done.failed == 0
     assert np.isfinite(done.scores["dice"]).all()
-    folders = {p.parent.name: sorted(q.name for q in p.iterdir()) for p in (tmp_path / "o/work/scans").glob("*/pool/*")}
+    scans = tmp_path / "o" / "work" / "scans"
+    folders = {p.parent.name: sorted(q.name for q in p.iterdir()) for p in scans.glob("*/pool/*")}
     assert folders == {"pool": ["image_0000.nii.gz", "label.nii.gz"]}
