@@ -67,17 +67,6 @@ def sentence(text: str) -> str:
     return (start + ("" if text[-1] in ".!?" else ".")).replace(" %", "\u00a0%")
 
 
-def share_below(percentile: float | None, word: str) -> str:
-    """Return ``harder than 83 % of the other scans``, with words at the two ends."""
-    if percentile is None:
-        return ""
-    if percentile >= 99.95:
-        return f"{word} than every other scan"
-    if percentile <= 0.05:
-        return f"{word} than no other scan"
-    return f"{word} than {min(max(round(percentile), 1), 99)} % of the other scans"
-
-
 def headline(data: ReportData) -> str:
     """Return the answer in one line."""
     n = len(data.selection)

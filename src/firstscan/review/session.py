@@ -81,6 +81,8 @@ class Session:
             raise UnknownNameError(f"there is no action {request.action!r}")
         if request.case_id is not None and request.case_id not in self.rows:
             raise UnknownNameError(f"there is no scan {request.case_id!r} in this pool")
+        if len(request.why) > LONGEST_REASON:
+            raise UsageError(f"A reason has at most {LONGEST_REASON} characters; found {len(request.why)}.")
         with self._lock:
             if request.seq is not None and request.seq != self.state.seq:
                 raise StaleError("The batch has been changed in another window; it is shown as it is now.")
@@ -110,7 +112,8 @@ class Session:
 
     def bounds(self, state: State) -> tuple[int, int]:
         """Return the smallest and the largest batch there can be."""
-        kept = {*state.held, *self.held.batch.config.include} - {*state.unwanted}
+        always = (*self.held.batch.config.include, *self.chooser.annotated)
+        kept = {*state.held, *always} - {*state.unwanted}
         return max(1, len(kept)), self.chooser.most(state.unwanted)
 
     def selection(self, state: State) -> Selection:
@@ -180,8 +183,8 @@ class Session:
 
     def _veto(self, request: Request) -> Event:
         case_id, why = self._named(request), request.why.strip()
-        if not why or len(why) > LONGEST_REASON:
-            raise UsageError(f"A veto needs a reason, of at most {LONGEST_REASON} characters.")
+        if not why:
+            raise UsageError("A veto needs a reason.")
         if case_id in self.state.vetoed:
             raise UsageError(f"{case_id} is vetoed already: {self.state.vetoed[case_id]}.")
         if self.state.pick(case_id) is None:
@@ -260,7 +263,7 @@ class Session:
         event = self._log.event(EXPORT, None, why, {"before": list(state.exported), "picks": list(state.case_ids)})
         vetoed = {**dict.fromkeys(state.passed, ANOTHER), **state.vetoed}
         entry = {"review": event.seq, "before": list(state.exported), "after": list(state.case_ids)}
-        self.held = published(self.held, self.selection(state), vetoed, entry)
+        self.held = published(self.held, self._substitutable(), vetoed, entry)
         return event
 
     def _picked(self, request: Request) -> Pick:

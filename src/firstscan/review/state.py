@@ -111,7 +111,7 @@ def after(state: State, event: Event) -> State:
         frame = Frame(event.seq, int(detail["budget"]), str(detail["strategy"]), state.unwanted, state.held)
         return _among_picks(replace(state, frame=frame, picks=picks_of(detail["picks"]), replaced=()))
     if event.action == EXPORT:
-        return replace(state, exported=state.case_ids)
+        return replace(state, exported=tuple(detail.get("picks", state.case_ids)))
     if event.action in {"accept", "unaccept"}:
         return replace(state, accepted=_with(state.accepted, case_id, event.action == "accept"))
     if event.action == "unpin":

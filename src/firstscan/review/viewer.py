@@ -103,11 +103,7 @@ class Viewer:
         ------
         NoPictureError : as :meth:`scan`.
         """
-        normal, across, down, flip = {
-            "axial": (2, 0, 1, False),
-            "coronal": (1, 0, 2, True),
-            "sagittal": (0, 1, 2, True),
-        }[plane]
+        normal, across, down, flip = _AXES[plane]
         raw = self._raw(case_id)
         voxels = raw.voxels[channel]
         low, high = _window(voxels, self._modality(case_id))

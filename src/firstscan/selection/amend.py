@@ -127,11 +127,12 @@ def _with_the_others_fixed(
     if minutes is not None and wanted.cost_column is not None and wanted.cost_column in features.covariates:
         cost = dict(zip(features.case_ids, features.covariates[wanted.cost_column], strict=True))
         minutes -= sum(float(cost[c]) for c in others)
+    labelled = {*wanted.labelled, *others} - {case_id}  # what was replaced once and came back counts as there
     return replace(
         wanted,
         include=(),
-        labelled=tuple(sorted({*wanted.labelled, *others} - gone)),
-        exclude=tuple(sorted({*wanted.exclude, *gone})),
+        labelled=tuple(sorted(labelled)),
+        exclude=tuple(sorted({*wanted.exclude, *gone} - labelled)),
         minutes=minutes,
     )
 

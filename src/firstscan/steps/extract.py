@@ -56,7 +56,7 @@ def extract(
 ) -> Extracted:
     """Measure every case that has not been measured with these weights.
 
-    What is measured is on disk soon after: a run that is killed loses a few seconds' worth.
+    What is measured is on disk soon after: a run that is killed loses a few seconds' worth and what workers were at.
     """
     preset = learned.preset
     folder = identity(__version__, learned.sha256, preset.name, preset.size, config.seed, region)
@@ -83,7 +83,10 @@ def extract(
 
 
 def _run(meter: _Meter, todo: Sequence[CropFile], run: Run) -> Iterator[list[CaseFeatures]]:
-    """Measure on GPUs in batches, the next one read meanwhile; on a CPU as many cases at once as suits the network."""
+    """Measure on GPUs in batches, the next one read meanwhile; on a CPU as many cases at once as suits the network.
+
+    A cluster is handed batches unless ``--device cpu`` tells that it has no GPU for them.
+    """
     device, local = run.settings.device, run.settings.engine == "local"
     at_once = cases_at_once(meter.preset.encoder)
     on_cpu = device == "cpu" or (local and resolve_device(device) == "cpu")
@@ -91,7 +94,7 @@ def _run(meter: _Meter, todo: Sequence[CropFile], run: Run) -> Iterator[list[Cas
     batches = [tuple(todo[start : start + size]) for start in range(0, len(todo), size)]
     for _, measured in run.cases(
         measure,
-        [(batch[0].case_id, batch) for batch in batches],
+        [(", ".join(file.case_id for file in batch), batch) for batch in batches],
         setup=meter,
         shared=True,
         gpu={"auto": None, "cpu": False}.get(device, True),

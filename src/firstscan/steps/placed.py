@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def refuse_foreign(out: Path, kept: str, what: str) -> None:
 
 
 def clear(workspace: Workspace, told: Mapping[str, Any] | None, what: str) -> None:
-    """Remove what an earlier run wrote.
+    """Remove what an earlier run wrote; files of one that was cut short are moved to ``work/unfinished-N``.
 
     Raises
     ------
@@ -56,8 +57,15 @@ def clear(workspace: Workspace, told: Mapping[str, Any] | None, what: str) -> No
                 f"{out} holds {len(foreign)} file(s) that came after the {what}: {', '.join(foreign[:5])}; move them "
                 "away, or choose another --out"
             )
-    for path in (out / MANIFEST, *found):  # the manifest goes first
-        path.unlink(missing_ok=True)
+    (out / MANIFEST).unlink(missing_ok=True)  # first: from here on this is no result
+    aside = None if told is not None else _unused(workspace.work)
+    for path in found:
+        if aside is None or path.is_symlink():
+            path.unlink(missing_ok=True)
+        elif path != out / MANIFEST:  # nobody wrote down which files are ours, and somebody may have worked on some
+            target = aside / path.relative_to(out)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
     for folder in sorted((p for p in out.rglob("*") if p.is_dir() and not p.is_symlink()), reverse=True):
         if folder != workspace.work and not any(folder.iterdir()):
             folder.rmdir()
@@ -67,6 +75,11 @@ def inside(workspace: Workspace) -> list[Path]:
     """Return every file and link in the folder, ``work`` left aside, sorted."""
     found = (p for p in workspace.out.rglob("*") if p.is_symlink() or not p.is_dir())
     return sorted(p for p in found if workspace.work not in p.parents)
+
+
+def _unused(work: Path) -> Path:
+    """Return the first folder ``unfinished-N`` that is not there yet."""
+    return next(path for n in count(1) if not (path := work / f"unfinished-{n}").exists())
 
 
 def _changed(path: Path, was: str) -> bool:

@@ -122,7 +122,7 @@ class Chooser:
     def most(self, exclude: Sequence[str]) -> int:
         """Return the largest budget there can be."""
         constraints = self._constraints(tuple(exclude))
-        return len(self.table) - len({*constraints.exclude, *constraints.labelled})
+        return len(self.table) - len({*constraints.exclude, *constraints.labelled} - {*self.annotated} | {*exclude})
 
     def _choose(self, wishes: Wishes) -> Selection:
         """Return the batch by the ordinary selection.
@@ -133,15 +133,23 @@ class Chooser:
         """
         config = self._batch.config
         options = config.strategy_options() if wishes.strategy == config.strategy else {}
-        constraints = replace(self._constraints(wishes.exclude), include=self._included(wishes))
+        limits, include = self._constraints(wishes.exclude), self._included(wishes)
+        labelled = tuple(i for i in limits.labelled if i not in include)  # an annotated pick stays one, in the batch
+        constraints = replace(limits, include=include, labelled=labelled)
         with threadpool_limits(1):  # threads that wait for a core beside other work cost seconds, one costs a little
             chosen = select(self.table, wishes.budget, wishes.strategy, config.seed, constraints=constraints, **options)
         return replace(chosen, diagnostics={**chosen.diagnostics, **self._measured(chosen), **self._kept})
 
     def _included(self, wishes: Wishes) -> tuple[str, ...]:
         gone = frozenset(wishes.exclude)
-        given = tuple(i for i in self._batch.config.include if i not in gone)
+        given = (i for i in (*self._batch.config.include, *self.annotated) if i not in gone)
         return tuple(dict.fromkeys((*given, *wishes.include)))
+
+    @property
+    def annotated(self) -> tuple[str, ...]:
+        """The picks that are annotated already: a batch of another size or strategy keeps them."""
+        done = frozenset(self._batch.config.labelled)
+        return tuple(i for i in self._batch.selection.case_ids if i in done)
 
     def _constraints(self, exclude: tuple[str, ...]) -> Constraints:
         return constraints_of(self._batch.config, self.table.case_ids, exclude)

@@ -26,6 +26,8 @@ def compare(folders: Sequence[Path], out: Path, settings: Settings) -> Path:
     """
     if len(folders) < 2:
         raise UsageError("name at least two folders that firstscan study wrote")
+    if any(folder.resolve() == out.resolve() for folder in folders):
+        raise UsageError(f"--out {out} is one of the studies; choose another folder")
     for folder in folders:
         manifest = read_manifest(folder)
         if manifest is None or manifest.kind != "study":

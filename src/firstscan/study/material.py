@@ -13,7 +13,7 @@ from firstscan.execution import run_cases
 from firstscan.handoff.names import safe_names
 from firstscan.handoff.place import place_file
 from firstscan.segmentation.dataset import ENDING
-from firstscan.steps.handoff import all_linkable, convert
+from firstscan.steps.handoff import convert
 from firstscan.steps.run import Run
 
 
@@ -32,8 +32,10 @@ class _Order:
     folder: Path
 
 
-def plain(pool: Pool, labels: Mapping[str, str], folder: Path, run: Run, stage: str) -> Material:
+def plain(pool: Pool, labels: Mapping[str, str], folder: Path, run: Run, stage: str, *, linked: bool) -> Material:
     """Return scans that can be linked: the files themselves, or conversions of all of them and of their label maps.
+
+    ``linked`` says which: it is settled for a whole pool, so that a cell does not depend on what others picked.
 
     Conversions lie below ``folder``, one complete subfolder a scan; those that are there are used again.
 
@@ -41,7 +43,7 @@ def plain(pool: Pool, labels: Mapping[str, str], folder: Path, run: Run, stage: 
     ------
     DataError, OSError : a scan or a label map cannot be read, or the disk is full.
     """
-    if all_linkable(pool):
+    if linked:
         return Material(pool, {c: labels[c] for c in pool.case_ids if c in labels})
     names = safe_names(pool.case_ids)
     orders = [(c.case_id, _Order(c, labels.get(c.case_id), folder / names[c.case_id])) for c in pool]

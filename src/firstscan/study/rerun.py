@@ -50,6 +50,8 @@ def rerun(
     ------
     UsageError : no finished study there, no such cell in it, or a plan with other settings.  DataError : see ``study``.
     """
+    if out.resolve() == recorded.resolve():
+        raise UsageError(f"--out {out} is the study itself; choose another folder")
     manifest = read_manifest(recorded)
     if manifest is None or manifest.kind != "study":
         raise UsageError(f"{recorded} holds no finished study; name the folder that firstscan study wrote")

@@ -18,6 +18,7 @@ from firstscan.execution import Progress, check_engine, engine_session
 from firstscan.imaging import fingerprint
 from firstscan.segmentation.registry import resolved, segmenter
 from firstscan.selection.registry import strategy_class
+from firstscan.steps.handoff import all_linkable
 from firstscan.steps.results import finished, guard
 from firstscan.steps.run import Run, Settings
 from firstscan.store import atomic_write, dump_json, file_sha256, identity, open_workspace, write_manifest
@@ -110,8 +111,10 @@ def _run(order: _Order, run: Run, identity_of: Mapping[str, Any]) -> None:
     cells = [c for c in _selected(order, run) if order.only is None or c.name == order.only.name]
     picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
     place = workspace.folder("scans", identity(identity_of["inputs"]))
-    pool = plain(data.pool.only(picked), data.pool_labels, place / "pool", run, "Converting the pool")
-    test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans")
+    linked = all_linkable(data.pool)
+    pool = plain(data.pool.only(picked), data.pool_labels, place / "pool", run, "Converting the pool", linked=linked)
+    linked = all_linkable(data.test)
+    test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked)
     names = test_images(test.pool, place / "imagesTs")
     fixed = {**identity_of, "classes": dict(data.classes), "tolerance_mm": plan.tolerance_mm, "version": __version__}
     needed = trainings(cells, fixed)

@@ -115,6 +115,14 @@ def test_an_export_names_what_the_folder_holds():
     assert state.exported == ("a", "d", "c")
 
 
+def test_an_undo_after_an_export_does_not_change_what_the_folder_holds():
+    events = told(("veto", "b", taken("d", 2, "b")), ("export", None, {"picks": ["a", "d", "c"]}))
+    undone = Event(4, "", "undo", "b", "", {"undoes": 2})
+    state = replay([*events, undone])
+    assert state.case_ids == ("a", "b", "c")
+    assert state.exported == ("a", "d", "c")
+
+
 def test_an_unknown_action_is_no_silence():
     with pytest.raises(ValueError, match="unknown action 'dance'"):
         replay(told(("dance", None, {})))

@@ -297,3 +297,17 @@ def test_where_no_substitute_is_left_the_way_out_is_said(session):
     with pytest.raises(UsageError, match=r"no scan is left that could replace .* make the batch smaller first"):
         act(session, "veto", session.state.case_ids[0], why="motion")
     assert not session.state.vetoed
+
+
+def test_annotated_picks_stay_when_the_batch_is_resized(results):
+    first = fs.read_selection(results).case_ids[:2]
+    extend(results, 2, NOW, labelled=first)
+    with held(results, NOW) as opened:
+        session = Session(opened)
+        act(session, "accept", first[0])
+        fewest, most = session.bounds(session.state)
+        assert fewest == 2
+        state = act(session, "budget", budget=5)
+        assert len(state.case_ids) == 5
+        assert set(first) <= set(state.case_ids)
+        assert len(session.tried(most, "cscs").case_ids) == most

@@ -98,3 +98,17 @@ def test_given_strata_survive_an_extension(table):
 def test_only_picks_can_be_replaced(table):
     with pytest.raises(UsageError, match="nobody is not among the picks"):
         replace_pick(select(table, 3), table, "nobody")
+
+
+def test_a_scan_that_came_back_counts_as_annotated_for_the_groups(table):
+    batch = select(table, 4, constraints=Constraints(group_by=("patient",)))
+    returned, *_, other = batch.case_ids
+    log = [{"rank": 1, "removed": returned, "why": "", "substitute": "c00", "from": "whole pool"}]
+    batch = replace(batch, diagnostics={**batch.diagnostics, "replacements": log})
+    patient = dict(zip(table.case_ids, table.covariates["patient"], strict=True))
+    elsewhere = [c for c in table.case_ids if patient[c] != patient[returned]]
+    only = [c for c in table.case_ids if patient[c] == patient[returned]]
+    left_out = tuple(c for c in elsewhere if c not in batch.case_ids)
+    with pytest.raises(UsageError):  # nothing is left but scans of the patient who is in the batch
+        replace_pick(batch, table, other, constraints=Constraints(group_by=("patient",), exclude=left_out))
+    assert len(only) == 3
