@@ -54,8 +54,8 @@ class Viewer:
             raise NoPictureError(NO_SCANS)
         try:
             planes = stretched(planes_of(self._held.run.workspace, story, case_id))
-        except ScanError as error:
-            raise NoPictureError(f"{error}. What to do: {error.remedy}.") from error
+        except (ScanError, OSError) as error:
+            raise _no_picture(case_id, error) from error
         return dict(zip(PLANES, planes, strict=True))
 
     def scan(self, case_id: str) -> dict[str, Any]:
@@ -121,8 +121,8 @@ class Viewer:
             if case_id not in self._recent:
                 try:
                     self._recent[case_id] = read_raw(self._held.cases[case_id])
-                except ScanError as error:
-                    raise NoPictureError(f"{error}. What to do: {error.remedy}.") from error
+                except (ScanError, OSError) as error:
+                    raise _no_picture(case_id, error) from error
             self._recent.move_to_end(case_id)
             while len(self._recent) > IN_MEMORY:
                 self._recent.popitem(last=False)
@@ -136,15 +136,13 @@ class Viewer:
         case = story.cases[case_id]
         try:
             stats = [Path(p).stat() for p in case.paths]
+            signed = tuple((s.st_size, s.st_mtime_ns) for s in stats)
+            if self._trusted.get(case_id) == signed:
+                return
+            known = fingerprint(case) == story.fingerprints[case_id]
         except OSError as error:
-            raise NoPictureError(
-                f"{case_id} cannot be shown: {error.filename} is gone or cannot be opened ({error.strerror}). Bring "
-                "the file back to where it was."
-            ) from error
-        signed = tuple((s.st_size, s.st_mtime_ns) for s in stats)
-        if self._trusted.get(case_id) == signed:
-            return
-        if fingerprint(case) != story.fingerprints[case_id]:
+            raise _no_picture(case_id, error) from error
+        if not known:
             self._recent.pop(case_id, None)
             raise NoPictureError(
                 f"{case_id} has changed since this batch was chosen: its files hold other data now. Bring the earlier "
@@ -162,6 +160,16 @@ class Viewer:
         partial = path.with_name(f"{path.stem}.partial.nii")
         write_image(partial, voxels, affine, "int16" if whole else None)
         partial.replace(path)
+
+
+def _no_picture(case_id: str, error: ScanError | OSError) -> NoPictureError:
+    """Return what is said of a scan that cannot be read, or whose files are gone."""
+    if isinstance(error, ScanError):
+        return NoPictureError(f"{error}. What to do: {error.remedy}.")
+    return NoPictureError(
+        f"{case_id} cannot be shown: {error.filename} is gone or cannot be opened ({error.strerror}). Bring the file "
+        "back to where it was."
+    )
 
 
 NO_SCANS = (
