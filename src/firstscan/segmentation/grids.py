@@ -75,25 +75,26 @@ def read_channels(paths: Sequence[Path]) -> tuple[Float[np.ndarray, "channel x y
     return voxels, grid
 
 
-def read_grid(path: Path) -> Grid:
-    """Return the grid of a file without loading its voxels."""
+def _header(path: Path) -> Any:
+    """Return SimpleITK's reader of a file, its header read and its voxels not."""
     reader = sitk().ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise _unreadable(path, error) from error
+    return reader
+
+
+def read_grid(path: Path) -> Grid:
+    """Return the grid of a file without loading its voxels."""
+    reader = _header(path)
     return Grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
 
 
 def read_segments(path: Path) -> dict[str, int]:
     """Return the names and values that 3D Slicer keeps in a ``.seg.nrrd``; empty for any other file."""
-    reader = sitk().ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _unreadable(path, error) from error
+    reader = _header(path)
     said = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if key.startswith("Segment")}
     named = {key.removesuffix("_Name"): name for key, name in said.items() if key.endswith("_Name")}
     values = {name: said.get(f"{key}_LabelValue", "") for key, name in named.items()}

@@ -33,7 +33,7 @@ def images_of(part: Part, source: Pool | None, workspace: Workspace) -> dict[str
             target = workspace.folder("scans") / f"{names[step.case_id]}.nii.gz"
             try:
                 convert(channel, target)
-            except ScanError:
+            except ScanError:  # its label has no scan to lie on: the finding label-no-scan says so
                 continue
             images[step.case_id] = target
     return images

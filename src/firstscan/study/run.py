@@ -135,7 +135,8 @@ def _run(order: _Order, run: Run, identity_of: Mapping[str, Any]) -> None:
         )
         for key, cell in needed.items()
     ]
-    results = _trained(jobs, {k: _title(c) for k, c in needed.items()}, run)
+    sees = [Path(p.source) for p in (data.pool, data.test)]
+    results = _trained(jobs, {k: _title(c) for k, c in needed.items()}, run, sees)
     told = [(c, results[training_key(c, fixed)] if c.picks else _without_picks(c)) for c in cells]
     write_scores(workspace.out / SCORES, score_rows(plan.name, told, names))
     _write_tables(workspace.out, told)
@@ -190,8 +191,10 @@ def _selected(order: _Order, run: Run) -> list[Cell]:
         return expand(plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label))
 
 
-def _trained(jobs: Sequence[Job], titles: Mapping[str, str], run: Run) -> dict[str, dict[str, Any]]:
-    """Return the result of every job, training only what is missing."""
+def _trained(
+    jobs: Sequence[Job], titles: Mapping[str, str], run: Run, sees: Sequence[Path]
+) -> dict[str, dict[str, Any]]:
+    """Return the result of every job, training only what is missing; workers must see the paths in ``sees``."""
     results = {job.key: found for job in jobs if (found := read_result(job.result)) is not None}
     missing = [(job.key, job) for job in jobs if job.key not in results]
     alone = bool(jobs) and segmenter(jobs[0].segmenter, jobs[0].options).fills_machine
@@ -200,7 +203,7 @@ def _trained(jobs: Sequence[Job], titles: Mapping[str, str], run: Run) -> dict[s
         progress.advance(len(results), "done before" if results else "")
         here = workers == 1 and run.settings.engine == "local"
         work = _relayed(progress) if here else run_job
-        for key, result in run.cases(work, missing, gpu=_on_gpu(jobs), workers=workers):
+        for key, result in run.cases(work, missing, gpu=_on_gpu(jobs), workers=workers, sees=sees):
             if isinstance(result, Exception):
                 result = {"status": "failed", "reason": str(result), "scores": [], "seconds": {}}  # noqa: PLW2901
             results[key] = result
