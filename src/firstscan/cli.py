@@ -44,6 +44,7 @@ def select(
     layout: o.Layout = "auto",
     channel: o.Channel = None,
     only: o.Only = None,
+    table: o.Table = None,
     exclude: o.Exclude = None,
     include: o.Include = None,
     labelled: o.Labelled = None,
@@ -98,6 +99,7 @@ def index(
     layout: o.Layout = "auto",
     channel: o.Channel = None,
     only: o.Only = None,
+    table: o.Table = None,
     overwrite: o.Overwrite = False,
 ) -> None:
     """List the scans of a folder as cases.csv, and what was left out; no voxel is read."""
@@ -122,6 +124,7 @@ def check(
     layout: o.Layout = "auto",
     channel: o.Channel = None,
     only: o.Only = None,
+    table: o.Table = None,
     modality: o.Modality = None,
     audit: o.Audit = "normal",
     severity: o.Severity = None,
@@ -149,6 +152,7 @@ def pretrain(
     layout: o.Layout = "auto",
     channel: o.Channel = None,
     only: o.Only = None,
+    table: o.Table = None,
     modality: o.Modality = None,
     audit: o.Audit = "normal",
     severity: o.Severity = None,
@@ -182,6 +186,7 @@ def extract(
     layout: o.Layout = "auto",
     channel: o.Channel = None,
     only: o.Only = None,
+    table: o.Table = None,
     modality: o.Modality = None,
     audit: o.Audit = "normal",
     severity: o.Severity = None,
@@ -200,8 +205,8 @@ def extract(
     from firstscan.steps.commands import run_extract
     from firstscan.steps.config import ExtractCommand
 
-    table = run_extract(ExtractCommand.of(**o.given_of(options)), out, o.settings_of(options))
-    terminal.say(f"{len(table)} scans, {table.dim} dimensions: {out / 'features.parquet'}")
+    measured = run_extract(ExtractCommand.of(**o.given_of(options)), out, o.settings_of(options))
+    terminal.say(f"{len(measured)} scans, {measured.dim} dimensions: {out / 'features.parquet'}")
 
 
 @app.command()
@@ -214,6 +219,7 @@ def pick(
     out: o.Out,
     strategy: o.StrategyName = "cscs",
     seed: o.Seed = 42,
+    table: o.Table = None,
     exclude: o.Exclude = None,
     include: o.Include = None,
     labelled: o.Labelled = None,
@@ -234,8 +240,8 @@ def pick(
     from firstscan.steps.origin import known_scans
     from firstscan.steps.pick import run_pick
 
-    selection, table = run_pick(features, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
-    terminal.show_selection(selection, len(table), _reading(selection, table))
+    selection, used = run_pick(features, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
+    terminal.show_selection(selection, len(used), _reading(selection, used))
     terminal.say(f"\nSelection: {out / 'selection.csv'}")
     if known_scans(out) is not None:
         terminal.next_step(f"firstscan handoff {terminal.typed(out)} --to TOOL --out FOLDER")

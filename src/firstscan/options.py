@@ -45,6 +45,9 @@ Channel = Annotated[list[str] | None, typer.Option(help="Use only this channel; 
 Only = Annotated[
     list[str] | None, typer.Option(help="COLUMN=PATTERN: only such scans or DICOM series, as modality=MR.")
 ]
+Table = Annotated[
+    Path | None, typer.Option(help="More columns of the scans (CSV, TSV, Parquet), one row each, joined by case_id.")
+]
 Exclude = Annotated[Path | None, typer.Option(help="File of case ids that must not be picked.")]
 Include = Annotated[Path | None, typer.Option(help="File of case ids that are picked first.")]
 Labelled = Annotated[Path | None, typer.Option(help="File of case ids that are annotated already.")]

@@ -123,6 +123,27 @@ def test_lists_of_ids_are_obeyed(result, cohort, tmp_path):
     assert again[0] in {"scan_05", "scan_06"}
 
 
+def test_a_spreadsheet_beside_the_scans_gives_columns(result, cohort, tmp_path, capsys):
+    sheet, out = tmp_path / "sheet.csv", tmp_path / "out"
+    ids = fs.read_features(result).case_ids
+    sheet.write_text("case_id;ward\n" + "".join(f"{i};{'B' if n < 2 else 'A'}\n" for n, i in enumerate(ids[:-1])))
+    shutil.copytree(result / "work", out / "work")  # scans that were read and measured are not read again
+    given = ("--table", str(sheet), "--quota", "ward=B:2")
+    assert select(cohort, out, *given) == 0
+    assert {"table-no-row"} <= {r["code"] for r in csv.DictReader((out / "findings.csv").read_text().splitlines())}
+    assert set(ids[:2]) <= set(fs.read_selection(out).case_ids)
+    assert fs.read_features(out).covariates["ward"].tolist() == ["B", "B", *["A"] * (len(ids) - 3), ""]
+    capsys.readouterr()
+    assert select(cohort, out, *given) == 0
+    assert "Already done" in capsys.readouterr().out
+    python = fs.index(cohort, table=sheet)
+    assert python[ids[0]].metadata["ward"] == "B"
+    assert run(["handoff", str(out), "--to", "csv", "--out", str(tmp_path / "csv")]) == 0
+    sheet.write_text(sheet.read_text().replace(f"{ids[0]};B", f"{ids[0]};A"))
+    assert select(cohort, out, *given) == 2
+    assert f"1 scan(s) with other content: {ids[0]}" in capsys.readouterr().err
+
+
 def test_the_steps_on_their_own_agree_with_the_whole(result, cohort, tmp_path, capsys):
     out = tmp_path / "steps"
     assert run(["check", str(cohort), "--out", str(out), "--workers", "1"]) == 0

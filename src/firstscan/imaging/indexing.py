@@ -21,7 +21,8 @@ from .layouts.brats import brats_year, read_brats
 from .layouts.dicom import read_dicom
 from .layouts.folder import read_folder
 from .layouts.msd import read_msd
-from .layouts.table import TABLE_ENDINGS, read_table
+from .layouts.table import read_table
+from .tabular import TABLE_ENDINGS, join
 from .walking import walk
 
 Found = tuple[tuple[Case, ...], tuple[Finding, ...]]
@@ -36,6 +37,7 @@ def index(
     layout: str = "auto",
     channels: Sequence[str] | None = None,
     only: Sequence[str] = (),
+    table: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pool:
     """Find the scans below ``source``; no voxel is read, and no header except those of DICOM files.
@@ -46,12 +48,13 @@ def index(
     layout : ``auto`` recognises it; or one of the names in ``LAYOUTS``.
     channels : names of the channels to keep, in that order; all when None. Cases that lack one are dropped.
     only : which scans (DICOM: series), each ``COLUMN=PATTERN`` on what the source tells of them.
+    table : more columns of the scans, one row each, joined by case id (CSV, TSV, Parquet).
     progress : called as (done, total) while the headers of DICOM files are read.
 
     Raises
     ------
     UsageError : ``source`` is missing or not a folder, unknown layout, channel or column, two files with the same case
-        id.
+        id, a ``table`` that fits no scan.
     DataError : there is no scan in ``source``, or none that fits ``only``.
     """
     root = Path(source)
@@ -67,6 +70,10 @@ def index(
         raise UsageError(f"{root} is a file; name the folder that holds the scans, or a table (CSV, Parquet) of them")
     if not cases:
         raise _nothing(root, layout, findings)
+    if table is not None:
+        left_out = {f.case_id for f in findings if f.case_id}
+        cases, joined = join(cases, table, left_out)
+        findings = (*findings, *joined)
     if kind != "dicom":
         cases, findings = _only(cases, findings, only, root)
     pool = Pool(source=str(source), cases=cases, layout=kind)

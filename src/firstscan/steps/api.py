@@ -20,7 +20,14 @@ from .results import FEATURES, FINDINGS, TRAINING
 from .run import Settings
 
 
-def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] = (), only: Sequence[str] = ()) -> Pool:
+def index(
+    source: str | Path,
+    *,
+    layout: str = "auto",
+    channels: Sequence[str] = (),
+    only: Sequence[str] = (),
+    table: str | Path | None = None,
+) -> Pool:
     """Return the scans of a folder or table as a pool; no voxel is read.
 
     Parameters
@@ -28,12 +35,16 @@ def index(source: str | Path, *, layout: str = "auto", channels: Sequence[str] =
     layout : how the source is read; by default it is recognised.
     channels : names of the channels to use; all when empty.
     only : which scans or DICOM series, each ``COLUMN=PATTERN`` (``modality=MR``, ``description=*T1*``).
+    table : more columns of the scans (CSV, TSV, Parquet), one row each, joined by the column ``case_id``.
 
     Raises
     ------
-    UsageError : no such source, an unknown layout or channel, two scans with the same id.  DataError : no scan in it.
+    UsageError : no such source, an unknown layout or channel, two scans with the same id, a table that fits no scan.
+    DataError : no scan in it.
     """
-    return index_source(IndexConfig.of(source=str(source), layout=layout, channel=tuple(channels), only=tuple(only)))
+    return index_source(
+        IndexConfig.of(source=str(source), layout=layout, channel=tuple(channels), only=tuple(only), table=table)
+    )
 
 
 def extract(

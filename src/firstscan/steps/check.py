@@ -94,7 +94,7 @@ def signature(case: Case) -> Signature:
 
 def _key(case: Case, signed: Signature, config: CheckConfig) -> str:
     channels = [asdict(channel) for channel in case.channels]
-    return identity(__version__, case.case_id, channels, signed, dict(case.metadata), config.modality)
+    return identity(__version__, case.case_id, channels, signed, case.metadata.get("modality"), config.modality)
 
 
 def _inspect(item: tuple[Case, Modality | None]) -> Inspected:

@@ -36,7 +36,18 @@ class Config(BaseModel):
         return self.model_dump(mode="json")
 
 
-class IndexConfig(Config):
+class TableConfig(Config):
+    """More columns of the scans: a ``table`` with a column ``case_id``; what it says enters results by scan."""
+
+    table: Path | None = None
+
+    @field_validator("table")
+    @classmethod
+    def _absolute_table(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+
+class IndexConfig(TableConfig):
     """Which scans: ``source`` a folder or table, ``layout`` how to read it, ``channel`` which channels (empty: all).
 
     ``only`` (``COLUMN=PATTERN``) leaves out what does not fit, by what the source tells of its scans or DICOM series.
@@ -87,7 +98,7 @@ class ExtractConfig(Config):
     region: Region = "foreground"
 
 
-class PickConfig(Config):
+class PickConfig(TableConfig):
     """Which batch: ids in ``exclude``, ``include`` and ``labelled``; at most one scan a value of ``group_by``.
 
     ``quota`` (``COLUMN=GROUP:MIN-MAX``, either number may be missing) bounds the scans of a group; ``minutes`` bounds

@@ -3,36 +3,53 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from firstscan.domain.case import MetadataValue
+from firstscan.domain.features import FeatureTable
+from firstscan.imaging.tabular import Columns
 
 from .check import Checked
 
+MEASURED = (
+    "voxel_count", "air_share", "spacing_mm", "anisotropy", "foreground_ml", "intensity_scale", "file_type", "modality",
+)  # fmt: skip
+"""Covariates that are measured; a column of that name, which a table gives, is kept as ``<name>_given``."""
+
 
 def covariates(checked: Checked) -> dict[str, np.ndarray]:
-    """Return what should not drive a selection, by name: size, air, spacing, … and every column of the source's table.
-
-    A column of the table that has the name of one of ours is kept as ``<name>_given``.
-    """
+    """Return what should not drive a selection, by name: ``MEASURED`` and every column that is known of the scans."""
     rows = [checked.summaries[i] for i in checked.pool.case_ids]
     spacings = np.array([r.spacing_mm for r in rows], dtype=np.float64)
-    columns: dict[str, np.ndarray] = {
-        "voxel_count": np.array([r.voxel_count for r in rows], dtype=np.int64),
-        "air_share": np.array([r.air_share for r in rows], dtype=np.float64),
-        "spacing_mm": np.exp(np.log(spacings).mean(axis=1)),
-        "anisotropy": spacings.max(axis=1) / spacings.min(axis=1),
-        "foreground_ml": np.array([r.foreground_ml for r in rows], dtype=np.float64),
-        "intensity_scale": np.array([r.intensity_scale for r in rows], dtype=np.float64),
-        "file_type": np.array([r.file_type for r in rows], dtype=np.str_),
-        "modality": np.array([r.modality for r in rows], dtype=np.str_),
-    }
+    measured: tuple[np.ndarray, ...] = (
+        np.array([r.voxel_count for r in rows], dtype=np.int64),
+        np.array([r.air_share for r in rows], dtype=np.float64),
+        np.exp(np.log(spacings).mean(axis=1)),
+        spacings.max(axis=1) / spacings.min(axis=1),
+        np.array([r.foreground_ml for r in rows], dtype=np.float64),
+        np.array([r.intensity_scale for r in rows], dtype=np.float64),
+        np.array([r.file_type for r in rows], dtype=np.str_),
+        np.array([r.modality for r in rows], dtype=np.str_),
+    )
+    columns = dict(zip(MEASURED, measured, strict=True))
     names = dict.fromkeys(name for case in checked.pool for name in case.metadata)
     for name in names:
         given = [case.metadata.get(name) for case in checked.pool]
-        columns[f"{name}_given" if name in columns else name] = _column(given)
+        columns[_named(name)] = _column(given)
     return columns
+
+
+def with_columns(features: FeatureTable, columns: Columns) -> FeatureTable:
+    """Return the table with a spreadsheet's columns among its covariates; a column of the same name is replaced."""
+    rows = [columns.rows.get(case_id, {}) for case_id in features.case_ids]
+    added = {_named(name): _column([row.get(name) for row in rows]) for name in columns.names}
+    return replace(features, covariates={**features.covariates, **added})
+
+
+def _named(column: str) -> str:
+    return f"{column}_given" if column in MEASURED else column
 
 
 def _column(values: list[MetadataValue]) -> np.ndarray:

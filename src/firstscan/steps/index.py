@@ -20,7 +20,7 @@ def index(config: IndexConfig, progress: Progress | None = None) -> Pool:
 
     Raises
     ------
-    UsageError : no such source, an unknown layout, channel or column, two scans with the same id.
+    UsageError : no such source, an unknown layout, channel or column, two scans with the same id, a wrong table.
     DataError : no scan in it.
     """
     shown, done = progress or Silent(), 0
@@ -38,6 +38,7 @@ def index(config: IndexConfig, progress: Progress | None = None) -> Pool:
             layout=config.layout,
             channels=config.channel or None,
             only=config.only,
+            table=config.table,
             progress=report,
         )
     finally:

@@ -15,6 +15,7 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.execution import Progress
+from firstscan.imaging.tabular import read_columns
 from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
 from firstscan.selection.registry import strategy_class
@@ -32,6 +33,7 @@ from firstscan.store import (
 )
 
 from .config import PickConfig, parse_quota
+from .covariates import with_columns
 from .origin import ORIGIN, known_scans
 from .results import FEATURES, SELECTION, finished, guard
 from .run import Settings
@@ -228,6 +230,13 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
     features = read_features(features_path)
     file = features_path / FEATURES if features_path.is_dir() else features_path
     plain = {**config.resolved(), "features": file_sha256(file)}
+    if config.table is not None:
+        if file.resolve() == (out / FEATURES).resolve():
+            raise UsageError(f"--table adds columns to the features, and {out} holds those; choose another --out")
+        columns = read_columns(config.table, features.case_ids)
+        for finding in columns.findings:
+            settings.progress.say(f"Note: {finding.message}; {finding.remedy}")
+        features, plain["table_content"] = with_columns(features, columns), file_sha256(config.table)
     check_request(config, features.case_ids, features.covariates, {})
     with open_workspace(out):
         manifest = read_manifest(out)

@@ -36,13 +36,13 @@ def read_data(plan: Plan, *, workers: int | None = None) -> StudyData:
     UsageError : folders that are missing or a test set that overlaps the pool.
     DataError : no test case left, a test case without label map, or no class.
     """
-    pool = index(IndexConfig.of(source=plan.pool.source, channel=plan.channel))
+    pool = index(IndexConfig.of(source=plan.pool.source, table=plan.pool.table, channel=plan.channel))
     labels_folder = Path(plan.pool.labels)
     if isinstance(plan.test, Share):
         pool, test = split(pool, plan.test)
         test_folder = labels_folder
     else:
-        test = index(IndexConfig.of(source=plan.test.source, channel=plan.channel))
+        test = index(IndexConfig.of(source=plan.test.source, table=plan.test.table, channel=plan.channel))
         test_folder = Path(plan.test.labels)
         _refuse_overlap(pool, test)
     pool_labels = match_labels(labels_folder, pool.case_ids)

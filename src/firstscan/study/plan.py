@@ -21,10 +21,11 @@ class _Part(BaseModel):
 
 
 class Scans(_Part):
-    """Scans with their label maps: two folders."""
+    """Scans with their label maps: two folders; ``table`` has more columns of the scans, joined by case id."""
 
     source: str
     labels: str
+    table: Path | None = None
 
 
 class Share(_Part):
@@ -168,7 +169,7 @@ def plan_of(content: Mapping[str, Any]) -> Plan:
 
 
 def _placed(plan: Path, key: str, value: Any) -> Any:
-    if key not in {"source", "labels"} or not isinstance(value, str):
+    if key not in {"source", "labels", "table"} or not isinstance(value, str):
         return value
     here, beside = Path(value).expanduser(), plan.parent / value
     return str((here if here.exists() or not beside.exists() else beside).absolute())

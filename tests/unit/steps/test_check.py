@@ -62,6 +62,23 @@ def test_only_changed_scans_are_read_again(scans, run, monkeypatch):
     assert read[-1] == "s2"
 
 
+def test_a_new_column_of_a_table_reads_no_scan_again_and_is_another_input(scans, run, tmp_path, monkeypatch):
+    table = tmp_path / "table.csv"
+    table.write_text("case_id,site\n" + "".join(f"s{i},N\n" for i in range(4)))
+
+    def with_table():
+        return step.check(index(IndexConfig(source=str(scans), table=table)), CheckConfig(), run)
+
+    plain = checked(scans, run)
+    monkeypatch.setattr(step, "inspect", None)
+    joined = with_table()
+    assert joined.fingerprints == plain.fingerprints
+    assert joined.inputs.keys() == plain.inputs.keys()
+    assert not set(joined.inputs.values()) & set(plain.inputs.values())
+    table.write_text(table.read_text().replace("s2,N", "s2,S"))
+    assert {i for i, v in with_table().inputs.items() if v != joined.inputs[i]} == {"s2"}
+
+
 def test_duplicates_and_odd_channels_are_dropped(scans, run):
     (scans / "s9.nii.gz").write_bytes((scans / "s0.nii.gz").read_bytes())
     for number in range(2):

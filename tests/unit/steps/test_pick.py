@@ -5,11 +5,12 @@ import pytest
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
+from firstscan.execution import Silent
 from firstscan.steps.config import PickConfig, SelectCommand, parse_quota
 from firstscan.steps.pick import check_strategy, pick, read_ids, read_options, run_pick
 from firstscan.steps.run import Settings
 from firstscan.steps.trust import correlations, repeats, warnings_of
-from firstscan.store import read_selection, write_features, write_selection
+from firstscan.store import read_features, read_selection, write_features, write_selection
 
 
 def table(n=12):
@@ -141,3 +142,31 @@ def test_stability_is_measured_when_asked_for(tmp_path):
     write_selection(tmp_path, found, {}, "1")
     assert repeats(read_selection(tmp_path).diagnostics) == shown
     assert correlations(read_selection(tmp_path).diagnostics) == correlations(found.diagnostics)
+
+
+def test_a_table_beside_the_features_gives_columns_to_pick_by(tmp_path, capsys):
+    bare = FeatureTable(table().case_ids, table().embeddings, table().uncertainty)
+    write_features(tmp_path / "features.parquet", bare)
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("case_id,reader_minutes,ward\n" + "".join(f"c{i:02d},{30 + i},{i % 3}\n" for i in range(11)))
+    with pytest.raises(UsageError, match="--group-by ward: there is no such column; there are: none"):
+        run_pick(tmp_path / "features.parquet", PickConfig(budget=3, group_by=("ward",)), tmp_path / "x", Settings())
+    config = PickConfig(budget=3, group_by=("ward",), table=sheet)
+    told = []
+
+    class Said(Silent):
+        def say(self, message):
+            told.append(message)
+
+    selection, used = run_pick(tmp_path / "features.parquet", config, tmp_path / "out", Settings(progress=Said()))
+    assert told == ["Note: 1 of 12 scans have no row in sheet.csv: c11; complete the table"]
+    assert len({int(i[1:]) % 3 for i in selection.case_ids if i != "c11"}) == len(set(selection.case_ids) - {"c11"})
+    assert np.isnan(used.covariates["reader_minutes"][11])
+    assert set(read_features(tmp_path / "out").covariates) == {"reader_minutes", "ward"}
+    again, _ = run_pick(tmp_path / "features.parquet", config, tmp_path / "out", Settings())
+    assert again.picks == selection.picks
+    sheet.write_text(sheet.read_text().replace("c03,33,0", "c03,33,1"))
+    with pytest.raises(UsageError, match="table_content"):
+        run_pick(tmp_path / "features.parquet", config, tmp_path / "out", Settings())
+    with pytest.raises(UsageError, match="choose another --out"):
+        run_pick(tmp_path / "out", config, tmp_path / "out", Settings())

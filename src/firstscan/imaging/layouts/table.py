@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from firstscan.domain.case import Case, Channel, repeated
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
 from firstscan.imaging.files import digest, is_volume, safe_id
 from firstscan.imaging.metadata import clean_metadata
+from firstscan.imaging.tabular import read_rows
 
-TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 _IMAGE_NAMES = ("path", "image", "image_path", "file", "filename", "filepath", "scan")
 
 
@@ -27,7 +24,7 @@ def read_table(path: Path) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
     UsageError : no case_id column, no image column, or two rows with the same case id.
     DataError : the table cannot be read or is empty.
     """
-    rows = _rows(path)
+    rows = read_rows(path)
     if not rows:
         raise DataError(f"{path} holds no row; one row a scan is expected")
     columns = list(rows[0])
@@ -64,17 +61,6 @@ def read_table(path: Path) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
                 )
             )
     return tuple(cases), tuple(findings)
-
-
-def _rows(path: Path) -> list[Mapping[str, Any]]:
-    try:
-        if path.suffix.lower() == ".parquet":
-            parquet: Any = importlib.import_module("pyarrow.parquet")
-            return list(parquet.read_table(path).to_pylist())
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
-    except (ValueError, OSError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}") from error
 
 
 def _is_image_column(name: str, values: Sequence[object]) -> bool:
