@@ -59,6 +59,11 @@ def methods(data: ReportData) -> Methods:
             f"{', '.join(map(str, columns))} (numbers by rank, categories by indicators)."
         )
     sentences += _rule(data, cite)
+    recall = diagnostic(data, "neighbour_recall")
+    if recall is not None:
+        sentences.append(
+            f"Nearest neighbours were searched approximately: on a sample, {recall:.1%} of the true ones were found."
+        )
     sentences.append(f"The random seed was {data.selection.seed}. No annotation entered the selection.")
     references = tuple(REFERENCES[key] for key in cite.keys)
     return Methods(" ".join(sentences), references, "\n\n".join(reference.bibtex for reference in references))

@@ -70,3 +70,11 @@ def test_strata_are_counted_and_adjustment_is_told(with_selection: Callable[...,
     found = methods(with_selection(diagnostics={"dcr": 0.3, "gamma": 0.5, "n_strata": 9, "adjusted_for": ["site"]}))
     assert "K = 9 strata" in found.paragraph
     assert "regression of their ranks on site" in found.paragraph
+
+
+def test_an_approximate_search_for_neighbours_is_stated(with_selection: Callable[..., ReportData]) -> None:
+    data = with_selection()
+    assert "approximately" not in methods(data).paragraph
+    told = {**data.selection.diagnostics, "neighbour_recall": 0.9641}
+    data = replace(data, selection=replace(data.selection, diagnostics=told))
+    assert "on a sample, 96.4% of the true ones were found" in methods(data).paragraph
