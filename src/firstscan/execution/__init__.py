@@ -1,8 +1,9 @@
 """Where work runs: in this process, in several local ones, or on a Ray cluster, behind one call."""
 
-from .cases import Engine, WorkerDied, check_engine, run_cases, usable_cores
+from .cases import Engine, check_engine, run_cases
 from .progress import Progress, Silent
 from .session import engine_session
+from .work import WorkerDied, usable_cores
 
 __all__ = [
     "Engine",

@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.errors import UsageError
+
+from .work import Place, Work, attempt, usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class WorkerDied(DataError):
-    """The process that worked on one case ended without a word (a crash in a library, or out of memory)."""
-
-
-@dataclass(frozen=True)
-class Work(Generic[T, R]):
-    """What is done with every case: ``function(item)`` or, where there is ``setup``, ``function(setup(), item)``."""
-
-    function: Callable[..., R]
-    setup: Callable[[], Any] | None = None
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def made(self) -> Callable[[T], R]:
-        """Return the function of one item, having made what it needs."""
-        return self.function if self.setup is None else partial(self.function, self.setup())
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where work may run.
-
-    ``workers``: how many, None for all there is.  ``cores``: what each takes of a cluster's node.
-    ``shared``: threads may share what ``setup`` made.  ``gpu``: a
-    worker needs one; None: it takes one where there are any.  ``sees``: paths that every worker must be able to see.
-    """
-
-    workers: int | None = None
-    cores: int = 1
-    shared: bool = False
-    gpu: bool | None = False
-    sees: tuple[Path, ...] = ()
 
 
 class Engine(Protocol):
@@ -80,7 +45,7 @@ def run_cases(
     setup : makes, once a worker, what the worker keeps (a loaded network); ``function`` then gets it first.
     workers : None: one a CPU core, on a cluster one a core or GPU of it.  1, locally: everything runs in this process.
     engine : ``local``: processes of this machine, where one that dies costs only the case that killed it, which yields
-        :class:`WorkerDied`.  ``ray``: a cluster; a worker that is lost is replaced and its case done again.
+        ``WorkerDied``.  ``ray``: a cluster; a worker that is lost is replaced and its case done again.
     cores : CPU cores that a worker of a cluster computes with, where its node has that many.
     shared : for work that frees the interpreter and cannot crash: local workers are threads and share what was set up.
     gpu : True: every worker of a cluster has a GPU of its own; None: if the cluster has any.
@@ -106,19 +71,6 @@ def check_engine(name: str) -> None:
         raise UsageError(f"no engine is called {name!r}; there are: {', '.join(sorted(_ENGINES))}")
     if name == "ray" and find_spec("ray") is None:
         raise UsageError('--engine ray needs Ray, which is not installed here. Install it: pip install "ray>=2.40"')
-
-
-def usable_cores() -> int:
-    """Return the CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def attempt(do: Callable[[T], R], item: T) -> R | Exception:
-    """Return the result, or the exception as a value: the caller decides what an error of one case means."""
-    try:
-        return do(item)
-    except Exception as error:
-        return error
 
 
 def here(work: Work[T, R], items: Sequence[tuple[str, T]], place: Place) -> Iterator[tuple[str, R | Exception]]:

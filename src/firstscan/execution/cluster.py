@@ -14,9 +14,9 @@ from typing import Any, Generic, TypeVar
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError, FirstscanError, UsageError
 
-from .cases import Place, Work, WorkerDied, attempt
 from .processes import ONE_THREAD, portable
 from .session import connected, engine_session
+from .work import Place, Work, WorkerDied, attempt
 
 T = TypeVar("T")
 R = TypeVar("R")

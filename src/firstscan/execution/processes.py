@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 from joblib.externals.loky.process_executor import BrokenProcessPool  # type: ignore[import-untyped]
 
-from .cases import Work, WorkerDied
+from .work import Work, WorkerDied
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -10,7 +10,7 @@ from typing import Any
 
 from firstscan.domain.errors import UsageError
 
-from .cases import usable_cores
+from .work import usable_cores
 
 ADDRESS = "RAY_ADDRESS"
 _QUIET = {

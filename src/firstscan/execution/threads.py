@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from .cases import Work, attempt
+from .work import Work, attempt
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -42,7 +42,7 @@ from .results import FINDINGS, moved_inputs, refusal
 from .returning import Part, parts_of, results_of, source_of
 from .run import Settings
 from .train import COLLECTED
-from .training_set import write_training_set
+from .training_set import Taken, write_training_set
 
 AGREEMENT, LABELS = "agreement.csv", "labels"
 
@@ -62,16 +62,6 @@ class CollectConfig(Config):
     @classmethod
     def _named(cls, value: Mapping[str, int]) -> Mapping[str, int]:
         return checked_classes(value)
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A label map that may be trained on: whose it is, and the class values in it."""
-
-    case_id: str
-    reader: str
-    path: Path
-    values: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import FirstscanError
@@ -14,8 +14,15 @@ from firstscan.domain.selection import Pick, Selection
 from .handoff import HandoffConfig, handoff
 from .returning import Part
 
-if TYPE_CHECKING:
-    from .collect import Taken
+
+@dataclass(frozen=True)
+class Taken:
+    """A label map that may be trained on: whose it is, and the class values in it."""
+
+    case_id: str
+    reader: str
+    path: Path
+    values: tuple[int, ...]
 
 
 def write_training_set(

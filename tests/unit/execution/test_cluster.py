@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from firstscan.domain.errors import UsageError
-from firstscan.execution.cases import Place
 from firstscan.execution.cluster import _share
+from firstscan.execution.work import Place
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray>=2.40'")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from .clusters import Clusters, birch, kmeans
 from .distances import (
     balls,
-    near_duplicate_groups,
     nearest_of_other_group,
     pairwise_distances,
     refuse_pairwise,
@@ -15,7 +14,7 @@ from .distances import (
     twin_groups,
     unit_length,
 )
-from .neighbours import Density, Neighbours, nearest, typicality
+from .neighbours import Density, Neighbours, near_duplicate_groups, nearest, typicality
 
 __all__ = [
     "Clusters",

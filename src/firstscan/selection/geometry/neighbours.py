@@ -100,3 +100,20 @@ def _density(x: Embeddings, k: int) -> Density:
     values = 1.0 / (found.distances.mean(axis=1) + 1e-8)
     values.flags.writeable = False
     return Density(values, neighbours=k, exact=found.exact, recall=found.recall)
+
+
+def near_duplicate_groups(x: Embeddings, share: float = 0.05) -> Int[np.ndarray, " case"]:
+    """Return a number per case that near-duplicates share (case,).
+
+    Near means: closer than ``share`` of the pool's median distance to the tenth neighbour, directly or in a chain.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if len(x) < 2:
+        return np.zeros(len(x), dtype=np.int64)
+    found = nearest(x, min(10, len(x) - 1))
+    near = found.distances <= share * np.median(found.distances[:, -1])
+    case, place = np.nonzero(near)
+    links = coo_array((np.ones(len(case)), (case, found.rows[case, place])), shape=(len(x), len(x)))
+    return connected_components(links, directed=False)[1].astype(np.int64)
