@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import faiss
 import numpy as np
 import pytest
@@ -177,6 +180,22 @@ def test_sampled_kmeans_is_within_one_percent(blobs, monkeypatch):
     assert found.labels.shape == (3000,)
     by_hand = ((blobs - found.centres[found.labels]) ** 2).sum()
     assert found.inertia == pytest.approx(by_hand, rel=1e-3)
+
+
+@pytest.mark.parametrize("imports", ["import faiss, SimpleITK", "import SimpleITK, faiss"])
+def test_large_pools_are_chosen_from_whatever_was_imported_before(imports):
+    code = f"""
+{imports}
+import numpy as np
+import firstscan as fs
+from firstscan.selection.geometry import clusters, neighbours
+clusters.EXACT_COST = neighbours.EXACT_COST = 0
+x = np.random.default_rng(0).normal(size=(600, 8)).astype(np.float32)
+table = fs.FeatureTable(tuple(map(str, range(600))), x, x[:, 0])
+print(len(fs.select(table, 12)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("12\n", 0), done.stderr
 
 
 @pytest.mark.parametrize("threshold", [0.5, 4.0])

@@ -54,19 +54,7 @@ def _full(x: Embeddings, clusters: int, seed: int, restarts: int) -> Clusters:
 
 
 def _sampled(x: Float[np.ndarray, "case dim"], clusters: int, seed: int) -> Clusters:
-    import faiss
-
-    start = faiss.Kmeans(
-        x.shape[1],
-        clusters,
-        niter=START_ROUNDS,
-        seed=seed % 2**31,
-        max_points_per_centroid=START_PER_CLUSTER,
-        min_points_per_centroid=1,
-        init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
-    )
-    start.train(x)
-    centres: np.ndarray = np.asarray(start.centroids)
+    centres = _started(x, clusters, seed)
     few = SAMPLE_PER_CLUSTER * clusters
     if few < len(x):
         sample = x[np.sort(np.random.default_rng(seed).permutation(len(x))[:few])]
@@ -76,6 +64,26 @@ def _sampled(x: Float[np.ndarray, "case dim"], clusters: int, seed: int) -> Clus
         centres = refined(x, centres, SAMPLE_ROUNDS)
     labels = assigned(x, centres)
     return Clusters(labels, centres, _inertia(x, centres, labels), "k-means++ on a sample, finished on all cases")
+
+
+def _started(x: Float[np.ndarray, "case dim"], clusters: int, seed: int) -> np.ndarray:
+    """Return centres (cluster, dim) by k-means++ and a few rounds on a small sample.
+
+    They are read from the index that trained them: FAISS and SimpleITK know ``std::vector<float>`` by one name, and
+    whichever was imported last gives a vector its Python class, so that ``faiss.Kmeans`` cannot read its own.
+    """
+    import faiss
+
+    settings = faiss.ClusteringParameters()
+    settings.niter = START_ROUNDS
+    settings.seed = seed % 2**31
+    settings.max_points_per_centroid = START_PER_CLUSTER
+    settings.min_points_per_centroid = 1
+    settings.init_method = faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS
+    index = faiss.IndexFlatL2(x.shape[1])
+    faiss.Clustering(x.shape[1], clusters, settings).train(x, index)
+    centres: np.ndarray = index.reconstruct_n(0, clusters)
+    return centres
 
 
 def refined(x: Float[np.ndarray, "case dim"], centres: Float[np.ndarray, "cluster dim"], rounds: int) -> np.ndarray:
