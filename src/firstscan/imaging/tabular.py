@@ -125,7 +125,7 @@ def join(
 def _by_name(path: Path) -> dict[str, dict[str, MetadataValue]]:
     """Return what a table says under each name in its column ``case_id``."""
     if not path.is_file():
-        raise UsageError(f"--table {path}: there is no such file")
+        raise UsageError(f"--table {path}: there is no such file; put it back, or name it as it is called now")
     if path.suffix.lower() not in TABLE_ENDINGS:
         raise UsageError(f"--table {path}: a table ends in {', '.join(TABLE_ENDINGS)}; save it as one of them")
     rows = read_rows(path)
