@@ -6,16 +6,16 @@ from collections import Counter
 
 from firstscan.domain.pool import Pool
 from firstscan.imaging import index as find_scans
+from firstscan.imaging.dicom_headers import Headers, read_headers
 
 from .config import IndexConfig
-from .headers import HeaderReader
 
 _SHOWN = 4
 UNNAMED = "image"
 """What the layouts call the only channel of a scan."""
 
 
-def index(config: IndexConfig, headers: HeaderReader) -> Pool:
+def index(config: IndexConfig, headers: Headers = read_headers) -> Pool:
     """Return the scans of ``config.source``; no voxel is read, and of headers those of DICOM files, by ``headers``.
 
     Raises

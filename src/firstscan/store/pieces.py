@@ -107,7 +107,7 @@ def _write(file: object, rows: Iterator[tuple[str, Row]]) -> None:
 def _read(path: Path) -> Iterator[tuple[str, Row]]:
     """Yield the rows of a piece up to where it is damaged, or is not one of ours."""
     try:
-        with pq.ParquetFile(path, read_dictionary=["common"], page_checksum_verification=True) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             if not file.schema_arrow.equals(_SCHEMA):
                 return
             for batch in file.iter_batches(_BATCH_ROWS):
