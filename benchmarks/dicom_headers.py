@@ -1,7 +1,7 @@
 """Time to index an archive of DICOM series: with one process, with several, and again, when its headers are known.
 
 The slices are small and invented, with as many tags as scanners write. They lie in the system's file cache, so this is
-the time of processors, not of a disk or a network. "New slices": one series was added since.
+the time of processors, not of a disk or a network.
 """
 
 from __future__ import annotations
@@ -71,15 +71,16 @@ def main(files: int, workers: int) -> None:
             write_series(source / f"{series // 100:03d}" / f"series{series:05d}", series, min(A_SERIES, files))
         print(f"{count} series, {sum(1 for _ in source.rglob('*.dcm')):,} files")
         one, command = indexed("1 worker", source, out / "one", 1)
-        several, _ = indexed(f"{workers} workers", source, out / "several", workers)
+        several, command_several = indexed(f"{workers} workers", source, out / "several", workers)
         again, command_again = indexed("again", source, out / "one", workers)
         tables = [(out / folder / "cases.csv").read_bytes() for folder in ("one", "several")]
         write_series(source / "new", count, A_SERIES)
-        more, _ = indexed(f"with {A_SERIES} new slices", source, out / "one", workers)
+        new, _ = indexed(f"with {A_SERIES} new slices", source, out / "one", workers)
         kept = sum(path.stat().st_size for path in (out / "one" / "work" / "headers").iterdir()) / 2**20
-    print(f"  reading headers with {workers} workers is {one / several:.1f} times as fast as with one")
-    print(f"  again, {one / again:.0f} times as fast, with new slices {one / more:.0f} times; kept are {kept:.1f} MiB")
-    print(f"  the command takes {command.cpu_s / command_again.cpu_s:.0f} times less of processors again")
+    more = command_several.cpu_s / command.cpu_s - 1
+    print(f"  {workers} workers are {one / several:.1f} times as fast as one, and take {more:.0%} more of processors")
+    print(f"  again, {one / again:.0f} times as fast, with new slices {one / new:.0f} times; kept are {kept:.1f} MiB")
+    print(f"  again, the whole command takes {command.cpu_s / command_again.cpu_s:.0f} times less of processors")
     print(f"  the same cases.csv every time: {tables[0] == tables[1]}")
 
 

@@ -22,7 +22,6 @@ FILES = 256
 
 Cases = Callable[..., Iterator[tuple[str, Any]]]
 Stage = Callable[[str, int], AbstractContextManager[Progress]]
-Numbered = tuple[int, Path]
 
 
 @dataclass(frozen=True)
@@ -46,51 +45,45 @@ class HeaderReader:
         DataError : the worker processes cannot do their work, or the disk is full.
         """
         with self.stage("Reading headers", len(files)) as progress:
-            if self.kept is not None:
-                return self._read_new(files, self.kept, progress)
-            fresh = dict(self._told(list(enumerate(files)), progress))
-            return [fresh[i] for i in range(len(files))]
+            told = dict(self._read(files, progress)) if self.kept is None else self._told(files, self.kept, progress)
+        return [told[path] for path in files]
 
-    def _read_new(self, files: Sequence[Path], kept: Pieces, progress: Progress) -> list[Header]:
+    def _told(self, files: Sequence[Path], kept: Pieces, progress: Progress) -> dict[Path, Header]:
         reader = reader_version()
-        keys = [_key(path, reader) for path in files]
-        known = {key: header for pieces in (*self.others, kept) for key, header in pieces.find(keys).items()}
-        todo = [i for i, key in enumerate(keys) if key not in known]
-        progress.advance(len(files) - len(todo))
-        fresh: dict[int, Header] = {}
+        keys = {path: _key(path, reader) for path in files}
+        known = {key: header for pieces in (*self.others, kept) for key, header in pieces.find(keys.values()).items()}
+        told = {path: known[key] for path, key in keys.items() if key in known}
+        progress.advance(len(told))
         with kept.writer() as writer:
-            for i, header in self._told([(i, files[i]) for i in todo], progress):
-                fresh[i] = header
-                if keys[i] and is_settled(header):
-                    known[keys[i]] = header
-                    writer.append(keys[i], header)
-        return [fresh[i] if i in fresh else known[key] for i, key in enumerate(keys)]
+            for path, header in self._read([path for path in files if path not in told], progress):
+                told[path] = header
+                if keys[path] and is_settled(header):
+                    writer.append(keys[path], header)
+        return told
 
-    def _told(self, files: Sequence[Numbered], progress: Progress) -> Iterator[tuple[int, Header]]:
-        """Yield number and header of each file, in any order; after a crash its neighbours are read one by one."""
-        lost: list[Numbered] = []
+    def _read(self, files: Sequence[Path], progress: Progress) -> Iterator[tuple[Path, Header]]:
+        """Yield each file with its header, in any order; after a crash the neighbours are read one by one."""
+        lost: list[Path] = []
         for part, headers in self._parts(files, FILES):
             if headers is None:
                 lost += part
             else:
                 progress.advance(len(part))
-                yield from zip((i for i, _ in part), headers, strict=True)
-        for [(i, _)], headers in self._parts(lost, 1):
+                yield from zip(part, headers, strict=True)
+        for [path], headers in self._parts(lost, 1):
             progress.advance()
-            yield i, unreadable("the process that read it crashed") if headers is None else headers[0]
+            yield path, unreadable("the process that read it crashed") if headers is None else headers[0]
 
-    def _parts(self, files: Sequence[Numbered], size: int) -> Iterator[tuple[Sequence[Numbered], list[Header] | None]]:
+    def _parts(self, files: Sequence[Path], size: int) -> Iterator[tuple[Sequence[Path], list[Header] | None]]:
         """Yield ``size`` files at a time with their headers, or with None where the process died."""
-        parts = {str(files[start][1]): files[start : start + size] for start in range(0, len(files), size)}
-        items = [(name, [path for _, path in part]) for name, part in parts.items()]
-        for name, result in self.cases(read_headers, items, sees=[path.parent for _, path in files[:1]]):
-            part = parts[name]
+        parts = {str(files[start]): files[start : start + size] for start in range(0, len(files), size)}
+        for name, result in self.cases(read_headers, list(parts.items()), sees=[path.parent for path in files[:1]]):
             if isinstance(result, WorkerDied):
-                yield part, None
+                yield parts[name], None
             elif isinstance(result, Exception):
                 raise result
             else:
-                yield part, [(sys.intern(common), own) for common, own in result]
+                yield parts[name], [(sys.intern(common), own) for common, own in result]
 
 
 def headers_of(run: Run, *results: Path) -> HeaderReader:
