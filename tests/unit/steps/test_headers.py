@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -17,6 +18,8 @@ from firstscan.cli import run as command
 from firstscan.domain.errors import UsageError
 from firstscan.execution import Silent
 from firstscan.imaging import index as imaging_index
+from firstscan.imaging.dicom_headers import unpacked
+from firstscan.imaging.dicom_tags import read_tags
 from firstscan.steps import headers
 from firstscan.steps.config import IndexConfig
 from firstscan.steps.headers import headers_of
@@ -294,3 +297,27 @@ def test_a_wrong_request_is_refused_before_headers_are_read(archive, tmp_path, r
     with pytest.raises(UsageError, match="unknown layout"), at_work(tmp_path / "out") as run:
         index(IndexConfig(source=str(archive), layout="dicoms"), headers_of(run))
     assert reads == []
+
+
+def test_what_is_kept_says_all_of_a_slice(tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    files = [folder / name for name in ("a.dcm", "ü \udcff.dcm", "huge.dcm", "text.dcm", "note.txt")]
+    write_slice(files[0], 0, 7, description='T1 "quoted" µ')
+    write_slice(files[1], 0, 8)
+    write_slice(files[2], 1, 9)
+    files[2].write_bytes(files[2].read_bytes().replace(b"1.3.1", b"1.3.9"))
+    tags = pydicom.dcmread(files[2])
+    tags.NumberOfFrames, tags.InstanceNumber = 10**11, -(10**11)
+    tags.ImagePositionPatient = [-0.0, 1e300, 1e-300]
+    tags.save_as(files[2])
+    files[3].write_text("no DICOM")
+    files[4].write_text("no DICOM")
+    expected = [read_tags(path) for path in files]
+    assert expected[2].missing_bytes > 2**42
+    assert isinstance(expected[3], str)
+    assert expected[4] is None
+    assert list(unpacked(files, headers.read_headers(files))) == expected
+    for _ in range(2):
+        with at_work(tmp_path / "out") as run:
+            assert list(unpacked(files, headers_of(run)(files))) == expected
