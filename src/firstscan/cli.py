@@ -100,6 +100,7 @@ def index(
     channel: o.Channel = None,
     only: o.Only = None,
     table: o.Table = None,
+    workers: o.Workers = None,
     overwrite: o.Overwrite = False,
 ) -> None:
     """List the scans of a folder as cases.csv, and what was left out; no voxel is read."""

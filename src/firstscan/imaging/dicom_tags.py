@@ -86,19 +86,18 @@ def pydicom() -> Any:
 
 
 def is_dicom(path: Path) -> bool:
-    """Tell a DICOM file by its ending or by the mark at byte 128."""
+    """Tell a DICOM file by its ending or by the mark at byte 128.  Raises OSError where it cannot be opened."""
     if path.suffix.lower() in {".dcm", ".dicom", ".ima"}:
         return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
-def read_slice(path: Path) -> Slice | str:
-    """Return the tags of one file, or in words why it cannot be read."""
+def read_tags(path: Path) -> Slice | str | None:
+    """Return the tags of one file, None where it is no DICOM file, or in words why it cannot be read."""
     try:
+        if not is_dicom(path):
+            return None
         with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")
             tags = pydicom().dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))

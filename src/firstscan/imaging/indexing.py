@@ -15,6 +15,7 @@ from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 
 from .choosing import choose
+from .dicom_headers import Headers, read_headers
 from .files import VOLUME_ENDINGS, is_volume, split_ending
 from .layouts.bids import is_bids, is_feta, read_bids
 from .layouts.brats import brats_year, read_brats
@@ -38,7 +39,7 @@ def index(
     channels: Sequence[str] | None = None,
     only: Sequence[str] = (),
     table: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    headers: Headers = read_headers,
 ) -> Pool:
     """Find the scans below ``source``; no voxel is read, and no header except those of DICOM files.
 
@@ -49,7 +50,7 @@ def index(
     channels : names of the channels to keep, in that order; all when None. Cases that lack one are dropped.
     only : which scans (DICOM: series), each ``COLUMN=PATTERN`` on what the source tells of them.
     table : more columns of the scans, one row each, joined by case id (CSV, TSV, Parquet).
-    progress : called as (done, total) while the headers of DICOM files are read.
+    headers : reads the headers of DICOM files, or knows already what they tell.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def index(
     if not root.exists():
         raise UsageError(f"{root} does not exist; name the folder that holds the scans")
     if root.is_dir():
-        kind, (cases, findings) = _read(root, layout, channels, only, progress)
+        kind, (cases, findings) = _read(root, layout, channels, only, headers)
     elif root.suffix.lower() in TABLE_ENDINGS and layout in {"auto", "table"}:
         kind, (cases, findings) = "table", read_table(root)
     else:
@@ -103,7 +104,7 @@ def _read(
     layout: str,
     channels: Sequence[str] | None,
     only: Sequence[str],
-    progress: Callable[[int, int], None] | None,
+    headers: Headers,
 ) -> tuple[str, Found]:
     start = _images_folder(root) if layout in {"auto", "nnunet", "msd"} else root
     everything = list(walk(start))
@@ -119,7 +120,7 @@ def _read(
         "feta": lambda: read_bids(root, files, channels),
         "brats2021": lambda: read_brats(files, kind),
         "brats2023": lambda: read_brats(files, kind),
-        "dicom": lambda: read_dicom(root, everything, only, progress),
+        "dicom": lambda: read_dicom(root, everything, only, headers),
     }
     if kind == "table":
         raise UsageError(f"{root} is a folder; layout 'table' needs a CSV, TSV or Parquet file")

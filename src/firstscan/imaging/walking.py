@@ -11,7 +11,8 @@ def walk(root: Path) -> Iterator[Path]:
     """Yield every visible file below ``root``, sorted within each folder; links are followed, each folder once."""
     seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
-        status = Path(folder).stat()
+        here = Path(folder)
+        status = here.stat()
         identity = (status.st_dev, status.st_ino)
         if identity in seen:
             folders.clear()
@@ -19,6 +20,6 @@ def walk(root: Path) -> Iterator[Path]:
         seen.add(identity)
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
-            path = Path(folder) / name
+            path = here / name
             if not name.startswith(".") and path.is_file():
                 yield path

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.execution import Progress, Silent
+from firstscan.execution import Progress, Silent, run_cases
 from firstscan.store import read_features
 
 from .config import ExtractCommand, IndexConfig, Modality
+from .headers import HeaderReader
 from .index import index as index_source
-from .pipeline import measured, settled, started
+from .pipeline import measured, opened, settled, started
 from .results import FEATURES, FINDINGS, TRAINING
-from .run import Settings
+from .run import Settings, shown
 
 
 def index(
@@ -27,6 +29,8 @@ def index(
     channels: Sequence[str] = (),
     only: Sequence[str] = (),
     table: str | Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
 ) -> Pool:
     """Return the scans of a folder or table as a pool; no voxel is read.
 
@@ -36,15 +40,15 @@ def index(
     channels : names of the channels to use; all when empty.
     only : which scans or DICOM series, each ``COLUMN=PATTERN`` (``modality=MR``, ``description=*T1*``).
     table : more columns of the scans (CSV, TSV, Parquet), one row each, joined by the column ``case_id``.
+    workers : processes that read the headers of DICOM files; None: one a CPU core.
 
     Raises
     ------
     UsageError : no such source, an unknown layout or channel, two scans with the same id, a table that fits no scan.
     DataError : no scan in it.
     """
-    return index_source(
-        IndexConfig.of(source=str(source), layout=layout, channel=tuple(channels), only=tuple(only), table=table)
-    )
+    config = IndexConfig.of(source=str(source), layout=layout, channel=tuple(channels), only=tuple(only), table=table)
+    return index_source(config, HeaderReader(partial(run_cases, workers=workers), partial(shown, progress or Silent())))
 
 
 def extract(
@@ -86,7 +90,8 @@ def extract(
     settings = Settings(workers=workers, engine=engine, device=device, progress=progress or Silent())
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory(prefix="firstscan-")))
-        begun = stack.enter_context(started("extract", pool, config, folder, settings))
+        run = stack.enter_context(opened(folder, settings))
+        begun = stack.enter_context(started("extract", pool, config, run))
         if begun.done:
             return read_features(folder)
         features = measured(begun, config).features

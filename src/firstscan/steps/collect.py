@@ -40,7 +40,7 @@ from .notes import note
 from .pictured import images_of
 from .results import FINDINGS, moved_inputs, refusal
 from .returning import Part, parts_of, results_of, source_of
-from .run import Settings
+from .run import Run, Settings
 from .train import COLLECTED
 from .training_set import Taken, write_training_set
 
@@ -140,7 +140,7 @@ def _collect(
 ) -> Collected:
     out = workspace.out
     ranks = _ranks(parts)
-    source = source_of(parts, settings.progress)
+    source = source_of(parts, Run(workspace, settings))
     drawn, lost = _drawn(parts, known, config, workspace, source)
     examined = _examined(drawn, settings)
     usable: dict[str, dict[str, Drawn]] = {}

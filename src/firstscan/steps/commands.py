@@ -11,12 +11,13 @@ from pathlib import Path
 from firstscan._version import __version__
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.store import atomic_write, open_workspace, read_features, write_findings, write_manifest
+from firstscan.store import atomic_write, read_features, write_findings, write_manifest
 
 from .check import Checked
 from .config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
+from .headers import headers_of
 from .index import index
-from .pipeline import crops_and_network, measured, settled, started
+from .pipeline import crops_and_network, measured, opened, settled, started
 from .results import FEATURES, FINDINGS, TRAINING, guard
 from .run import Settings
 
@@ -25,8 +26,8 @@ CASES, WEIGHTS = "cases.csv", "weights.pt"
 
 def run_index(config: IndexConfig, out: Path, settings: Settings) -> Pool:
     """Write ``cases.csv``, every scan that was found with its channels and files, and ``findings.csv``."""
-    pool = index(config, settings.progress)
-    with open_workspace(out):
+    with opened(out, settings) as run:
+        pool = index(config, headers_of(run))
         manifest = guard(out, "index", config.resolved(), overwrite=settings.overwrite)
         if manifest is None or manifest.kind == "index":
             atomic_write(out / CASES, cases_table(pool))
@@ -38,8 +39,7 @@ def run_index(config: IndexConfig, out: Path, settings: Settings) -> Pool:
 
 def run_check(config: CheckCommand, out: Path, settings: Settings) -> tuple[Checked, int]:
     """Write ``findings.csv``; return the usable pool and how many scans the source holds."""
-    pool = index(config, settings.progress)
-    with started("check", pool, config, out, settings) as begun:
+    with opened(out, settings) as run, started("check", index(config, headers_of(run)), config, run) as begun:
         if not begun.done:
             begun.finish("check", (FINDINGS,))
     return begun.checked, begun.found
@@ -64,7 +64,7 @@ def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path
 
 def _pretrained(config: PretrainCommand, out: Path, settings: Settings) -> Path:
     config = settled(config, settings.device)
-    with started("pretrain", index(config, settings.progress), config, out, settings) as begun:
+    with opened(out, settings) as run, started("pretrain", index(config, headers_of(run)), config, run) as begun:
         if not (begun.done and (out / WEIGHTS).is_file()):
             _, learned = crops_and_network(begun, config)
             with learned.weights.open("rb") as weights:
@@ -77,7 +77,7 @@ def _pretrained(config: PretrainCommand, out: Path, settings: Settings) -> Path:
 def run_extract(config: ExtractCommand, out: Path, settings: Settings) -> FeatureTable:
     """Write ``features.parquet``; return the table."""
     config = settled(config, settings.device)
-    with started("extract", index(config, settings.progress), config, out, settings) as begun:
+    with opened(out, settings) as run, started("extract", index(config, headers_of(run)), config, run) as begun:
         if begun.done:
             return read_features(out / FEATURES)
         features = measured(begun, config).features

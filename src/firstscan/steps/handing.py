@@ -32,11 +32,12 @@ from firstscan.store import (
 from . import placed
 from .config import IndexConfig
 from .handoff import HandoffConfig, classes_of, handoff
+from .headers import headers_of
 from .index import index
 from .labels import labels_of
 from .notes import note
 from .origin import scans_of
-from .run import Settings
+from .run import Run, Settings
 
 PLACED = "handoff.json"
 """In ``work``: what a hand-off wrote and where it came from; ``null`` while it is being written."""
@@ -90,7 +91,7 @@ def run_handoff(
         if told is not None and same:
             return Handed(config.target, out / told["open_this"], told["message"])
         placed.clear(workspace, told, "hand-off")
-        pool = index(scans, settings.progress)
+        pool = index(scans, headers_of(Run(workspace, settings), selected))
         placed.begin(workspace, PLACED)
         handed = _write(workspace, asked, pool)
         told = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from firstscan.domain.pool import Pool
-from firstscan.execution import Progress, Silent
 from firstscan.imaging import index as find_scans
+from firstscan.imaging.dicom_headers import Headers, read_headers
 
 from .config import IndexConfig
 
@@ -15,35 +15,22 @@ UNNAMED = "image"
 """What the layouts call the only channel of a scan."""
 
 
-def index(config: IndexConfig, progress: Progress | None = None) -> Pool:
-    """Return the scans of ``config.source``; no voxel is read.
+def index(config: IndexConfig, headers: Headers = read_headers) -> Pool:
+    """Return the scans of ``config.source``; no voxel is read, and of headers those of DICOM files, by ``headers``.
 
     Raises
     ------
     UsageError : no such source, an unknown layout, channel or column, two scans with the same id, a wrong table.
     DataError : no scan in it.
     """
-    shown, done = progress or Silent(), 0
-
-    def report(now: int, total: int) -> None:
-        nonlocal done
-        if not done:
-            shown.start("Reading headers", total)
-        shown.advance(now - done)
-        done = now
-
-    try:
-        return find_scans(
-            config.source,
-            layout=config.layout,
-            channels=config.channel or None,
-            only=config.only,
-            table=config.table,
-            progress=report,
-        )
-    finally:
-        if done:
-            shown.finish()
+    return find_scans(
+        config.source,
+        layout=config.layout,
+        channels=config.channel or None,
+        only=config.only,
+        table=config.table,
+        headers=headers,
+    )
 
 
 def described(pool: Pool) -> tuple[str, ...]:

@@ -85,31 +85,40 @@ def settled(config: Learning, device: str) -> Learning:
 
 
 @contextmanager
-def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Settings) -> Iterator[Started]:
-    """Open ``out`` for a command, check the pool, and write the findings unless the result is there already.
+def opened(out: Path, settings: Settings) -> Iterator[Run]:
+    """Hold ``out`` and the engine for a command; nothing in ``out`` is changed yet.
+
+    Raises UsageError where ``out`` cannot be used, or the engine not be had.
+    """
+    check_engine(settings.engine)
+    with open_workspace(out) as workspace, engine_session(settings.engine):
+        yield Run(workspace, settings)
+
+
+@contextmanager
+def started(kind: str, pool: Pool, config: CheckCommand, run: Run) -> Iterator[Started]:
+    """Begin a command: check the pool, and write the findings unless the result is there already.
 
     The result of an earlier command that this one goes on from stays valid until the new one is complete.
 
     Raises
     ------
-    UsageError : ``out`` cannot be used or holds another result.  DataError : no scan is usable (not for ``check``).
+    UsageError : the folder holds another result.  DataError : no scan is usable (not for ``check``).
     """
-    check_engine(settings.engine)
-    with open_workspace(out) as workspace, engine_session(settings.engine):
-        run = Run(workspace, settings)
-        workspace.log("start", kind=kind, version=__version__)
-        plain = resolved(config)
-        manifest = guard(out, kind, plain, overwrite=settings.overwrite)
-        checked = check(pool, config, run)
-        total = found(checked.pool)
-        done = finished(out, manifest, kind, checked.inputs)
-        with nullcontext() if done or manifest is None else amending(out, (FINDINGS, TRAINING, FEATURES)):
-            if not done:
-                write_findings(out / FINDINGS, checked.pool.findings)
-            if kind != "check":
-                require_usable(checked, total, out / FINDINGS)
-            yield Started(run, checked, plain, total, done)
-        workspace.log("end", kind=kind, done=done)
+    workspace, out = run.workspace, run.workspace.out
+    workspace.log("start", kind=kind, version=__version__)
+    plain = resolved(config)
+    manifest = guard(out, kind, plain, overwrite=run.settings.overwrite)
+    checked = check(pool, config, run)
+    total = found(checked.pool)
+    done = finished(out, manifest, kind, checked.inputs)
+    with nullcontext() if done or manifest is None else amending(out, (FINDINGS, TRAINING, FEATURES)):
+        if not done:
+            write_findings(out / FINDINGS, checked.pool.findings)
+        if kind != "check":
+            require_usable(checked, total, out / FINDINGS)
+        yield Started(run, checked, plain, total, done)
+    workspace.log("end", kind=kind, done=done)
 
 
 @dataclass(frozen=True)

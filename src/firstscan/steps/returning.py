@@ -9,7 +9,6 @@ from typing import Any
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.pool import Pool
-from firstscan.execution import Progress
 from firstscan.handoff.returned import Returned, find_labels
 from firstscan.handoff.trail import NAME as TRAIL
 from firstscan.handoff.trail import Trail, read_trail
@@ -18,7 +17,9 @@ from firstscan.store import load_json
 
 from .config import IndexConfig
 from .handing import PLACED
+from .headers import headers_of
 from .index import index
+from .run import Run
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,13 @@ def results_of(parts: Sequence[Part]) -> Path | None:
     return next(iter(found)) if len(found) == 1 else None
 
 
-def source_of(parts: Sequence[Part], progress: Progress) -> Pool | None:
+def source_of(parts: Sequence[Part], run: Run) -> Pool | None:
     """Return the scans of the hand-offs that placed no images themselves, or None where that is not needed or known."""
-    bare = [part for part in parts if part.scans is not None and any(not step.images for step in part.trail.steps)]
-    return index(bare[0].scans, progress) if bare and bare[0].scans is not None else None
+    for part in parts:
+        if part.scans is not None and any(not step.images for step in part.trail.steps):
+            known = () if part.results is None else (part.results,)
+            return index(part.scans, headers_of(run, *known))
+    return None
 
 
 def _folders(given: Path) -> list[Path]:

@@ -35,6 +35,16 @@ class Settings:
     progress: Progress = field(default_factory=Silent)
 
 
+@contextmanager
+def shown(progress: Progress, name: str, total: int) -> Iterator[Progress]:
+    """Show a stage of ``total`` units."""
+    progress.start(name, total)
+    try:
+        yield progress
+    finally:
+        progress.finish()
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """An open output folder together with the settings of execution."""
@@ -76,9 +86,6 @@ class Run:
     def stage(self, name: str, total: int) -> Iterator[Progress]:
         """Show a stage of ``total`` units and log how long it took."""
         started = time.perf_counter()
-        self.progress.start(name, total)
-        try:
-            yield self.progress
-        finally:
-            self.progress.finish()
+        with shown(self.progress, name, total) as progress:
+            yield progress
         self.workspace.log("stage", name=name, units=total, seconds=round(time.perf_counter() - started, 3))

@@ -13,9 +13,10 @@ from firstscan.store import read_findings, read_selection, write_selection
 
 from .config import SelectCommand
 from .covariates import covariates
+from .headers import headers_of
 from .index import index
 from .pick import check_request, check_strategy, pick
-from .pipeline import Started, measured, settled, started
+from .pipeline import Started, measured, opened, settled, started
 from .results import FEATURES, FINDINGS, REPORT, SELECTION, TRAINING
 from .run import Settings
 
@@ -40,15 +41,12 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
     UsageError : wrong settings, or ``out`` holds another result.  DataError : the scans cannot serve.
     """
     check_strategy(config)
-    pool = index(config, settings.progress)
-    config = settled(config, settings.device)
-    with started("select", pool, config, out, settings) as begun:
-        already = begun.done
-        if already:
-            selection = read_selection(out)
-        else:
-            check_request(config, begun.checked.pool.case_ids, covariates(begun.checked), left_out(begun.checked.pool))
-            selection = _choose(begun, config)
+    with opened(out, settings) as run:
+        pool = index(config, headers_of(run))
+        config = settled(config, settings.device)
+        with started("select", pool, config, run) as begun:
+            already = begun.done
+            selection = read_selection(out) if already else _choose(begun, config)
     if already:
         _redraw_if_asked(out, settings)
     findings = read_findings(out / FINDINGS)
@@ -72,6 +70,8 @@ def _redraw_if_asked(out: Path, settings: Settings) -> None:
 def _choose(begun: Started, config: SelectCommand) -> Selection:
     from .report import gathered, write_report
 
+    usable = begun.checked.pool
+    check_request(config, usable.case_ids, covariates(begun.checked), left_out(usable))
     result = measured(begun, config)
     pool = result.checked.pool
     selection = pick(result.features, config, left_out(pool), begun.run.progress)

@@ -8,6 +8,7 @@ from .identity import file_sha256, identity
 from .in_place import amending, roll_back
 from .lock import output_lock
 from .manifest import Manifest, differences, read_manifest, verified, write_manifest
+from .pieces import Pieces, PieceWriter
 from .plain import dump_json, load_json, to_plain
 from .selections import read_selection, write_selection
 from .shards import Located, ShardStore, ShardWriter
@@ -17,6 +18,8 @@ __all__ = [
     "CaseCache",
     "Located",
     "Manifest",
+    "PieceWriter",
+    "Pieces",
     "ShardStore",
     "ShardWriter",
     "Workspace",

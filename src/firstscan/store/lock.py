@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from firstscan.domain.errors import UsageError
 
-HOLDER = "run.json"
+HOLDER, LOCK = "run.json", "run.lock"
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def output_lock(folder: Path) -> Iterator[None]:
 
     Raises UsageError naming the run that holds it.
     """
-    lock = FileLock(folder / "run.lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0)
     holder = folder / HOLDER
     try:
         lock.acquire()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from firstscan.domain.errors import UsageError
 
 from .atomic import remove_leftovers, write_error
 from .in_place import roll_back
-from .lock import HOLDER, output_lock
+from .lock import HOLDER, LOCK, output_lock
+
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,17 @@ class Workspace:
         """Append one line to ``work/log.jsonl``, the only place that holds times."""
         line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), "event": event, **fields})
         try:
-            with (self.work / "log.jsonl").open("a", encoding="utf-8") as file:
+            with (self.work / LOG).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
-            raise write_error(self.work / "log.jsonl", error) from error
+            raise write_error(self.work / LOG, error) from error
 
 
 @contextmanager
 def open_workspace(out: Path) -> Iterator[Workspace]:
     """Create ``out``, hold it against other runs, and clear what a killed run left half-written.
 
+    Where the block fails before anything was kept in a folder that was not there before, the folder goes again.
     Raises UsageError where it is a file, cannot be created or written, or another run holds it.
     """
     if out.exists() and not out.is_dir():
@@ -65,12 +68,29 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
     if blocking is not None:
         raise UsageError(f"--out {out} cannot be created: {blocking} is a file. Give another folder.")
     workspace = Workspace(out)
+    new = [path for path in (out, *out.parents) if not path.exists()]
     try:
         workspace.work.mkdir(parents=True, exist_ok=True)
-        (workspace.work / "log.jsonl").open("a").close()
+        (workspace.work / LOG).open("a").close()
     except OSError as error:
         raise write_error(out, error) from error
     with output_lock(workspace.work):
         remove_leftovers(out)
         roll_back(out)
-        yield workspace
+        try:
+            yield workspace
+        except BaseException:
+            _remove_unused(workspace, new)
+            raise
+
+
+def _remove_unused(workspace: Workspace, new: Sequence[Path]) -> None:
+    """Remove ``out`` and what is ``new`` above it where nothing was kept in there; the lock is still held."""
+    work, files = workspace.work, [workspace.work / name for name in (HOLDER, LOCK, LOG)]
+    if workspace.out not in new or any(path not in (work, *files) for path in workspace.out.rglob("*")):
+        return
+    with suppress(OSError):  # somebody has put something there meanwhile
+        for path in files:
+            path.unlink(missing_ok=True)
+        for folder in (work, *new):
+            folder.rmdir()

@@ -11,8 +11,10 @@ import numpy as np
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.pool import Pool
 from firstscan.steps.config import IndexConfig
+from firstscan.steps.headers import headers_of
 from firstscan.steps.index import index
 from firstscan.steps.labels import find_classes, match_labels, read_classes
+from firstscan.steps.run import Run
 
 from .plan import Plan, Share
 
@@ -28,7 +30,7 @@ class StudyData:
     classes: Mapping[str, int]
 
 
-def read_data(plan: Plan, *, workers: int | None = None) -> StudyData:
+def read_data(plan: Plan, run: Run) -> StudyData:
     """Index both sets and match their label maps.
 
     Raises
@@ -36,13 +38,14 @@ def read_data(plan: Plan, *, workers: int | None = None) -> StudyData:
     UsageError : folders that are missing or a test set that overlaps the pool.
     DataError : no test case left, a test case without label map, or no class.
     """
-    pool = index(IndexConfig.of(source=plan.pool.source, table=plan.pool.table, channel=plan.channel))
+    headers = headers_of(run)
+    pool = index(IndexConfig.of(source=plan.pool.source, table=plan.pool.table, channel=plan.channel), headers)
     labels_folder = Path(plan.pool.labels)
     if isinstance(plan.test, Share):
         pool, test = split(pool, plan.test)
         test_folder = labels_folder
     else:
-        test = index(IndexConfig.of(source=plan.test.source, table=plan.test.table, channel=plan.channel))
+        test = index(IndexConfig.of(source=plan.test.source, table=plan.test.table, channel=plan.channel), headers)
         test_folder = Path(plan.test.labels)
         _refuse_overlap(pool, test)
     pool_labels = match_labels(labels_folder, pool.case_ids)
@@ -56,7 +59,7 @@ def read_data(plan: Plan, *, workers: int | None = None) -> StudyData:
     if not pool_labels:
         raise DataError(f"no label map in {labels_folder} fits a scan of the pool; check plan entry pool.labels")
     both = {**{f"pool {k}": v for k, v in pool_labels.items()}, **{f"test {k}": v for k, v in test_labels.items()}}
-    classes = dict(plan.classes) or read_classes(labels_folder) or find_classes(both, workers=workers)
+    classes = dict(plan.classes) or read_classes(labels_folder) or find_classes(both, workers=run.settings.workers)
     return StudyData(pool, test, pool_labels, test_labels, classes)
 
 

@@ -64,13 +64,13 @@ def study(
     for entry in plan.strategies:
         strategy_class(entry.name)
     check_engine(settings.engine)
-    data = read_data(plan, workers=settings.workers)
     config = {**plan.model_dump(mode="json"), "segmenter": resolved(trainer)}
     if only is not None:
         config["only"] = only.name
-    inputs = fingerprints(data)
     with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
+        data = read_data(plan, run)
+        inputs = fingerprints(data)
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
         if not finished(out, manifest, "study", inputs) or _unsettled(out):
             (out / MANIFEST).unlink(missing_ok=True)

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,27 @@ def test_a_damaged_cache_file_counts_as_absent(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     assert cache.read_or_none(path, np.load) is None
     assert not path.exists()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_new_folder_goes_again_where_nothing_was_kept(tmp_path, kept):
+    out = tmp_path / "a" / "b"
+    with suppress(UsageError), open_workspace(out) as workspace:
+        workspace.log("start")
+        if kept:
+            (workspace.folder("headers") / "0.parquet").write_bytes(b"x")
+        raise UsageError("wrong source")
+    assert (tmp_path / "a").exists() == kept
+    if kept:
+        assert (out / "work" / "log.jsonl").read_text()
+
+
+def test_a_folder_that_was_there_stays(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(UsageError), open_workspace(tmp_path / "a"):
+        raise UsageError("wrong source")
+    assert (tmp_path / "a").is_dir()
+    with suppress(UsageError), open_workspace(tmp_path / "a" / "b") as workspace:
+        (workspace.out / "labels").mkdir()
+        raise UsageError("wrong source")
+    assert (tmp_path / "a" / "b" / "work" / "run.lock").is_file()

@@ -7,8 +7,8 @@ import pytest
 
 from firstscan.domain.errors import UsageError
 from firstscan.segmentation.unet import Unet
-from firstscan.steps.run import Settings
-from firstscan.store import read_manifest, verified
+from firstscan.steps.run import Run, Settings
+from firstscan.store import open_workspace, read_manifest, verified
 from firstscan.study.plan import CEILING, plan_of
 from firstscan.study.run import study
 
@@ -130,7 +130,8 @@ def test_missing_labels_and_impossible_budgets_are_recorded_failures(study_world
         (labels / path.name).write_bytes(path.read_bytes())
     from firstscan.study.data import read_data
 
-    pool_ids = read_data(plan).pool.case_ids
+    with open_workspace(tmp_path / "w") as workspace:
+        pool_ids = read_data(plan, Run(workspace, Settings(workers=1))).pool.case_ids
     for case_id in pool_ids[:4]:
         (labels / f"{case_id}.nii.gz").unlink()
     content = study_world.content(budgets=[1, 50])

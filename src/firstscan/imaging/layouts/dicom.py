@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +14,8 @@ from firstscan.audit.series import check_series
 from firstscan.domain.case import Case, Channel, MetadataValue
 from firstscan.domain.finding import Finding
 from firstscan.imaging.choosing import choose
-from firstscan.imaging.dicom_tags import Slice, is_dicom, read_slice
+from firstscan.imaging.dicom_headers import Headers, read_headers, unpacked
+from firstscan.imaging.dicom_tags import Slice
 from firstscan.imaging.files import digest, safe_id
 from firstscan.imaging.modality import modality_of_text
 
@@ -25,7 +26,7 @@ def read_dicom(
     root: Path,
     files: Sequence[Path],
     only: Iterable[str] = (),
-    progress: Callable[[int, int], None] | None = None,
+    headers: Headers = read_headers,
 ) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
     """Return one case for each set of co-registered series of a study, and what was left out.
 
@@ -33,19 +34,16 @@ def read_dicom(
     ----------
     only : which series, as ``modality=MR`` or ``description=*T1*`` (:func:`firstscan.imaging.choosing.choose`);
         ``modality`` is what DICOM calls it, and every column of the metadata can be asked for.
-    progress : called with the number of files looked at, and of all.
+    headers : reads the files, or knows already what they tell.
 
     Series belong together when study, frame of reference, and grid (rows, columns, slices, spacing, orientation,
     position) are the same. Findings: damaged files, series that are no images, and those of ``check_series``.
     """
     series: dict[str, list[Slice]] = defaultdict(list)
     findings: list[Finding] = []
-    for n, path in enumerate(files, start=1):
-        if progress is not None:
-            progress(n, len(files))
-        if not is_dicom(path):
+    for path, tags in zip(files, unpacked(files, headers(files)), strict=True):
+        if tags is None:
             continue
-        tags = read_slice(path)
         if isinstance(tags, str):
             findings.append(_damaged(path, tags))
         elif tags.modality in IMAGE_MODALITIES and tags.rows > 0:
