@@ -66,6 +66,9 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         """Find nnU-Net's programs.  Raises UsageError where they are not installed."""
         find_programs(self.folder)
 
+    def load(self) -> None:
+        """Do nothing: it runs as a program of its own."""
+
     def versions(self) -> dict[str, str]:
         """Return the versions in nnU-Net's environment; nothing where it is not installed."""
         try:

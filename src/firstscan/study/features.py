@@ -38,8 +38,10 @@ def extractor(plan: Plan, run: Run) -> Callable[[Pool, StrategyEntry], FeatureTa
             device=run.settings.device,
             progress=run.progress,
         )
+        seconds = round(time.perf_counter() - began, 3)
+        run.workspace.log("features", name=out.name, seconds=seconds)
         if not (out / TIMES).exists():
-            atomic_write(out / TIMES, dump_json({"seconds": round(time.perf_counter() - began, 1)}))
+            atomic_write(out / TIMES, dump_json({"seconds": round(seconds, 1)}))
         return table
 
     return features

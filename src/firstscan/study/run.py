@@ -60,6 +60,7 @@ def study(
     ------
     UsageError : a plan that cannot be run, or ``out`` holds another study.  DataError : the data cannot serve.
     """
+    began = time.perf_counter()
     trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
     for entry in plan.strategies:
         strategy_class(entry.name)
@@ -71,11 +72,13 @@ def study(
     inputs = fingerprints(data)
     with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
+        workspace.log("start", kind="study", version=__version__, seconds=round(time.perf_counter() - began, 3))
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
         if not finished(out, manifest, "study", inputs) or _unsettled(out):
             (out / MANIFEST).unlink(missing_ok=True)
             _run(_Order(plan, data, features, only), run, {"config": resolved(trainer), "inputs": inputs})
             write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=RESULT)
+        workspace.log("end", kind="study", seconds=round(time.perf_counter() - began, 3))
     scores = read_scores(out / SCORES)
     cells = scores.drop_duplicates(["strategy", "budget", "selection_seed", "training_seed"])
     return Studied(out, scores, len(cells), int((cells["status"] == "failed").sum()))
@@ -105,7 +108,6 @@ class _Order:
 def _run(order: _Order, run: Run, identity_of: Mapping[str, Any]) -> None:
     """Do the work of a study and write every file but the manifest."""
     plan, data = order.plan, order.data
-    started = time.perf_counter()
     workspace = run.workspace
     atomic_write(workspace.out / PLAN, dump_json(plan.model_dump(mode="json")))
     cells = [c for c in _selected(order, run) if order.only is None or c.name == order.only.name]
@@ -140,7 +142,6 @@ def _run(order: _Order, run: Run, identity_of: Mapping[str, Any]) -> None:
     told = [(c, results[training_key(c, fixed)] if c.picks else _without_picks(c)) for c in cells]
     write_scores(workspace.out / SCORES, score_rows(plan.name, told, names))
     _write_tables(workspace.out, told)
-    workspace.log("study", cells=len(cells), trainings=len(jobs), seconds=round(time.perf_counter() - started, 3))
     atomic_write(workspace.out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
     publish(workspace.out, read_scores(workspace.out / SCORES), background_of([workspace.out]))
 
@@ -197,6 +198,7 @@ def _trained(
     """Return the result of every job, training only what is missing; workers must see the paths in ``sees``."""
     results = {job.key: found for job in jobs if (found := read_result(job.result)) is not None}
     missing = [(job.key, job) for job in jobs if job.key not in results]
+    missing.sort(key=lambda item: -len(item[1].picks))  # the longest first, so that at the end no worker waits for long
     alone = bool(jobs) and segmenter(jobs[0].segmenter, jobs[0].options).fills_machine
     workers = run.settings.workers or (1 if alone and run.settings.engine == "local" else None)
     with run.stage("Training models", len(jobs)) as progress:

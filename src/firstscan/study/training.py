@@ -79,6 +79,8 @@ def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
         selection, job.pool, HandoffConfig(target="nnunet", name="Picks"), dataset, labels=labels, classes=job.classes
     )
     trainer = segmenter(job.segmenter, job.options)
+    begun = time.perf_counter()
+    trainer.load()
     clock = time.perf_counter()
     trainer.train(handed.open_this, scratch / "model", seed=job.training_seed, progress=progress)
     trained = time.perf_counter()
@@ -87,6 +89,7 @@ def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
     scores = score_folder(scratch / "predictions", job.test_labels, job.classes, tolerance_mm=job.tolerance_mm)
     foreground = sum(int(np.count_nonzero(read_labels(Path(p))[0])) for p in labels.values())
     seconds = {
+        "load": round(clock - begun, 3),
         "train": round(trained - clock, 3),
         "predict": round(predicted - trained, 3),
         "score": round(time.perf_counter() - predicted, 3),
