@@ -11,12 +11,10 @@ from typing import Literal
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
 from firstscan.execution import Progress, Silent
-from firstscan.store import read_features
 
 from .config import ExtractCommand, IndexConfig, Modality
 from .index import index as index_source
-from .pipeline import measured, settled, started
-from .results import FEATURES, FINDINGS, TRAINING
+from .pipeline import extracted, settled
 from .run import Settings
 
 
@@ -86,9 +84,4 @@ def extract(
     settings = Settings(workers=workers, engine=engine, device=device, progress=progress or Silent())
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory(prefix="firstscan-")))
-        begun = stack.enter_context(started("extract", pool, config, folder, settings))
-        if begun.done:
-            return read_features(folder)
-        features = measured(begun, config).features
-        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
-        return features
+        return extracted(pool, config, folder, settings)

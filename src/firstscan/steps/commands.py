@@ -11,13 +11,13 @@ from pathlib import Path
 from firstscan._version import __version__
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.store import atomic_write, open_workspace, read_features, write_findings, write_manifest
+from firstscan.store import atomic_write, open_workspace, write_findings, write_manifest
 
 from .check import Checked
 from .config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
 from .index import index
-from .pipeline import crops_and_network, measured, settled, started
-from .results import FEATURES, FINDINGS, TRAINING, guard
+from .pipeline import crops_and_network, extracted, settled, started
+from .results import FINDINGS, TRAINING, guard
 from .run import Settings
 
 CASES, WEIGHTS = "cases.csv", "weights.pt"
@@ -77,12 +77,7 @@ def _pretrained(config: PretrainCommand, out: Path, settings: Settings) -> Path:
 def run_extract(config: ExtractCommand, out: Path, settings: Settings) -> FeatureTable:
     """Write ``features.parquet``; return the table."""
     config = settled(config, settings.device)
-    with started("extract", index(config, settings.progress), config, out, settings) as begun:
-        if begun.done:
-            return read_features(out / FEATURES)
-        features = measured(begun, config).features
-        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
-    return features
+    return extracted(index(config, settings.progress), config, out, settings)
 
 
 def cases_table(pool: Pool) -> str:

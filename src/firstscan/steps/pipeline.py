@@ -21,6 +21,7 @@ from firstscan.store import (
     atomic_write,
     file_sha256,
     open_workspace,
+    read_features,
     stream_features,
     write_findings,
     write_manifest,
@@ -85,9 +86,12 @@ def settled(config: Learning, device: str) -> Learning:
 
 
 @contextmanager
-def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Settings) -> Iterator[Started]:
+def started(
+    kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Settings, *, shared: Path | None = None
+) -> Iterator[Started]:
     """Open ``out`` for a command, check the pool, and write the findings unless the result is there already.
 
+    ``shared``: caches, see :class:`firstscan.store.Workspace`.
     The result of an earlier command that this one goes on from stays valid until the new one is complete.
 
     Raises
@@ -95,7 +99,7 @@ def started(kind: str, pool: Pool, config: CheckCommand, out: Path, settings: Se
     UsageError : ``out`` cannot be used or holds another result.  DataError : no scan is usable (not for ``check``).
     """
     check_engine(settings.engine)
-    with open_workspace(out) as workspace, engine_session(settings.engine):
+    with open_workspace(out, shared) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
         workspace.log("start", kind=kind, version=__version__)
         plain = resolved(config)
@@ -144,6 +148,23 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
     found = found.only(checked.pool.case_ids)
     stream_features(begun.out / FEATURES, found.case_ids, found.rows.read(), covariates=found.covariates)
     return Measured(crops, learned, found.table(), checked)
+
+
+def extracted(
+    pool: Pool, config: ExtractCommand, out: Path, settings: Settings, *, shared: Path | None = None
+) -> FeatureTable:
+    """Return the features of ``pool``, extracted into ``out`` unless they are there; ``shared``: caches.
+
+    Raises
+    ------
+    UsageError, DataError : see :func:`started`.
+    """
+    with started("extract", pool, config, out, settings, shared=shared) as begun:
+        if begun.done:
+            return read_features(out)
+        features = measured(begun, config).features
+        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
+        return features
 
 
 def _compared(checked: Checked, features: FeatureTable, config: CheckCommand) -> Checked:

@@ -169,7 +169,9 @@ def test_the_longest_trainings_come_first(study_world, tmp_path, monkeypatch):
         return real(self, dataset, model, **kwargs)
 
     monkeypatch.setattr(Unet, "train", train)
-    study(plan_of(study_world.content(strategies=["strided"], ceiling=True)), tmp_path / "o", HERE, study_world.features)
+    study(
+        plan_of(study_world.content(strategies=["strided"], ceiling=True)), tmp_path / "o", HERE, study_world.features
+    )
     assert sizes == [6, 2, 1]
 
 
