@@ -20,6 +20,7 @@ from .figures import curve_figure, difference_figure, percentile_figure
 from .plan import CEILING, RANDOM
 from .summary import Summary
 from .tables import (
+    absent_table,
     area_table,
     conover_table,
     cost_table,
@@ -55,11 +56,15 @@ class About:
 
 @dataclass(frozen=True)
 class Background:
-    """What a page tells besides scores: each study of it, and what every cell cost (``pool`` is the study's name)."""
+    """What a page tells besides scores: each study of it, and what every cell cost (``pool`` is the study's name).
+
+    ``absent``: the cells whose picks lack a class, with a column ``absent_classes``.
+    """
 
     title: str
     studies: tuple[About, ...]
     costs: pd.DataFrame
+    absent: pd.DataFrame
 
 
 def render(summary: Summary, background: Background) -> str:
@@ -90,6 +95,7 @@ def render(summary: Summary, background: Background) -> str:
             "conover": conover_table(summary),
             "harm_counts": harm_counts(summary),
             "harms": harm_table(summary),
+            "absent": absent_table(background.absent, background.costs),
             "costs": cost_table(summary.curves, background.costs),
         },
         "number": number,

@@ -119,6 +119,22 @@ def cost_table(curves: pd.DataFrame, costs: pd.DataFrame) -> Table:
     return without_pool(header, rows)
 
 
+def absent_table(absent: pd.DataFrame, costs: pd.DataFrame) -> Table:
+    """Return which classes no pick of how many cells holds, by strategy and budget; empty where there is none."""
+    header = ("Pool", "Strategy", "Budget", "Classes that no pick holds", "Cells")
+    key = ["pool", "strategy", "budget"]
+    cells = costs.groupby(key).size()
+    counts = absent.groupby([*key, "absent_classes"], sort=False).size().reset_index(name="n")
+    rows = [
+        (
+            str(r["pool"]), str(r["strategy"]), str(r["budget"]), str(r["absent_classes"]),
+            f"{r['n']} of {cells[r['pool'], r['strategy'], r['budget']]}",
+        )
+        for r in counts.sort_values(["pool", "budget"], kind="stable").to_dict("records")
+    ]  # fmt: skip
+    return without_pool(header, rows)
+
+
 def _thousands(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u2009") if math.isfinite(value) else "–"
 
