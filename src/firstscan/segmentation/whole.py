@@ -52,7 +52,8 @@ def _promised(header: bytes) -> int:
     if order is None:
         return 0
     dimensions, *sizes = struct.unpack_from(f"{order}8h", header, 40)
-    bits, offset = struct.unpack_from(f"{order}h", header, 72)[0], struct.unpack_from(f"{order}f", header, 108)[0]
+    bits: int = struct.unpack_from(f"{order}h", header, 72)[0]
+    offset: float = struct.unpack_from(f"{order}f", header, 108)[0]
     return int(offset) + math.prod(max(n, 1) for n in sizes[:dimensions]) * bits // 8
 
 

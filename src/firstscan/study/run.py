@@ -32,6 +32,7 @@ from .page import About
 from .plan import Plan, StrategyEntry
 from .publish import ABOUT, CELLS, COSTS, PLAN, RESULT, SCORES, background_of, publish
 from .table import read_scores, score_rows, write_scores
+from .tables import label_count
 from .training import Job, read_result, run_job
 from .versions import versions
 
@@ -245,7 +246,7 @@ def _relayed(progress: Progress) -> Callable[[Job], dict[str, Any]]:
 
 
 def _title(cell: Cell) -> str:
-    return f"{cell.strategy}, {cell.budget} labels"
+    return f"{cell.strategy}, {label_count(cell.budget)}"
 
 
 def _without_picks(cell: Cell) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_every_cell_is_a_recorded_row(study_world, tmp_path, trained):
     cells = pd.read_csv(tmp_path / "o" / "cells.csv")
     assert len(trained) == len({tuple(sorted(p.split())) for p in cells["picks"]})
     assert ("Training models", len(trained)) in recorder.stages
-    assert sum(units for units, note in recorder.notes if "labels: Dice" in note) == len(trained)
+    assert sum(units for units, note in recorder.notes if ": Dice " in note) == len(trained)
     assert not any((tmp_path / "o" / "work" / "cells" / "scratch").iterdir())
     manifest = read_manifest(tmp_path / "o")
     assert manifest.kind == "study"
