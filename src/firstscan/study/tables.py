@@ -24,7 +24,7 @@ def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def label_count(budget: int) -> str:
+def label_count(budget: object) -> str:
     """Return a budget in words."""
     return f"{budget} label{'s' if budget != 1 else ''}"
 
