@@ -54,7 +54,8 @@ def _promised(header: bytes) -> int:
     dimensions, *sizes = struct.unpack_from(f"{order}8h", header, 40)
     bits: int = struct.unpack_from(f"{order}h", header, 72)[0]
     offset: float = struct.unpack_from(f"{order}f", header, 108)[0]
-    return int(offset) + math.prod(max(n, 1) for n in sizes[:dimensions]) * bits // 8
+    promised: int = int(offset) + math.prod(max(n, 1) for n in sizes[:dimensions]) * bits // 8
+    return promised
 
 
 def _inflated(path: Path) -> int:
