@@ -6,6 +6,7 @@ script without a ``__main__`` guard works, and take environment variables before
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
@@ -123,6 +124,8 @@ def portable(error: Exception) -> Exception:
 
 
 def _start_worker(parent: int) -> None:
+    """Prepare a worker; it ends at once when it is told to, because unloading libraries such as torch takes seconds."""
+    atexit.register(os._exit, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

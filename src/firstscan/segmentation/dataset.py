@@ -89,21 +89,21 @@ def check_dataset(dataset: RawDataset) -> tuple[str, ...]:
     DataError : a label map on another grid than its scan, or values that are no class; every such case is named.
     """
     problems: list[str] = []
+    remedies: dict[str, None] = {}
     seen: set[int] = set()
     allowed = {0, *dataset.classes.values()}
+    classes = ", ".join(f"{name} = {value}" for name, value in dataset.classes.items())
     for case in dataset.cases:
         labels, grid = read_labels(case.label)
         if difference := read_grid(case.images[0]).difference(grid):
             problems.append(f"{case.name}: the label map has another geometry than the scan: {difference}")
+            remedies["Draw a label map on its own scan, or resample it to the scan's grid."] = None
         values = {int(v) for v in np.unique(labels)}
         if extra := sorted(values - allowed):
             problems.append(f"{case.name}: the label map holds {extra}, which the class list does not name")
+            remedies[f"Classes: background = 0, {classes}. Correct the label maps or the class list."] = None
         seen |= values
     if problems:
-        classes = ", ".join(f"{name} = {value}" for name, value in dataset.classes.items())
         shown = "; ".join(problems[:5])
-        raise DataError(
-            f"{len(problems)} label map(s) cannot be trained on. {shown}. Classes: background = 0, {classes}. "
-            "Correct the label maps or the class list in dataset.json."
-        )
+        raise DataError(f"{len(problems)} label map(s) cannot be trained on. {shown}. {' '.join(remedies)}")
     return tuple(name for name, value in dataset.classes.items() if value not in seen)

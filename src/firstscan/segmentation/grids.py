@@ -13,6 +13,8 @@ import numpy as np
 from firstscan.domain.arrays import Float, LabelMap
 from firstscan.domain.errors import DataError
 
+from .whole import is_whole, require_written
+
 TOLERANCE = 1e-3
 """How far two grids may differ: mm for spacing and origin, cosine for directions."""
 
@@ -102,12 +104,16 @@ def read_segments(path: Path) -> dict[str, int]:
 
 
 def write_labels(labels: LabelMap, grid: Grid, path: Path) -> None:
-    """Write a label map (x, y, z) on ``grid``, as the smallest unsigned type that holds its values."""
+    """Write a label map (x, y, z) on ``grid``, as the smallest unsigned type that holds its values.
+
+    Raises OSError where the disk is full.
+    """
     image = sitk().GetImageFromArray(labels.T.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16))
     image.SetSpacing(grid.spacing_mm)
     image.SetOrigin(grid.origin_mm)
     image.SetDirection(grid.direction)
     sitk().WriteImage(image, str(path), useCompression=True)
+    require_written(path)
 
 
 @cache
@@ -122,9 +128,15 @@ def sitk() -> Any:
 
 def _read(path: Path) -> Any:
     try:
-        return sitk().ReadImage(str(path))
+        image = sitk().ReadImage(str(path))
     except RuntimeError as error:
         raise _unreadable(path, error) from error
+    if not is_whole(path):
+        raise DataError(
+            f"{path.name} is cut short: it holds less than its header promises. Copy or export it again; if it was "
+            "made a moment ago, the disk may be full."
+        )
+    return image
 
 
 def _single(image: Any) -> Any:
@@ -137,8 +149,9 @@ def _single(image: Any) -> Any:
 
 
 def _unreadable(path: Path, error: RuntimeError) -> DataError:
-    last = str(error).strip().splitlines()[-1]
-    return DataError(f"{path} cannot be read as an image: {last}")
+    last = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR: ")
+    why = "no reader knows its format" if last.startswith("Unable to determine ImageIO reader") else last
+    return DataError(f"{path.name} cannot be read as an image ({why}): is it cut short? Copy or export it again.")
 
 
 def _grid(image: Any) -> Grid:

@@ -14,6 +14,7 @@ from firstscan.domain.errors import DataError, UsageError
 from .dataset import ENDING, RawDataset, check_dataset, list_images, read_dataset
 from .nnunet_program import Program, find_programs, package_versions, program
 from .protocol import Progress, silent
+from .whole import is_whole
 
 DATASET = "Dataset001_Picks"
 TRAINERS = {
@@ -66,6 +67,9 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         """Find nnU-Net's programs.  Raises UsageError where they are not installed."""
         find_programs(self.folder)
 
+    def load(self) -> None:
+        """Do nothing: it runs as a program of its own."""
+
     def versions(self) -> dict[str, str]:
         """Return the versions in nnU-Net's environment; nothing where it is not installed."""
         try:
@@ -116,6 +120,8 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
             raise DataError(f"{model} holds no trained nnU-Net; train one first with: firstscan train") from None
         found = list_images(images, told["channels"])
         out.mkdir(parents=True, exist_ok=True)
+        for cut in [path for path in out.glob(f"*{ENDING}") if not is_whole(path)]:
+            cut.unlink()  # of a run that was killed, or met a full disk
         # fmt: off
         arguments = ["-i", str(images), "-o", str(out), "-d", "1", "-c", self.configuration, "-f", _FOLD,
                      "-tr", self.trainer_class, "-device", self.device, "-npp", str(self.workers),

@@ -29,6 +29,9 @@ class Segmenter(Protocol):
     def check(self) -> None:
         """Do nothing where it can run.  Raises UsageError where a program or a device that it needs is not there."""
 
+    def load(self) -> None:
+        """Import what training and predicting take, so that their times hold the work alone."""
+
     def versions(self) -> Mapping[str, str]:
         """Return ``{package: version}`` of what it runs on where that is another environment than this one."""
 

@@ -59,6 +59,10 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
                 "on the processor"
             )
 
+    def load(self) -> None:
+        """Import torch and MONAI."""
+        from . import unet_training  # noqa: F401
+
     def versions(self) -> dict[str, str]:
         """Return nothing: it runs in this environment."""
         return {}

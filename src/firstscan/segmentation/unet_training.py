@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,8 +178,9 @@ def _padded(image: np.ndarray, label: np.ndarray, patch: tuple[int, ...]) -> tup
 
 def save(weights: dict[str, torch.Tensor], path: Path) -> None:
     """Write weights so that a killed run never leaves half a file."""
-    part = path.with_suffix(".part")
-    torch.save(weights, part)
+    content, part = BytesIO(), path.with_suffix(".part")
+    torch.save(weights, content)  # into memory: written to a full disk, torch's own words do not tell what happened
+    part.write_bytes(content.getbuffer())
     part.replace(path)
 
 

@@ -12,13 +12,11 @@ from typing import Literal
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
 from firstscan.execution import Progress, Silent, run_cases
-from firstscan.store import read_features
 
 from .config import ExtractCommand, IndexConfig, Modality
 from .headers import HeaderReader
 from .index import index as index_source
-from .pipeline import measured, opened, settled, started
-from .results import FEATURES, FINDINGS, TRAINING
+from .pipeline import extracted, opened, settled
 from .run import Settings, shown
 
 
@@ -90,10 +88,4 @@ def extract(
     settings = Settings(workers=workers, engine=engine, device=device, progress=progress or Silent())
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory(prefix="firstscan-")))
-        run = stack.enter_context(opened(folder, settings))
-        begun = stack.enter_context(started("extract", pool, config, run))
-        if begun.done:
-            return read_features(folder)
-        features = measured(begun, config).features
-        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
-        return features
+        return extracted(pool, config, stack.enter_context(opened(folder, settings)))

@@ -11,14 +11,14 @@ from pathlib import Path
 from firstscan._version import __version__
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.store import atomic_write, read_features, write_findings, write_manifest
+from firstscan.store import atomic_write, write_findings, write_manifest
 
 from .check import Checked
 from .config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
 from .headers import headers_of
 from .index import index
-from .pipeline import crops_and_network, measured, opened, settled, started
-from .results import FEATURES, FINDINGS, TRAINING, guard
+from .pipeline import crops_and_network, extracted, opened, settled, started
+from .results import FINDINGS, TRAINING, guard
 from .run import Settings
 
 CASES, WEIGHTS = "cases.csv", "weights.pt"
@@ -77,12 +77,8 @@ def _pretrained(config: PretrainCommand, out: Path, settings: Settings) -> Path:
 def run_extract(config: ExtractCommand, out: Path, settings: Settings) -> FeatureTable:
     """Write ``features.parquet``; return the table."""
     config = settled(config, settings.device)
-    with opened(out, settings) as run, started("extract", index(config, headers_of(run)), config, run) as begun:
-        if begun.done:
-            return read_features(out / FEATURES)
-        features = measured(begun, config).features
-        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
-    return features
+    with opened(out, settings) as run:
+        return extracted(index(config, headers_of(run)), config, run)
 
 
 def cases_table(pool: Pool) -> str:

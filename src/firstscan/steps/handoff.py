@@ -15,6 +15,7 @@ from firstscan.handoff.place import Mode, placer
 from firstscan.handoff.registry import writer
 from firstscan.imaging import write_image
 from firstscan.imaging.reading import read_raw
+from firstscan.segmentation.whole import require_written
 
 from .config import Config
 from .labels import find_classes, labels_of, read_classes
@@ -107,11 +108,15 @@ def all_linkable(cases: Collection[Case] | Pool) -> bool:
 
 
 def convert(channel: Channel, target: Path) -> None:
-    """Read a channel of any format and write it as NIfTI in canonical orientation; whole numbers stay exact."""
+    """Read a channel of any format and write it as NIfTI in canonical orientation; whole numbers stay exact.
+
+    Raises OSError where the disk is full.
+    """
     raw = read_raw(Case(channel.name, (channel,)))
     voxels = raw.voxels[0]
     dtype = "int16" if (voxels == voxels.astype("int16")).all() else None
     write_image(target, voxels, raw.affine, dtype)
+    require_written(target)
 
 
 def linkable(channel: Channel) -> bool:

@@ -109,12 +109,17 @@ def find_classes(labels: Mapping[str, str], *, workers: int | None = None) -> di
 
     Raises
     ------
-    DataError : a label map cannot be read, or none holds anything but background.
+    DataError : a label map cannot be read or holds negative values, or none holds anything but background.
     """
     values: set[int] = set()
-    for _, found in run_cases(_values, sorted(labels.items()), workers=workers):
+    for case_id, found in run_cases(_values, sorted(labels.items()), workers=workers):
         if isinstance(found, Exception):
             raise found
+        if min(found) < 0:
+            raise DataError(
+                f"{case_id}: the label map holds the value {min(found)}; background is 0 and classes are 1, 2, 3, …. "
+                "Renumber it, or set what is meant to be background to 0."
+            )
         values |= found
     values.discard(0)
     if not values:

@@ -21,6 +21,7 @@ from firstscan.store import (
     atomic_write,
     file_sha256,
     open_workspace,
+    read_features,
     stream_features,
     write_findings,
     write_manifest,
@@ -85,13 +86,14 @@ def settled(config: Learning, device: str) -> Learning:
 
 
 @contextmanager
-def opened(out: Path, settings: Settings) -> Iterator[Run]:
+def opened(out: Path, settings: Settings, *, shared: Path | None = None) -> Iterator[Run]:
     """Hold ``out`` and the engine for a command; nothing in ``out`` is changed yet.
 
+    ``shared``: caches, see :class:`firstscan.store.Workspace`.
     Raises UsageError where ``out`` cannot be used, or the engine not be had.
     """
     check_engine(settings.engine)
-    with open_workspace(out) as workspace, engine_session(settings.engine):
+    with open_workspace(out, shared) as workspace, engine_session(settings.engine):
         yield Run(workspace, settings)
 
 
@@ -153,6 +155,21 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
     found = found.only(checked.pool.case_ids)
     stream_features(begun.out / FEATURES, found.case_ids, found.rows.read(), covariates=found.covariates)
     return Measured(crops, learned, found.table(), checked)
+
+
+def extracted(pool: Pool, config: ExtractCommand, run: Run) -> FeatureTable:
+    """Return the features of ``pool``, extracted into the run's folder unless they are there.
+
+    Raises
+    ------
+    UsageError, DataError : see :func:`started`.
+    """
+    with started("extract", pool, config, run) as begun:
+        if begun.done:
+            return read_features(begun.out)
+        features = measured(begun, config).features
+        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
+        return features
 
 
 def _compared(checked: Checked, features: FeatureTable, config: CheckCommand) -> Checked:

@@ -10,6 +10,7 @@ from typing import Any
 from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
 from firstscan.execution import Progress, Silent
+from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.protocol import Progress as Report
 from firstscan.segmentation.protocol import Segmenter
 from firstscan.segmentation.registry import resolved
@@ -50,6 +51,8 @@ def train(
     DataError : data that cannot be trained on.  UsageError : the segmenter is not installed.
     """
     shown = progress or Silent()
+    if absent := check_dataset(read_dataset(dataset)):
+        shown.say(f"No label map holds {', '.join(absent)}: no model can learn it from them.")
     model.mkdir(parents=True, exist_ok=True)
     with _Stage(shown, f"Training {segmenter.name}") as report:
         segmenter.train(dataset, model, seed=seed, progress=report)

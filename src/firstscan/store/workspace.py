@@ -22,9 +22,13 @@ LOG = "log.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where results (``out``) and what can be computed again (``out/work``) live."""
+    """Where results (``out``) and what can be computed again (``out/work``) live.
+
+    ``shared``: the folder of caches, where several workspaces have them in common; what is cached is named by content.
+    """
 
     out: Path
+    shared: Path | None = None
 
     @property
     def work(self) -> Path:
@@ -37,8 +41,8 @@ class Workspace:
         return self.work / HOLDER
 
     def folder(self, *names: str) -> Path:
-        """Create and return a folder below ``work``."""
-        path = self.work.joinpath(*names)
+        """Create and return a folder below ``work``, or below ``shared``."""
+        path = (self.shared or self.work).joinpath(*names)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -56,7 +60,7 @@ class Workspace:
 
 
 @contextmanager
-def open_workspace(out: Path) -> Iterator[Workspace]:
+def open_workspace(out: Path, shared: Path | None = None) -> Iterator[Workspace]:
     """Create ``out``, hold it against other runs, and clear what a killed run left half-written.
 
     Where the block fails before anything was kept in a folder that was not there before, the folder goes again.
@@ -67,7 +71,7 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
     blocking = next((p for p in out.parents if p.exists() and not p.is_dir()), None)
     if blocking is not None:
         raise UsageError(f"--out {out} cannot be created: {blocking} is a file. Give another folder.")
-    workspace = Workspace(out)
+    workspace = Workspace(out, shared)
     new = [path for path in (out, *out.parents) if not path.exists()]
     try:
         workspace.work.mkdir(parents=True, exist_ok=True)

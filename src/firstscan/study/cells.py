@@ -57,21 +57,24 @@ def expand(
     return cells
 
 
-def trainings(cells: Sequence[Cell], settings: Mapping[str, object]) -> dict[str, Cell]:
-    """Return ``{key: first cell}``: cells with the same set of picks and training seed share one training.
-
-    ``settings`` is everything else that changes a score: trainer, test set, classes, file contents.
-    """
+def trainings(cells: Sequence[Cell], settings: Mapping[str, object], inputs: Mapping[str, str]) -> dict[str, Cell]:
+    """Return ``{key: first cell}``: cells with the same set of picks and training seed share one training."""
     needed: dict[str, Cell] = {}
     for cell in cells:
         if cell.picks:
-            needed.setdefault(training_key(cell, settings), cell)
+            needed.setdefault(training_key(cell, settings, inputs), cell)
     return needed
 
 
-def training_key(cell: Cell, settings: Mapping[str, object]) -> str:
-    """Return the identity of the training that a cell needs."""
-    return identity(sorted(cell.picks), cell.training_seed, settings)
+def training_key(cell: Cell, settings: Mapping[str, object], inputs: Mapping[str, str]) -> str:
+    """Return the identity of the training that a cell needs.
+
+    ``settings`` is all that changes a score besides picks and files: trainer, classes, tolerance. ``inputs`` are the
+    fingerprints of the study's files; those of scans that are neither picked nor tested on change nothing.
+    """
+    mine = {f"pool {kind}{case_id}" for kind in ("", "label ") for case_id in cell.picks}
+    read = {name: found for name, found in inputs.items() if name.startswith("test ") or name in mine}
+    return identity(sorted(cell.picks), cell.training_seed, settings, read)
 
 
 def _pick(entry: StrategyEntry, budget: int, seed: int, features: FeaturesOf) -> tuple[tuple[str, ...], str]:

@@ -36,7 +36,7 @@ def read_data(plan: Plan, run: Run) -> StudyData:
     Raises
     ------
     UsageError : folders that are missing or a test set that overlaps the pool.
-    DataError : no test case left, a test case without label map, or no class.
+    DataError : no test case left, a test case without label map, no class, or values with gaps.
     """
     headers = headers_of(run)
     pool = index(IndexConfig.of(source=plan.pool.source, table=plan.pool.table, channel=plan.channel), headers)
@@ -60,6 +60,12 @@ def read_data(plan: Plan, run: Run) -> StudyData:
         raise DataError(f"no label map in {labels_folder} fits a scan of the pool; check plan entry pool.labels")
     both = {**{f"pool {k}": v for k, v in pool_labels.items()}, **{f"test {k}": v for k, v in test_labels.items()}}
     classes = dict(plan.classes) or read_classes(labels_folder) or find_classes(both, workers=run.settings.workers)
+    if sorted(classes.values()) != list(range(1, len(classes) + 1)):
+        listed = ", ".join(f"{name} = {value}" for name, value in classes.items())
+        raise DataError(
+            f"the classes are {listed}; segmenters need the values 1, 2, 3, … without gaps besides background 0. "
+            "Renumber the label maps, and correct the class list (plan entry classes) where there is one"
+        )
     return StudyData(pool, test, pool_labels, test_labels, classes)
 
 

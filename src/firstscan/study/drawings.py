@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from .figures import by_difference, style_of
 from .plan import CEILING, RANDOM
+from .tables import label_count
 
 _MARKERS = {
     "circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "cross": "P", "triangle-down": "v",
@@ -63,7 +64,7 @@ def differences_svg(curves: pd.DataFrame) -> bytes:
             for i, budget in enumerate(budgets):
                 shown = mine[mine["budget"] == budget]
                 places = [names.index(n) + (i - (len(budgets) - 1) / 2) * 0.22 for n in shown["strategy"]]
-                _marks(axes, shown, places, f"{budget} labels", styles[str(budget)])
+                _marks(axes, shown, places, label_count(budget), styles[str(budget)])
             axes.axvline(0, color="0.5", linestyle=":", linewidth=1)
             axes.set_yticks(range(len(names)), names)
             axes.set(xlabel="mean Dice minus random's mean", title=pool if len(pools) > 1 else "")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.steps.api import extract
+from firstscan.steps.config import ExtractCommand
+from firstscan.steps.pipeline import extracted, opened, settled
 from firstscan.steps.run import Run
 from firstscan.store import atomic_write, dump_json
 
@@ -19,27 +20,29 @@ TIMES = "seconds.json"
 
 
 def extractor(plan: Plan, run: Run) -> Callable[[Pool, StrategyEntry], FeatureTable]:
-    """Return the function that extracts the features of an entry, cached below the study's work folder."""
+    """Return the function that extracts the features of an entry, cached below the study's work folder.
+
+    Kinds of features share readings, crops and, where only ``region`` differs, the trained network.
+    """
 
     def features(pool: Pool, entry: StrategyEntry) -> FeatureTable:
         """Extract the features of ``pool`` as ``entry`` asks for them, and note how long it took."""
-        region, preset = entry.region or plan.region, entry.preset or plan.preset
-        out = run.workspace.folder("features", f"{preset}-{region}")
-        began = time.perf_counter()
-        table = extract(
-            pool,
-            preset,
-            plan.seed,
-            region=region,
+        given = ExtractCommand.of(
+            source=pool.source,
+            preset=entry.preset or plan.preset,
+            seed=plan.seed,
+            region=entry.region or plan.region,
             train_steps=plan.train_steps,
-            out=out,
-            workers=run.settings.workers,
-            engine=run.settings.engine,
-            device=run.settings.device,
-            progress=run.progress,
         )
+        out = run.workspace.folder("features", f"{given.preset}-{given.region}")
+        began = time.perf_counter()
+        config = settled(given, run.settings.device)
+        with opened(out, run.settings, shared=run.workspace.folder("prepared")) as own:
+            table = extracted(pool, config, own)
+        seconds = round(time.perf_counter() - began, 3)
+        run.workspace.log("features", name=out.name, seconds=seconds)
         if not (out / TIMES).exists():
-            atomic_write(out / TIMES, dump_json({"seconds": round(time.perf_counter() - began, 1)}))
+            atomic_write(out / TIMES, dump_json({"seconds": round(seconds, 1)}))
         return table
 
     return features

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from firstscan.report.theme import FONT, stratum_style
 
 from .plan import CEILING, RANDOM
+from .tables import label_count
 
 _BAND = "rgba(127, 140, 155, 0.22)"
 _GREY = "#7f8c9b"
@@ -91,7 +92,7 @@ def difference_figure(curves: pd.DataFrame) -> go.Figure:
         shift = (i - (len(budgets) - 1) / 2) * 0.22
         figure.add_scatter(
             x=_rounded(mine["difference"]), y=[names.index(n) + shift for n in mine["strategy"]], mode="markers",
-            name=f"{budget} labels", marker={"symbol": symbol, "color": colour, "size": 9},
+            name=label_count(budget), marker={"symbol": symbol, "color": colour, "size": 9},
             error_x={
                 "type": "data", "symmetric": False, "thickness": 2, "width": 0, "color": colour,
                 "array": _rounded(mine["difference_high"] - mine["difference"]),
@@ -119,13 +120,13 @@ def percentile_figure(curves: pd.DataFrame) -> go.Figure:
     grid = known.pivot_table(index="strategy", columns="budget", values="percentile").reindex(names)
     values = grid.to_numpy(dtype=float)
     figure.add_heatmap(
-        z=np.round(values, 1).tolist(), x=[f"{b} labels" for b in budgets], y=[html.escape(n) for n in names],
+        z=np.round(values, 1).tolist(), x=[label_count(b) for b in budgets], y=[html.escape(n) for n in names],
         zmin=0, zmax=100, colorscale=[[0, "#b2182b"], [0.5, "#b8b8b8"], [1, "#2166ac"]], showscale=False,
         text=[["" if math.isnan(v) else f"{v:.0f}" for v in row] for row in values], texttemplate="%{text}",
         textfont={"color": "#ffffff"}, hovertemplate="%{y}, %{x}: percentile %{z:.0f}<extra></extra>", xgap=2, ygap=2,
     )  # fmt: skip
     _base(figure)
-    figure.update_layout(showlegend=False)
+    figure.update_layout(showlegend=False, margin_t=34)  # room for plotly's buttons
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
     figure.update_xaxes(showgrid=False)
     return figure

@@ -7,14 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from firstscan.domain.case import Case, Channel
+from firstscan.domain.errors import DataError
 from firstscan.domain.pool import Pool
 from firstscan.execution import run_cases
 from firstscan.handoff.names import safe_names
 from firstscan.handoff.place import place_file
 from firstscan.segmentation.dataset import ENDING
+from firstscan.segmentation.grids import read_grid, read_labels
 from firstscan.steps.handoff import convert
 from firstscan.steps.run import Run
+
+_FEW = 64
+"""Label maps that are read here: starting other processes takes longer."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,41 @@ def plain(pool: Pool, labels: Mapping[str, str], folder: Path, run: Run, stage: 
     )  # fmt: skip
     converted = {case_id: str(order.folder / _LABEL) for case_id, order in orders if order.label is not None}
     return Material(replace(pool, cases=cases), converted)
+
+
+def check_test(test: Material, classes: Mapping[str, int], *, workers: int | None = None) -> None:
+    """Look whether every test case can be scored, before hours go into models that cannot be.
+
+    Raises
+    ------
+    DataError : a label map on another grid than its scan, with values that are no class, or a file that is none.
+    """
+    allowed = frozenset({0, *classes.values()})
+    items = [(c.case_id, (Path(c.path), Path(test.labels[c.case_id]), allowed)) for c in test.pool]
+    told = run_cases(_unfit, items, workers=workers if len(items) > _FEW else 1)
+    problems = []
+    for case_id, found in told:
+        if isinstance(found, Exception) and not isinstance(found, DataError):
+            raise found
+        if found:
+            problems.append(f"{case_id}: {found}")
+    if problems:
+        named = ", ".join(f"{name} = {value}" for name, value in classes.items())
+        raise DataError(
+            f"{len(problems)} of {len(items)} test cases cannot be scored, whatever is trained:\n  "
+            + "\n  ".join(problems[:5])
+            + f"\nCorrect them or take them out of the test set. Classes: background = 0, {named}."
+        )
+
+
+def _unfit(item: tuple[Path, Path, frozenset[int]]) -> str:
+    """Say what keeps a scan and its label map from being scored; empty where nothing does."""
+    scan, label, allowed = item
+    values, grid = read_labels(label)
+    if difference := read_grid(scan).difference(grid):
+        return f"the label map has another geometry than the scan: {difference}"
+    extra = sorted(set(np.unique(values).tolist()) - allowed)
+    return f"the label map holds {extra[:5]}, which the class list does not name" if extra else ""
 
 
 def test_images(pool: Pool, folder: Path) -> dict[str, str]:

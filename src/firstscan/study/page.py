@@ -20,10 +20,12 @@ from .figures import curve_figure, difference_figure, percentile_figure
 from .plan import CEILING, RANDOM
 from .summary import Summary
 from .tables import (
+    absent_table,
     area_table,
     conover_table,
     cost_table,
     curve_table,
+    failure_table,
     harm_counts,
     harm_table,
     number,
@@ -55,11 +57,15 @@ class About:
 
 @dataclass(frozen=True)
 class Background:
-    """What a page tells besides scores: each study of it, and what every cell cost (``pool`` is the study's name)."""
+    """What a page tells besides scores: each study of it, and what every cell cost (``pool`` is the study's name).
+
+    ``absent``: the cells whose picks lack a class, with a column ``absent_classes``.
+    """
 
     title: str
     studies: tuple[About, ...]
     costs: pd.DataFrame
+    absent: pd.DataFrame
 
 
 def render(summary: Summary, background: Background) -> str:
@@ -90,6 +96,8 @@ def render(summary: Summary, background: Background) -> str:
             "conover": conover_table(summary),
             "harm_counts": harm_counts(summary),
             "harms": harm_table(summary),
+            "failures": failure_table(summary.failures),
+            "absent": absent_table(background.absent, background.costs),
             "costs": cost_table(summary.curves, background.costs),
         },
         "number": number,
@@ -136,7 +144,7 @@ def _script(value: Any) -> Markup:
 
 def _height(name: str, figure: go.Figure) -> dict[str, Any]:
     rows = len({str(y) for trace in figure.data for y in (trace.y if trace.y is not None else ())})
-    heights = {"curve": 460, "difference": 120 + 16 * rows, "percentile": 100 + 34 * rows}
+    heights = {"curve": 460, "difference": 120 + 16 * rows, "percentile": 122 + 34 * rows}
     kind = name.split("-", maxsplit=1)[0]
     words = {
         "curve": "Mean Dice over the number of labels, one line a strategy, random draws as a band",

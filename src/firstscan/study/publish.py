@@ -38,6 +38,12 @@ def background_of(folders: Sequence[Path]) -> Background:
     costs = [
         pd.read_csv(folder / COSTS).assign(pool=about.name) for folder, about in zip(folders, studies, strict=True)
     ]
+    cells = [
+        pd.read_csv(folder / CELLS, dtype={"absent_classes": str}, keep_default_na=False).assign(pool=about.name)
+        for folder, about in zip(folders, studies, strict=True)
+    ]
+    absent = pd.concat(cells, ignore_index=True).reindex(columns=["pool", "strategy", "budget", "absent_classes"])
     names = [about.name for about in studies]
     title = f"Study {names[0]}" if len(names) == 1 else f"Studies {', '.join(names[:-1])} and {names[-1]}"
-    return Background(title, studies, pd.concat(costs, ignore_index=True))
+    lacking = absent[absent["absent_classes"].fillna("") != ""]
+    return Background(title, studies, pd.concat(costs, ignore_index=True), lacking)

@@ -27,11 +27,12 @@ from firstscan.store.manifest import NAME as MANIFEST
 from .cells import Cell, expand, training_key, trainings
 from .data import StudyData, read_data
 from .features import extractor, feature_seconds
-from .material import plain, test_images
+from .material import check_test, plain, test_images
 from .page import About
 from .plan import Plan, StrategyEntry
 from .publish import ABOUT, CELLS, COSTS, PLAN, RESULT, SCORES, background_of, publish
 from .table import read_scores, score_rows, write_scores
+from .tables import label_count
 from .training import Job, read_result, run_job
 from .versions import versions
 
@@ -60,6 +61,7 @@ def study(
     ------
     UsageError : a plan that cannot be run, or ``out`` holds another study.  DataError : the data cannot serve.
     """
+    began = time.perf_counter()
     trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
     for entry in plan.strategies:
         strategy_class(entry.name)
@@ -71,11 +73,13 @@ def study(
         run = Run(workspace, settings)
         data = read_data(plan, run)
         inputs = fingerprints(data)
+        workspace.log("start", kind="study", version=__version__, seconds=round(time.perf_counter() - began, 3))
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
         if not finished(out, manifest, "study", inputs) or _unsettled(out):
             (out / MANIFEST).unlink(missing_ok=True)
-            _run(_Order(plan, data, features, only), run, {"config": resolved(trainer), "inputs": inputs})
+            _run(_Order(plan, data, features, only), run, resolved(trainer), inputs)
             write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=RESULT)
+        workspace.log("end", kind="study", seconds=round(time.perf_counter() - began, 3))
     scores = read_scores(out / SCORES)
     cells = scores.drop_duplicates(["strategy", "budget", "selection_seed", "training_seed"])
     return Studied(out, scores, len(cells), int((cells["status"] == "failed").sum()))
@@ -102,22 +106,28 @@ class _Order:
     only: Cell | None
 
 
-def _run(order: _Order, run: Run, identity_of: Mapping[str, Any]) -> None:
+def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Do the work of a study and write every file but the manifest."""
     plan, data = order.plan, order.data
-    started = time.perf_counter()
     workspace = run.workspace
     atomic_write(workspace.out / PLAN, dump_json(plan.model_dump(mode="json")))
+    place = workspace.folder("scans", identity(inputs))
+    linked = [all_linkable(part) for part in (data.pool, data.test)]
+    test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked[1])
+    check_test(test, data.classes, workers=run.settings.workers)
+    names = test_images(test.pool, place / "imagesTs")
     cells = [c for c in _selected(order, run) if order.only is None or c.name == order.only.name]
     picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
-    place = workspace.folder("scans", identity(identity_of["inputs"]))
-    linked = all_linkable(data.pool)
-    pool = plain(data.pool.only(picked), data.pool_labels, place / "pool", run, "Converting the pool", linked=linked)
-    linked = all_linkable(data.test)
-    test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked)
-    names = test_images(test.pool, place / "imagesTs")
-    fixed = {**identity_of, "classes": dict(data.classes), "tolerance_mm": plan.tolerance_mm, "version": __version__}
-    needed = trainings(cells, fixed)
+    chosen = data.pool.only(picked)
+    pool = plain(chosen, data.pool_labels, place / "pool", run, "Converting the pool", linked=linked[0])
+    fixed = {
+        "config": trainer,
+        "classes": dict(data.classes),
+        "tolerance_mm": plan.tolerance_mm,
+        "linked": linked,
+        "version": __version__,
+    }
+    needed = trainings(cells, fixed, inputs)
     jobs = [
         Job(
             key=key,
@@ -137,10 +147,9 @@ def _run(order: _Order, run: Run, identity_of: Mapping[str, Any]) -> None:
     ]
     sees = [Path(p.source) for p in (data.pool, data.test)]
     results = _trained(jobs, {k: _title(c) for k, c in needed.items()}, run, sees)
-    told = [(c, results[training_key(c, fixed)] if c.picks else _without_picks(c)) for c in cells]
+    told = [(c, results[training_key(c, fixed, inputs)] if c.picks else _without_picks(c)) for c in cells]
     write_scores(workspace.out / SCORES, score_rows(plan.name, told, names))
     _write_tables(workspace.out, told)
-    workspace.log("study", cells=len(cells), trainings=len(jobs), seconds=round(time.perf_counter() - started, 3))
     atomic_write(workspace.out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
     publish(workspace.out, read_scores(workspace.out / SCORES), background_of([workspace.out]))
 
@@ -197,6 +206,7 @@ def _trained(
     """Return the result of every job, training only what is missing; workers must see the paths in ``sees``."""
     results = {job.key: found for job in jobs if (found := read_result(job.result)) is not None}
     missing = [(job.key, job) for job in jobs if job.key not in results]
+    missing.sort(key=lambda item: -len(item[1].picks))  # the longest first, so that at the end no worker waits for long
     alone = bool(jobs) and segmenter(jobs[0].segmenter, jobs[0].options).fills_machine
     workers = run.settings.workers or (1 if alone and run.settings.engine == "local" else None)
     with run.stage("Training models", len(jobs)) as progress:
@@ -210,6 +220,10 @@ def _trained(
             if result["status"] == "ok":
                 mean = sum(s["dice"] if isinstance(s, dict) else s.dice for s in result["scores"])
                 progress.advance(1, f"{titles[key]}: Dice {mean / max(len(result['scores']), 1):.3f}")
+                if absent := result.get("absent_classes"):
+                    progress.say(
+                        f"{titles[key]}: no pick holds {', '.join(absent)}, which no model can learn from them"
+                    )
             else:
                 progress.say(f"{titles[key]} failed: {result['reason']}")
                 progress.advance(1)
@@ -232,7 +246,7 @@ def _relayed(progress: Progress) -> Callable[[Job], dict[str, Any]]:
 
 
 def _title(cell: Cell) -> str:
-    return f"{cell.strategy}, {cell.budget} labels"
+    return f"{cell.strategy}, {label_count(cell.budget)}"
 
 
 def _without_picks(cell: Cell) -> dict[str, Any]:
@@ -240,7 +254,7 @@ def _without_picks(cell: Cell) -> dict[str, Any]:
 
 
 def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
-    """Write what every cell picked, and what it cost; costs hold times, so they are no part of the result's bytes."""
+    """Write what every cell picked and lacks, and what it cost; costs hold times: no part of the result's bytes."""
     keys = ("strategy", "budget", "selection_seed", "training_seed")
     cells = pd.DataFrame(
         [
@@ -248,6 +262,7 @@ def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> 
                 **{k: getattr(c, k) for k in keys},
                 "status": r["status"],
                 "reason": r["reason"],
+                "absent_classes": "; ".join(r.get("absent_classes", ())),
                 "picks": " ".join(c.picks),
             }
             for c, r in told

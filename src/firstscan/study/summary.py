@@ -166,6 +166,6 @@ def _ranks(curves: pd.DataFrame) -> tuple[RankTest | None, str]:
     if len(names) < 3 or len(complete) < 2:
         return None, (
             f"Friedman's test needs at least 3 strategies in 2 blocks (pool × budget); "
-            f"there are {len(names)} strategies and {len(complete)} complete blocks."
+            f"here are {len(names)} strategies, and blocks that all of them completed: {len(complete)}."
         )
     return friedman_conover(complete.to_numpy(), names), ""

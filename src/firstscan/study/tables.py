@@ -24,6 +24,11 @@ def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def label_count(budget: object) -> str:
+    """Return a budget in words."""
+    return f"{budget} label{'s' if budget != 1 else ''}"
+
+
 def pvalue(value: float) -> str:
     """Return a p-value: three digits, or a bound below 0.001."""
     if not math.isfinite(value):
@@ -68,7 +73,7 @@ def verdict_table(curves: pd.DataFrame) -> Table:
         by_budget = {r["budget"]: r for r in group.to_dict("records")}
         told = [_verdict(by_budget[b]) if b in by_budget else "–" for b in budgets]
         rows.append((str(pool), str(strategy), *told))
-    return without_pool(("Pool", "Strategy", *(f"{b} labels" for b in budgets)), rows)
+    return without_pool(("Pool", "Strategy", *(label_count(b) for b in budgets)), rows)
 
 
 def _verdict(row: Mapping[Hashable, Any]) -> str:
@@ -117,6 +122,40 @@ def cost_table(curves: pd.DataFrame, costs: pd.DataFrame) -> Table:
         for r in means.sort_values(["pool", "budget"], kind="stable").to_dict("records")
     ]  # fmt: skip
     return without_pool(header, rows)
+
+
+def absent_table(absent: pd.DataFrame, costs: pd.DataFrame) -> Table:
+    """Return which classes no pick of how many cells holds, by strategy and budget; empty where there is none."""
+    header = ("Pool", "Strategy", "Budget", "Class", "Cells")
+    key = ["pool", "strategy", "budget"]
+    cells = costs.groupby(key).size()
+    counts = absent.groupby([*key, "absent_classes"], sort=False).size().reset_index(name="n")
+    rows = [
+        (
+            str(r["pool"]), str(r["strategy"]), str(r["budget"]), str(r["absent_classes"]),
+            f"{r['n']} of {cells[r['pool'], r['strategy'], r['budget']]}",
+        )
+        for r in counts.sort_values(["pool", "budget"], kind="stable").to_dict("records")
+    ]  # fmt: skip
+    return without_pool(header, rows)
+
+
+def failure_table(failures: pd.DataFrame) -> Table:
+    """Return the failed cells, those of one strategy and budget that failed alike in one row."""
+    header = ("Pool", "Strategy", "Budget", "Seeds", "Reason")
+    told = failures.assign(seeds=[_seeds(r) for r in failures.to_dict("records")])
+    rows = [
+        (str(pool), str(strategy), str(budget), ", ".join(group["seeds"]), str(reason))
+        for (pool, strategy, budget, reason), group in told.groupby(
+            ["pool", "strategy", "budget", "reason"], sort=False
+        )
+    ]
+    return without_pool(header, rows)
+
+
+def _seeds(row: Mapping[Hashable, Any]) -> str:
+    """Return the seeds as a cell's name tells them: the training seed only where it is not 0."""
+    return f"{row['selection_seed']}" + (f":{row['training_seed']}" if row["training_seed"] else "")
 
 
 def _thousands(value: float) -> str:

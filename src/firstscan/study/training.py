@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,11 @@ def run_job(job: Job, progress: Progress = silent) -> dict[str, Any]:
 def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
     missing = [c for c in job.picks if c not in job.labels]
     if missing:
-        raise DataError(f"{len(missing)} pick(s) have no label map: {', '.join(missing[:5])}")
+        raise DataError(
+            f"{len(missing)} of {len(job.picks)} pick(s) have no label map: {', '.join(missing[:5])}. Put each into "
+            "the folder of the plan entry pool.labels, named like its scan, and run the same command with --overwrite: "
+            "trainings that are done are kept"
+        )
     dataset = scratch / "dataset"
     shutil.rmtree(dataset, ignore_errors=True)
     dataset.mkdir(parents=True)
@@ -79,19 +83,39 @@ def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
         selection, job.pool, HandoffConfig(target="nnunet", name="Picks"), dataset, labels=labels, classes=job.classes
     )
     trainer = segmenter(job.segmenter, job.options)
+    begun = time.perf_counter()
+    trainer.load()
     clock = time.perf_counter()
     trainer.train(handed.open_this, scratch / "model", seed=job.training_seed, progress=progress)
     trained = time.perf_counter()
     trainer.predict(scratch / "model", job.images, scratch / "predictions", progress=progress)
     predicted = time.perf_counter()
     scores = score_folder(scratch / "predictions", job.test_labels, job.classes, tolerance_mm=job.tolerance_mm)
-    foreground = sum(int(np.count_nonzero(read_labels(Path(p))[0])) for p in labels.values())
+    voxels = _voxels((Path(p) for p in labels.values()), job.classes)
     seconds = {
+        "load": round(clock - begun, 3),
         "train": round(trained - clock, 3),
         "predict": round(predicted - trained, 3),
         "score": round(time.perf_counter() - predicted, 3),
     }
-    return {"status": "ok", "reason": "", "scores": scores, "foreground_voxels": foreground, "seconds": seconds}
+    return {
+        "status": "ok",
+        "reason": "",
+        "scores": scores,
+        "foreground_voxels": sum(voxels.values()),
+        "absent_classes": [name for name, found in voxels.items() if not found],
+        "seconds": seconds,
+    }
+
+
+def _voxels(labels: Iterable[Path], classes: Mapping[str, int]) -> dict[str, int]:
+    """Return how many voxels of each class all label maps together hold."""
+    found = dict.fromkeys(classes, 0)
+    for path in labels:
+        values = read_labels(path)[0]
+        for name, value in classes.items():
+            found[name] += int(np.count_nonzero(values == value))
+    return found
 
 
 def read_result(path: Path) -> dict[str, Any] | None:

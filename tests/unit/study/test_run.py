@@ -62,7 +62,7 @@ def test_every_cell_is_a_recorded_row(study_world, tmp_path, trained):
     cells = pd.read_csv(tmp_path / "o" / "cells.csv")
     assert len(trained) == len({tuple(sorted(p.split())) for p in cells["picks"]})
     assert ("Training models", len(trained)) in recorder.stages
-    assert sum(units for units, note in recorder.notes if "labels: Dice" in note) == len(trained)
+    assert sum(units for units, note in recorder.notes if ": Dice " in note) == len(trained)
     assert not any((tmp_path / "o" / "work" / "cells" / "scratch").iterdir())
     manifest = read_manifest(tmp_path / "o")
     assert manifest.kind == "study"
@@ -160,6 +160,31 @@ def test_failed_cells_are_tried_again(study_world, tmp_path, monkeypatch):
     assert "disk is full" in first.scores["reason"].iloc[0]
     assert "disk is full" in (tmp_path / "o" / "study.html").read_text()
     assert study(plan, tmp_path / "o", HERE, study_world.features).failed == 0
+
+
+def test_the_longest_trainings_come_first(study_world, tmp_path, monkeypatch):
+    sizes, real = [], Unet.train
+
+    def train(self, dataset, model, **kwargs):
+        sizes.append(sum(1 for _ in (dataset / "labelsTr").iterdir()))
+        return real(self, dataset, model, **kwargs)
+
+    monkeypatch.setattr(Unet, "train", train)
+    study(
+        plan_of(study_world.content(strategies=["strided"], ceiling=True)), tmp_path / "o", HERE, study_world.features
+    )
+    assert sizes == [6, 2, 1]
+
+
+def test_the_log_tells_where_the_time_of_a_study_went(study_world, tmp_path):
+    study(plan_of(study_world.content(strategies=["strided"], budgets=[1])), tmp_path / "o", HERE, study_world.features)
+    log = [json.loads(line) for line in (tmp_path / "o" / "work" / "log.jsonl").read_text().splitlines()]
+    assert [e["event"] for e in log] == ["start", "stage", "stage", "end"]
+    assert log[-1]["seconds"] >= sum(e["seconds"] for e in log[1:3])
+    (result,) = (tmp_path / "o" / "work" / "cells" / "results").glob("*.json")
+    seconds = json.loads(result.read_text())["seconds"]
+    assert set(seconds) == {"load", "train", "predict", "score", "all"}
+    assert seconds["all"] >= seconds["load"] + seconds["train"]
 
 
 def test_two_processes_give_the_same_bytes(study_world, tmp_path):

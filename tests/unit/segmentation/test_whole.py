@@ -1,0 +1,50 @@
+import gzip
+
+import nibabel
+import numpy as np
+import pytest
+
+from firstscan.domain.errors import DataError
+from firstscan.segmentation.grids import Grid, read_labels, write_labels
+from firstscan.segmentation.whole import is_whole, require_written
+
+GRID = Grid((20, 18, 16), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+
+
+@pytest.fixture
+def written(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    write_labels(np.random.default_rng(0).integers(0, 3, GRID.shape).astype(np.int32), GRID, path)
+    return path
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.6, 0.999])
+def test_a_file_cut_short_is_not_whole_and_is_never_read_as_zeros(written, share):
+    content = written.read_bytes()
+    assert is_whole(written)
+    written.write_bytes(content[: int(share * len(content))])
+    assert not is_whole(written)
+    with pytest.raises(DataError, match=r"a\.nii\.gz (is cut short|cannot be read)"):
+        read_labels(written)
+    with pytest.raises(OSError, match="No space left"):
+        require_written(written)
+    assert not written.exists()
+
+
+def test_other_ways_to_store_the_same_are_whole(written, tmp_path):
+    inflated = gzip.decompress(written.read_bytes())
+    half = len(inflated) // 2
+    members = gzip.compress(inflated[:half]) + gzip.compress(inflated[half:])
+    for name, content in (("b.nii", inflated), ("c.nii.gz", inflated), ("d.nii.gz", members)):
+        (tmp_path / name).write_bytes(content)
+        assert is_whole(tmp_path / name), name
+        (tmp_path / name).write_bytes(content[:-30])
+        assert not is_whole(tmp_path / name), name
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        for order in "<>":
+            header = kind.header_class(endianness=order)
+            header.set_data_dtype(np.dtype("i2").newbyteorder(order))
+            nibabel.save(kind(np.ones((5, 4, 3, 2), np.int16), np.eye(4), header), tmp_path / "e.nii.gz")
+            assert is_whole(tmp_path / "e.nii.gz")
+    (tmp_path / "f.nrrd").write_bytes(b"NRRD0004")
+    assert is_whole(tmp_path / "f.nrrd")
