@@ -23,8 +23,8 @@ CODES = UNREADABLE | {
     "contrast-left-out", "crashed-reader", "cut-off", "duplicate", "ghosting", "intensity-outlier", "label-map",
     "localiser", "missing-slices", "mixed-orientation", "nan-background", "near-duplicate", "noisy", "not-a-scan",
     "not-an-image", "not-asked-for", "orientation-conflict", "orientation-missing", "repeated-slices", "same-patient",
-    "spacing-outlier", "spacing-unusual", "table-no-row", "table-no-scan", "table-replaces", "too-few-slices",
-    "unreadable-file", "wrong-modality",
+    "spacing-outlier", "spacing-unusual", "table-no-row", "table-no-scan", "table-private", "table-replaces",
+    "too-few-slices", "unreadable-file", "wrong-modality",
 }  # fmt: skip
 """Every code that a finding can have."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
-from firstscan.domain.case import Case
+from firstscan.domain.case import Case, repeated
 
 ENDINGS = {
     ".nii.gz": "nifti",
@@ -66,6 +67,13 @@ def safe_id(name: str) -> str:
     if len(clean) > _LONGEST_ID:
         clean = f"{clean[: _LONGEST_ID - 9]}-{digest(name)}"
     return clean
+
+
+def safe_ids(names: Sequence[str]) -> list[str]:
+    """Return safe ids; those that only differ in unsafe characters get a hash of the original."""
+    safe = [safe_id(n) for n in names]
+    clash = set(repeated(safe))
+    return [f"{s}-{digest(n)}" if s in clash else s for s, n in zip(safe, names, strict=True)]
 
 
 def digest(text: str) -> str:

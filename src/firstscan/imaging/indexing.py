@@ -23,7 +23,7 @@ from .layouts.dicom import read_dicom
 from .layouts.folder import read_folder
 from .layouts.msd import read_msd
 from .layouts.table import read_table
-from .tabular import TABLE_ENDINGS, join
+from .tabular import TABLE_ENDINGS, column_names, join
 from .walking import walk
 
 Found = tuple[tuple[Case, ...], tuple[Finding, ...]]
@@ -48,7 +48,7 @@ def index(
     source : a folder of scans, or a table (CSV, TSV, Parquet) that lists them.
     layout : ``auto`` recognises it; or one of the names in ``LAYOUTS``.
     channels : names of the channels to keep, in that order; all when None. Cases that lack one are dropped.
-    only : which scans (DICOM: series), each ``COLUMN=PATTERN`` on what the source tells of them.
+    only : which scans (DICOM: series), each ``COLUMN=PATTERN`` on what the source or the table tells of them.
     table : more columns of the scans, one row each, joined by case id (CSV, TSV, Parquet).
     headers : reads the headers of DICOM files, or knows already what they tell.
 
@@ -63,8 +63,10 @@ def index(
         raise UsageError(f"unknown layout {layout!r}; known: {', '.join(LAYOUTS)}")
     if not root.exists():
         raise UsageError(f"{root} does not exist; name the folder that holds the scans")
+    of_table = set() if table is None else set(column_names(table))
+    early = [text for text in only if text.partition("=")[0] not in of_table]
     if root.is_dir():
-        kind, (cases, findings) = _read(root, layout, channels, only, headers)
+        kind, (cases, findings) = _read(root, layout, channels, early, headers)
     elif root.suffix.lower() in TABLE_ENDINGS and layout in {"auto", "table"}:
         kind, (cases, findings) = "table", read_table(root)
     else:
@@ -75,8 +77,8 @@ def index(
         left_out = {f.case_id for f in findings if f.case_id}
         cases, joined = join(cases, table, left_out)
         findings = (*findings, *joined)
-    if kind != "dicom":
-        cases, findings = _only(cases, findings, only, root)
+    late = [text for text in only if text not in early] if kind == "dicom" else only
+    cases, findings = _only(cases, findings, late, root)
     pool = Pool(source=str(source), cases=cases, layout=kind)
     return _with_channels(pool, findings, channels) if channels else pool.with_findings(findings)
 

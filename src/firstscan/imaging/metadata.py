@@ -8,16 +8,24 @@ from collections.abc import Collection, Mapping
 
 from firstscan.domain.case import MetadataValue
 
-_PERSON = re.compile(r"^(?:patient|first|last|family|given|sur|full|birth|physician|operator|referring|subject)?[ _-]*s?[ _-]*name$", re.I)  # fmt: skip  # noqa: E501
+_PERSON = re.compile(
+    r"^(?:patient|first|last|family|given|sur|full|birth|physician|operator|referring|subject)?[ _-]*s?[ _-]*name$"
+    r"|^names?\b|^(?:date|day)[ _-]?of[ _-]?birth|^dob$|^birth[ _-]?(?:date|day)|\bbirth[ _-]?date$"
+    r"|\baddress$|^(?:tele)?phone|^e-?mail",
+    re.I,
+)
 _EMPTY = frozenset({"", "n/a", "na", "nan", "none", "null"})
 
 
 def clean_metadata(row: Mapping[str, object], skip: Collection[str] = ()) -> dict[str, MetadataValue]:
-    """Return the entries of ``row`` as plain values: numbers where they read as such, None where empty, no names."""
+    """Return the entries of ``row`` as plain values: numbers where they read as such, None where empty.
+
+    What names or places a person (names, dates of birth, addresses) is left out.
+    """
     return {
         str(key): plain_value(value)
         for key, value in row.items()
-        if key is not None and key not in skip and not _PERSON.match(str(key))
+        if key is not None and key not in skip and not _PERSON.search(str(key))
     }
 
 

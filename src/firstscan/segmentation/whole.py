@@ -32,7 +32,7 @@ def is_whole(path: Path) -> bool:
         with path.open("rb") as file:
             file.seek(-4, os.SEEK_END)
             told = int.from_bytes(file.read(4), "little")
-        return told == promised % 2**32 or _inflated(path) >= promised
+        return told == promised % 2**32 or _inflates_to(path, promised)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return False
 
@@ -45,7 +45,7 @@ def require_written(path: Path) -> None:
 
 
 def _promised(header: bytes) -> int:
-    """Return the bytes of a NIfTI-1 file by its header; 0 where it is another format."""
+    """Return the bytes of a NIfTI-1 file by its header; 0 where it is another format, or tells no place for voxels."""
     if len(header) < _HEADER_BYTES:
         raise EOFError("no room for a header")
     order = next((o for o in "<>" if struct.unpack_from(f"{o}i", header)[0] == _HEADER_BYTES), None)
@@ -58,6 +58,10 @@ def _promised(header: bytes) -> int:
     return promised
 
 
-def _inflated(path: Path) -> int:
+def _inflates_to(path: Path, promised: int) -> bool:
+    """Tell whether a gzip file holds so many bytes; what follows them does not matter."""
+    held = 0
     with gzip.open(path) as file:
-        return sum(len(block) for block in iter(lambda: file.read(_CHUNK), b""))
+        while held < promised and (block := file.read1(_CHUNK)):
+            held += len(block)
+    return held >= promised

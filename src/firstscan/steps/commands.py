@@ -40,7 +40,7 @@ def run_index(config: IndexConfig, out: Path, settings: Settings) -> Pool:
 def run_check(config: CheckCommand, out: Path, settings: Settings) -> tuple[Checked, int]:
     """Write ``findings.csv``; return the usable pool and how many scans the source holds."""
     with opened(out, settings) as run, started("check", index(config, headers_of(run)), config, run) as begun:
-        if not begun.done:
+        if not begun.done or begun.refreshed:
             begun.finish("check", (FINDINGS,))
     return begun.checked, begun.found
 

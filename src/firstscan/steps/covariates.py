@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from firstscan.domain.case import MetadataValue
 from firstscan.domain.features import FeatureTable
+from firstscan.domain.finding import Finding
 from firstscan.imaging.tabular import Columns
 
 from .check import Checked
@@ -41,11 +43,25 @@ def covariates(checked: Checked) -> dict[str, np.ndarray]:
     return columns
 
 
-def with_columns(features: FeatureTable, columns: Columns) -> FeatureTable:
-    """Return the table with a spreadsheet's columns among its covariates; a column of the same name is replaced."""
-    rows = [columns.rows.get(case_id, {}) for case_id in features.case_ids]
+def with_columns(features: FeatureTable, columns: Columns, path: Path) -> tuple[FeatureTable, tuple[Finding, ...]]:
+    """Return the features with a spreadsheet's columns among their covariates, and where it says other things.
+
+    Where both tell something the spreadsheet counts, where its cell is empty what was known does.
+    """
+    before = {name: features.covariates.get(_named(name)) for name in columns.names}
+    known = [
+        (case_id, {name: _plain(values[i]) for name, values in before.items() if values is not None})
+        for i, case_id in enumerate(features.case_ids)
+    ]
+    rows, findings = columns.merged(known, path)
     added = {_named(name): _column([row.get(name) for row in rows]) for name in columns.names}
-    return replace(features, covariates={**features.covariates, **added})
+    return replace(features, covariates={**features.covariates, **added}), findings
+
+
+def _plain(value: np.generic) -> MetadataValue:
+    """Return a covariate's value as metadata; None where it is not known."""
+    plain: MetadataValue = value.item()
+    return None if plain == "" or plain != plain else plain  # noqa: PLR0124 (only NaN differs from itself)
 
 
 def _named(column: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
+from firstscan.domain.finding import dropped_ids
 from firstscan.domain.selection import Selection
 from firstscan.execution import Progress
 from firstscan.imaging.tabular import read_columns
@@ -25,6 +26,7 @@ from firstscan.store import (
     file_sha256,
     open_workspace,
     read_features,
+    read_findings,
     read_manifest,
     read_selection,
     write_features,
@@ -35,7 +37,7 @@ from firstscan.store import (
 from .config import PickConfig, parse_quota
 from .covariates import with_columns
 from .origin import ORIGIN, known_scans
-from .results import FEATURES, SELECTION, finished, guard
+from .results import FEATURES, FINDINGS, SELECTION, finished, guard
 from .run import Settings
 from .trust import with_trust
 
@@ -221,6 +223,16 @@ def _scalar(text: str) -> bool | int | float | str:
     return text
 
 
+def _with_table(features: FeatureTable, table: Path, folder: Path, progress: Progress) -> FeatureTable:
+    """Return the features with a table's columns; what does not fit is said. ``folder``: where they were measured."""
+    findings = read_findings(folder / FINDINGS) if (folder / FINDINGS).is_file() else ()
+    columns = read_columns(table, features.case_ids, dropped_ids(findings))
+    joined, replaced = with_columns(features, columns, table)
+    for finding in (*columns.findings, *replaced):
+        progress.say(f"Note: {finding.message}; {finding.remedy}")
+    return joined
+
+
 def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Settings) -> tuple[Selection, FeatureTable]:
     """Pick from a feature table and write the selection; return both.
 
@@ -233,10 +245,8 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
     if config.table is not None:
         if file.resolve() == (out / FEATURES).resolve():
             raise UsageError(f"--table adds columns to the features, and {out} holds those; choose another --out")
-        columns = read_columns(config.table, features.case_ids)
-        for finding in columns.findings:
-            settings.progress.say(f"Note: {finding.message}; {finding.remedy}")
-        features, plain["table_content"] = with_columns(features, columns), file_sha256(config.table)
+        features = _with_table(features, config.table, file.parent, settings.progress)
+        plain["table_content"] = file_sha256(config.table)
     check_request(config, features.case_ids, features.covariates, {})
     with open_workspace(out):
         manifest = read_manifest(out)

@@ -39,13 +39,17 @@ Learning = TypeVar("Learning", bound=PretrainCommand)
 
 @dataclass(frozen=True)
 class Started:
-    """A command under way: ``done`` tells that ``out`` held its complete result already."""
+    """A command under way: ``done`` tells that ``out`` held its complete result already.
+
+    ``refreshed``: what it held was a check, whose findings were written again, for those of no scan are no input.
+    """
 
     run: Run
     checked: Checked
     config: Mapping[str, Any]
     found: int
     done: bool
+    refreshed: bool = False
 
     @property
     def out(self) -> Path:
@@ -114,12 +118,13 @@ def started(kind: str, pool: Pool, config: CheckCommand, run: Run) -> Iterator[S
     checked = check(pool, config, run)
     total = found(checked.pool)
     done = finished(out, manifest, kind, checked.inputs)
+    again = done and manifest is not None and manifest.kind == "check"
     with nullcontext() if done or manifest is None else amending(out, (FINDINGS, TRAINING, FEATURES)):
-        if not done:
+        if not done or again:
             write_findings(out / FINDINGS, checked.pool.findings)
         if kind != "check":
             require_usable(checked, total, out / FINDINGS)
-        yield Started(run, checked, plain, total, done)
+        yield Started(run, checked, plain, total, done, again)
     workspace.log("end", kind=kind, done=done)
 
 

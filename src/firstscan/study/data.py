@@ -45,7 +45,7 @@ def read_data(plan: Plan, run: Run) -> StudyData:
         pool, test = split(pool, plan.test)
         test_folder = labels_folder
     else:
-        test = index(IndexConfig.of(source=plan.test.source, table=plan.test.table, channel=plan.channel), headers)
+        test = index(IndexConfig.of(source=plan.test.source, channel=plan.channel), headers)
         test_folder = Path(plan.test.labels)
         _refuse_overlap(pool, test)
     pool_labels = match_labels(labels_folder, pool.case_ids)

@@ -21,10 +21,15 @@ class _Part(BaseModel):
 
 
 class Scans(_Part):
-    """Scans with their label maps: two folders; ``table`` has more columns of the scans, joined by case id."""
+    """Scans with their label maps: two folders."""
 
     source: str
     labels: str
+
+
+class PoolScans(Scans):
+    """The scans to select from; ``table`` has more columns of them, joined by case id."""
+
     table: Path | None = None
 
 
@@ -92,7 +97,7 @@ Budget = Annotated[Annotated[int, Field(ge=1)] | str, BeforeValidator(_budget)]
 class Plan(_Part):
     """A study: which scans, which strategies, which budgets, how often, and how they are trained on."""
 
-    pool: Scans
+    pool: PoolScans
     test: Scans | Share
     budgets: tuple[Budget, ...] = Field(min_length=1)
     strategies: tuple[StrategyEntry, ...] = Field(min_length=1)

@@ -36,7 +36,8 @@ def background_of(folders: Sequence[Path]) -> Background:
     """Read what pages tell of finished studies besides their scores."""
     studies = tuple(About(**load_json(folder / ABOUT)) for folder in folders)
     costs = [
-        pd.read_csv(folder / COSTS).assign(pool=about.name) for folder, about in zip(folders, studies, strict=True)
+        pd.read_csv(folder / COSTS, na_values=[""], keep_default_na=False).assign(pool=about.name)
+        for folder, about in zip(folders, studies, strict=True)
     ]
     cells = [
         pd.read_csv(folder / CELLS, dtype={"absent_classes": str}, keep_default_na=False).assign(pool=about.name)

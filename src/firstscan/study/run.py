@@ -36,6 +36,7 @@ from .tables import label_count
 from .training import Job, read_result, run_job
 from .versions import versions
 
+COLUMNS = "pool columns "
 FeatureSource = Callable[[Pool, StrategyEntry], FeatureTable]
 
 
@@ -86,11 +87,17 @@ def study(
 
 
 def fingerprints(data: StudyData) -> dict[str, str]:
-    """Return SHA-256 by ``pool <id>``, ``test <id>`` and their label maps: what the result depends on."""
+    """Return what the result depends on, by ``pool <id>``, ``test <id>``, their label maps and ``pool columns <id>``.
+
+    Columns are what the source and its table tell of a scan: they enter features and picks, but no training.
+    """
     found: dict[str, str] = {}
     for part, pool, labels in (("pool", data.pool, data.pool_labels), ("test", data.test, data.test_labels)):
         for case in pool:
-            found[f"{part} {case.case_id}"] = fingerprint(case)
+            channels = [(c.name, c.component) for c in case.channels]
+            found[f"{part} {case.case_id}"] = identity(fingerprint(case), channels)
+            if part == "pool":
+                found[f"{COLUMNS}{case.case_id}"] = identity(dict(case.metadata))
         for case_id, path in labels.items():
             found[f"{part} label {case_id}"] = file_sha256(Path(path))
     return found
@@ -111,7 +118,8 @@ def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[st
     plan, data = order.plan, order.data
     workspace = run.workspace
     atomic_write(workspace.out / PLAN, dump_json(plan.model_dump(mode="json")))
-    place = workspace.folder("scans", identity(inputs))
+    files = {name: found for name, found in inputs.items() if not name.startswith(COLUMNS)}
+    place = workspace.folder("scans", identity(files))
     linked = [all_linkable(part) for part in (data.pool, data.test)]
     test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked[1])
     check_test(test, data.classes, workers=run.settings.workers)

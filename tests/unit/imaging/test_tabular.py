@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,6 +59,22 @@ def test_names_are_found_by_the_safe_ids_made_of_them(written):
     assert columns.rows["scan_1"] == {"site": "N"}
 
 
+def test_ids_that_only_differ_in_unsafe_characters_are_those_of_the_scans(tmp_path, written):
+    for name in ("1", "2"):
+        write_image(tmp_path / f"{name}.nii.gz", np.ones((4, 4, 4), np.float32), np.eye(4))
+    source = written("case_id,path\na b,1.nii.gz\na_b,2.nii.gz\n", "source.csv")
+    pool = index(source, table=written("case_id,site\na_b,N\na b,S\n", "more.csv"))
+    assert sorted(str(case.metadata["site"]) + Path(case.path).name[0] for case in pool) == ["N2", "S1"]
+    assert not pool.findings
+
+
+def test_of_two_names_for_one_scan_its_own_counts_and_the_other_is_said(written):
+    for rows in ("a,N\n.a,S\n", ".a,S\na,N\n"):
+        columns = read_columns(written(f"case_id,site\n{rows}"), ("a",))
+        assert columns.rows == {"a": {"site": "N"}}
+        assert columns.findings[0].message == "1 of 2 rows of table.csv name no scan: .a"
+
+
 def test_what_does_not_fit_is_a_finding(written):
     path = written("case_id,site\na,N\nB0,S\ngone,S\nlost,S\n")
     columns = read_columns(path, ("a", "b0", "c"), left_out=["lost"])
@@ -83,8 +101,13 @@ def test_a_list_of_the_scans_can_be_completed_and_handed_back(written):
     assert read_columns(written("case_id,path\na,x\nb,y\nc,z\n"), IDS).names == ("path",)
 
 
-def test_names_of_persons_are_not_taken(written):
-    assert read_columns(written("case_id,Patient Name,site\na,Doe,N\nb,Roe,S\nc,Poe,S\n"), IDS).names == ("site",)
+@pytest.mark.parametrize("column", ["Patient Name", "name of patient", "birth_date", "Date of birth", "home address"])
+def test_what_names_or_places_a_person_is_not_taken_and_that_is_said(written, column):
+    columns = read_columns(written(f"case_id,{column},site,filename\na,Doe,N,x\nb,Roe,S,y\nc,Poe,S,z\n"), IDS)
+    assert columns.names == ("site", "filename")
+    (note,) = columns.findings
+    assert (note.code, note.severity) == ("table-private", "note")
+    assert note.message.endswith(f"not taken: {column}")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +119,7 @@ def test_names_of_persons_are_not_taken(written):
         ("case_id,site\n", "it holds no row"),
         ("case_id,site\na,N\n ,S\n", r"1 row\(s\) without case_id"),
         ("case_id,site\na,N\na,S\n", "two rows with the same case_id: a"),
+        ("Case_ID,site\na,N\n", "no column case_id; it has Case_ID, site .write Case_ID as case_id."),
         (
             "case_id,site\nx,N\ny,S\n",
             "no row names a scan of the pool. Its case_id reads x, y; the scans are called a, b",
@@ -116,6 +140,8 @@ def test_files_that_are_no_tables(written, tmp_path):
         read_rows(written("case_id,site\na,Köln\n".encode("latin-1")))
     with pytest.raises(DataError, match="line 3: more values than columns"):
         read_rows(written("case_id,site\na,N\nb,S,too much\n"))
+    with pytest.raises(DataError, match="has two columns 'site'"):
+        read_rows(written("case_id,site,site\na,N,S\n"))
     with pytest.raises(DataError, match="cannot be read as a table"):
         read_rows(written(b"PAR1", "t.parquet"))
 
@@ -128,3 +154,12 @@ def test_scans_of_a_folder_are_chosen_by_a_column_of_the_table(tmp_path, written
     pool = index(tmp_path / "scans", table=table, only=["site=n"])
     assert pool.case_ids == ("a", "c")
     assert [case.metadata["site"] for case in pool] == ["N", "N"]
+
+
+@pytest.mark.data
+def test_dicom_series_are_chosen_by_both_what_they_tell_and_the_table(data_dir, written):
+    ids = index(data_dir / "dicom").case_ids
+    table = written("case_id,group\n" + "".join(f"{i},{'b' if n else 'a'}\n" for n, i in enumerate(ids)))
+    assert index(data_dir / "dicom", table=table, only=["group=a", "modality=MR"]).case_ids == ids[:1]
+    with pytest.raises(UsageError, match="--only nothing: the source does not tell this"):
+        index(data_dir / "dicom", table=table, only=["nothing=a"])

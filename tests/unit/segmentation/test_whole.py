@@ -48,3 +48,12 @@ def test_other_ways_to_store_the_same_are_whole(written, tmp_path):
             assert is_whole(tmp_path / "e.nii.gz")
     (tmp_path / "f.nrrd").write_bytes(b"NRRD0004")
     assert is_whole(tmp_path / "f.nrrd")
+
+
+def test_what_follows_the_voxels_and_headers_without_sense_do_not_matter(written, tmp_path):
+    inflated = bytearray(gzip.decompress(written.read_bytes()))
+    (tmp_path / "junk.nii.gz").write_bytes(written.read_bytes() + b"trailing junk")
+    assert is_whole(tmp_path / "junk.nii.gz")
+    inflated[108:112] = np.float32(np.nan).tobytes()
+    (tmp_path / "offset.nii").write_bytes(inflated)
+    assert is_whole(tmp_path / "offset.nii")

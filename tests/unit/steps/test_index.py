@@ -41,3 +41,16 @@ def test_a_summary_names_no_patient():
         "  patient: 3 different values",
         "  site: North (2); not known for 1",
     )
+
+
+def test_the_findings_of_a_check_follow_a_corrected_table(tmp_path):
+    (tmp_path / "scans").mkdir()
+    write_image(tmp_path / "scans" / "a.nii.gz", np.random.default_rng(0).random((9, 9, 9), np.float32), np.eye(4))
+    sheet, out = tmp_path / "sheet.csv", tmp_path / "out"
+    command = ["check", str(tmp_path / "scans"), "--table", str(sheet), "--out", str(out), "--workers", "1"]
+    for rows, expected in (("a,N\nzzz,S\n", ["table-no-scan"]), ("a,N\n", [])):
+        sheet.write_text(f"case_id,site\n{rows}")
+        assert run(command) == 0
+        found = [f.code for f in read_findings(out / "findings.csv")]
+        assert [code for code in found if code.startswith("table")] == expected
+    assert run(command) == 0

@@ -5,12 +5,13 @@ import pytest
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
+from firstscan.domain.finding import Finding
 from firstscan.execution import Silent
 from firstscan.steps.config import PickConfig, SelectCommand, parse_quota
 from firstscan.steps.pick import check_strategy, pick, read_ids, read_options, run_pick
 from firstscan.steps.run import Settings
 from firstscan.steps.trust import correlations, repeats, warnings_of
-from firstscan.store import read_features, read_selection, write_features, write_selection
+from firstscan.store import read_features, read_selection, write_features, write_findings, write_selection
 
 
 def table(n=12):
@@ -170,3 +171,26 @@ def test_a_table_beside_the_features_gives_columns_to_pick_by(tmp_path, capsys):
         run_pick(tmp_path / "features.parquet", config, tmp_path / "out", Settings())
     with pytest.raises(UsageError, match="choose another --out"):
         run_pick(tmp_path / "out", config, tmp_path / "out", Settings())
+
+
+def test_a_table_beside_the_features_adds_to_what_they_know(tmp_path):
+    write_features(tmp_path / "features.parquet", table())
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("case_id,patient,site\nc00,,B\nc01,p9,\nlost,,A\n")
+    out_of = [Finding("truncated", "drop", "lost", "it is cut short", "copy it again")]
+    write_findings(tmp_path / "findings.csv", out_of)
+    told = []
+
+    class Said(Silent):
+        def say(self, message):
+            told.append(message)
+
+    config = PickConfig(budget=6, group_by=("patient",), table=sheet)
+    _, used = run_pick(tmp_path / "features.parquet", config, tmp_path / "out", Settings(progress=Said()))
+    assert used.covariates["patient"].tolist() == ["p0", "p9", *table().covariates["patient"][2:]]
+    assert used.covariates["site"].tolist() == ["B", *table().covariates["site"][1:]]
+    assert [line.split(";")[0].split(": c0")[0] for line in told] == [
+        "Note: 10 of 12 scans have no row in sheet.csv",
+        "Note: column patient of sheet.csv says something else than the source for 1 scans",
+        "Note: column site of sheet.csv says something else than the source for 1 scans",
+    ]

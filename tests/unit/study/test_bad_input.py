@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,19 @@ import pytest
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.segmentation.grids import Grid, read_labels, write_labels
 from firstscan.segmentation.unet import Unet
-from firstscan.steps.run import Settings
+from firstscan.steps.run import Run, Settings
+from firstscan.store import open_workspace
 from firstscan.study.data import read_data
 from firstscan.study.plan import plan_of
-from firstscan.study.run import study
+from firstscan.study.run import fingerprints, study
 
 HERE = Settings(workers=1)
+
+
+def read(plan, folder):
+    """Return the data of a plan."""
+    with open_workspace(folder / "reading") as workspace:
+        return read_data(plan, Run(workspace, HERE))
 
 
 @pytest.fixture
@@ -29,7 +37,7 @@ def world(study_world, tmp_path, monkeypatch):
     study_world.plan = plan_of(
         study_world.content(pool=both, classes={"ball": 1, "core": 2}, strategies=["random", "strided"])
     )
-    data = read_data(study_world.plan)
+    data = read(study_world.plan, tmp_path)
     study_world.pool_ids, study_world.test_ids = data.pool.case_ids, data.test.case_ids
     study_world.trained, real = [], Unet.train
 
@@ -64,12 +72,12 @@ def test_a_test_set_that_cannot_be_scored_is_said_before_anything_is_trained(wor
     assert not world.trained
 
 
-def test_classes_with_gaps_are_refused_at_once(world):
+def test_classes_with_gaps_are_refused_at_once(world, tmp_path):
     with pytest.raises(DataError, match=r"ball = 1, core = 3; segmenters need the values 1, 2, 3"):
-        read_data(world.plan.model_copy(update={"classes": {"ball": 1, "core": 3}}))
+        read(world.plan.model_copy(update={"classes": {"ball": 1, "core": 3}}), tmp_path)
 
 
-def test_negative_values_are_refused_by_the_scan_that_holds_them(world):
+def test_negative_values_are_refused_by_the_scan_that_holds_them(world, tmp_path):
     from firstscan.segmentation.grids import sitk
 
     path = world.labels / f"{world.pool_ids[0]}.nii.gz"
@@ -77,7 +85,7 @@ def test_negative_values_are_refused_by_the_scan_that_holds_them(world):
     image[0, 0, 0] = -1
     sitk().WriteImage(image, str(path))
     with pytest.raises(DataError, match=f"{world.pool_ids[0]}: the label map holds the value -1"):
-        read_data(world.plan.model_copy(update={"classes": {}}))
+        read(world.plan.model_copy(update={"classes": {}}), tmp_path)
 
 
 def test_a_label_map_that_is_added_later_costs_its_own_trainings_only(world, tmp_path):
@@ -121,3 +129,24 @@ def test_failures_of_one_kind_stand_in_one_row_of_the_page(world, tmp_path):
     assert page.count("found 50") == 2
     assert "0, 1, 2" in page
     assert "4 of 8 cells failed" in page
+
+
+def test_what_a_result_depends_on_knows_channels_and_columns(world, tmp_path):
+    data = read(world.plan, tmp_path)
+    before, case_id = fingerprints(data), world.pool_ids[0]
+    cases = {case.case_id: case for case in data.pool}
+    other = replace(cases[case_id], channels=(replace(cases[case_id].channels[0], name="T1w", component=1),))
+    changed = fingerprints(replace(data, pool=replace(data.pool, cases=(*(cases | {case_id: other}).values(),))))
+    assert {name for name in before if before[name] != changed[name]} == {f"pool {case_id}"}
+    other = replace(cases[case_id], metadata={"site": "N"})
+    changed = fingerprints(replace(data, pool=replace(data.pool, cases=(*(cases | {case_id: other}).values(),))))
+    assert {name for name in before if before[name] != changed[name]} == {f"pool columns {case_id}"}
+
+
+def test_a_strategy_may_be_called_anything(world, tmp_path):
+    plan = world.content(
+        pool=world.plan.pool.model_dump(), strategies=["random", {"name": "strided", "label": "null"}], budgets=[1]
+    )
+    done = study(plan_of({**plan, "classes": {"ball": 1, "core": 2}}), tmp_path / "o", HERE, world.features)
+    assert done.failed == 0
+    assert "null" in (tmp_path / "o" / "study.html").read_text()

@@ -28,7 +28,8 @@ def test_regions_share_one_training_and_are_the_bytes_of_extractions_by_themselv
     trained, real = [], pretrain.train
     monkeypatch.setattr(pretrain, "train", lambda *a, **k: trained.append(k["seed"]) or real(*a, **k))
     plan = plan_of(entries)
-    pool = read_data(plan).pool
+    with open_workspace(tmp_path / "reading") as workspace:
+        pool = read_data(plan, Run(workspace, HERE)).pool
     with open_workspace(tmp_path / "o") as workspace:
         features = extractor(plan, Run(workspace, HERE))
         ours = {entry.region or "foreground": features(pool, entry) for entry in plan.strategies}

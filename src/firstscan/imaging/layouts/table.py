@@ -9,7 +9,7 @@ from types import MappingProxyType
 from firstscan.domain.case import Case, Channel, repeated
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
-from firstscan.imaging.files import digest, is_volume, safe_id
+from firstscan.imaging.files import is_volume, safe_ids
 from firstscan.imaging.metadata import clean_metadata
 from firstscan.imaging.tabular import read_rows
 
@@ -36,7 +36,7 @@ def read_table(path: Path) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
     twice = repeated(str(row["case_id"]) for row in rows)
     if twice:
         raise UsageError(f"two rows of {path} with the same case id: {', '.join(twice[:5])}")
-    ids = _safe_ids([str(row["case_id"]) for row in rows])
+    ids = safe_ids([str(row["case_id"]) for row in rows])
     cases, findings = [], []
     for row, case_id in zip(rows, ids, strict=True):
         here = [c for c in images if row.get(c)]
@@ -68,10 +68,3 @@ def _is_image_column(name: str, values: Sequence[object]) -> bool:
     if not texts or not all(isinstance(v, str) for v in texts):
         return False
     return name.lower() in _IMAGE_NAMES or all(is_volume(Path(str(v)).name) for v in texts)
-
-
-def _safe_ids(names: Sequence[str]) -> list[str]:
-    """Return safe ids; those that only differ in unsafe characters get a hash of the original."""
-    safe = [safe_id(n) for n in names]
-    clash = set(repeated(safe))
-    return [f"{s}-{digest(n)}" if s in clash else s for s, n in zip(safe, names, strict=True)]
