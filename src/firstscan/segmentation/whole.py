@@ -12,7 +12,8 @@ from pathlib import Path
 
 _GZIP = b"\x1f\x8b"
 _HEADER_BYTES = 348
-_CHUNK = 1 << 20
+_GZIP_BITS = 31
+_CHUNK, _AT_ONCE = 1 << 20, 1 << 26
 
 
 def is_whole(path: Path) -> bool:
@@ -54,14 +55,27 @@ def _promised(header: bytes) -> int:
     dimensions, *sizes = struct.unpack_from(f"{order}8h", header, 40)
     bits: int = struct.unpack_from(f"{order}h", header, 72)[0]
     offset: float = struct.unpack_from(f"{order}f", header, 108)[0]
+    if not math.isfinite(offset):
+        return 0
     promised: int = int(offset) + math.prod(max(n, 1) for n in sizes[:dimensions]) * bits // 8
     return promised
 
 
 def _inflates_to(path: Path, promised: int) -> bool:
-    """Tell whether a gzip file holds so many bytes; what follows them does not matter."""
-    held = 0
-    with gzip.open(path) as file:
-        while held < promised and (block := file.read1(_CHUNK)):
-            held += len(block)
-    return held >= promised
+    """Tell whether a gzip file holds so many bytes in whole members; what follows them does not matter."""
+    held, stream = 0, zlib.decompressobj(_GZIP_BITS)
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            more = True
+            while more:
+                inflated = len(stream.decompress(block, _AT_ONCE))
+                held += inflated
+                if not stream.eof:
+                    block = stream.unconsumed_tail
+                    more = bool(block) or inflated == _AT_ONCE
+                elif held >= promised:
+                    return True
+                else:
+                    block, stream = stream.unused_data, zlib.decompressobj(_GZIP_BITS)
+                    more = bool(block)
+    return False
