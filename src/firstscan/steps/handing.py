@@ -32,7 +32,7 @@ from firstscan.store import (
 from . import placed
 from .config import IndexConfig
 from .handoff import HandoffConfig, classes_of, handoff
-from .headers import headers_of
+from .headers import known_headers
 from .index import index
 from .labels import labels_of
 from .notes import note
@@ -91,7 +91,7 @@ def run_handoff(
         if told is not None and same:
             return Handed(config.target, out / told["open_this"], told["message"])
         placed.clear(workspace, told, "hand-off")
-        pool = index(scans, headers_of(Run(workspace, settings), selected))
+        pool = index(scans, known_headers(Run(workspace, settings), selected))
         placed.begin(workspace, PLACED)
         handed = _write(workspace, asked, pool)
         told = {

@@ -17,7 +17,7 @@ from firstscan.store import load_json
 
 from .config import IndexConfig
 from .handing import PLACED
-from .headers import headers_of
+from .headers import known_headers
 from .index import index
 from .run import Run
 
@@ -81,7 +81,7 @@ def source_of(parts: Sequence[Part], run: Run) -> Pool | None:
     for part in parts:
         if part.scans is not None and any(not step.images for step in part.trail.steps):
             known = () if part.results is None else (part.results,)
-            return index(part.scans, headers_of(run, *known))
+            return index(part.scans, known_headers(run, *known))
     return None
 
 

@@ -1,8 +1,8 @@
 """A cache of very many small rows: Parquet pieces in a folder, each complete or absent.
 
 A row's key stands for all that its texts depend on. So it does not matter which piece holds a row, or how many do, and
-a piece that is damaged costs no more than its rows: they are made again. Only the one run that holds the folder writes;
-anybody may read meanwhile.
+a piece that is damaged costs no more than its rows: they are made again. Rows that are no longer asked for go when the
+pieces are joined. Only the one run that holds the folder writes; anybody may read meanwhile.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Pieces:
         wanted = frozenset(keys)
         return {key: row for path in self._paths() for key, row in _read(path) if key in wanted}
 
-    def writer(self) -> PieceWriter:
-        """Return a writer, for use in a ``with`` block, which flushes however it ends, and joins what piled up."""
-        return PieceWriter(self)
+    def writer(self, asked: Collection[str]) -> PieceWriter:
+        """Return a writer, for use in a ``with`` block, which flushes however it ends, then joins; see ``join``."""
+        return PieceWriter(self, asked)
 
     def add(self, rows: Iterable[tuple[str, Row]]) -> Path:
         """Write rows as a new piece.  Raises DataError where the disk is full."""
@@ -54,13 +54,19 @@ class Pieces:
         last = max((int(path.stem) for path in self._paths()), default=-1)
         return atomic_write(self.folder / f"{last + 1:08d}.parquet", lambda file: _write(file, iter(rows)))
 
-    def join(self) -> None:
-        """Put one piece in the place of all, where they have piled up."""
-        before = self._paths()
-        if len(before) > _PILED_UP:
-            self.add(row for path in before for row in _read(path))
-            for path in before:
-                path.unlink(missing_ok=True)
+    def join(self, asked: Collection[str]) -> None:
+        """Put one piece with the rows of ``asked`` in the place of all.
+
+        That is done where pieces have piled up, or where half of their rows, or more, are not asked for.
+        """
+        before, wanted = self._paths(), frozenset(asked)
+        told = [key in wanted for path in before for key, _ in _read(path)]
+        if len(before) <= _PILED_UP and 2 * sum(told) > len(told):
+            return
+        if any(told):
+            self.add((key, row) for path in before for key, row in _read(path) if key in wanted)
+        for path in before:
+            path.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("*.parquet") if path.stem.isdecimal())
@@ -71,6 +77,7 @@ class PieceWriter:
     """Adds rows; what has been flushed, which happens every few seconds, survives a crash."""
 
     pieces: Pieces
+    asked: Collection[str]
     _waiting: list[tuple[str, Row]] = field(default_factory=list)
     _since: float = 0.0
 
@@ -79,7 +86,7 @@ class PieceWriter:
 
     def __exit__(self, *_: object) -> None:
         self._flush()
-        self.pieces.join()
+        self.pieces.join(self.asked)
 
     def append(self, key: str, row: Row) -> None:
         """Add one row.  Raises DataError where the disk is full."""

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -16,16 +19,21 @@ from pydicom.uid import ExplicitVRLittleEndian
 import firstscan as fs
 from firstscan.cli import run as command
 from firstscan.domain.errors import UsageError
+from firstscan.domain.selection import Pick, Selection
 from firstscan.execution import Silent
 from firstscan.imaging import index as imaging_index
+from firstscan.imaging import write_image
 from firstscan.imaging.dicom_headers import unpacked
 from firstscan.imaging.dicom_tags import read_tags
 from firstscan.steps import headers
+from firstscan.steps.collect import CollectConfig, run_collect
 from firstscan.steps.config import IndexConfig
-from firstscan.steps.headers import headers_of
+from firstscan.steps.handing import run_handoff
+from firstscan.steps.handoff import HandoffConfig
+from firstscan.steps.headers import headers_of, known_headers
 from firstscan.steps.index import index
-from firstscan.steps.run import Run, Settings
-from firstscan.store import open_workspace
+from firstscan.steps.run import Run, Settings, shown
+from firstscan.store import open_workspace, write_selection
 
 SERIES, SLICES = 3, 5
 
@@ -93,9 +101,9 @@ def at_work(out, workers=1, progress=None):
         yield Run(workspace, Settings(workers=workers, progress=progress or Silent()))
 
 
-def indexed(archive, out, *results, workers=1, progress=None):
+def indexed(archive, out, workers=1, progress=None):
     with at_work(out, workers, progress) as run:
-        return index(IndexConfig(source=str(archive)), headers_of(run, *results))
+        return index(IndexConfig(source=str(archive)), headers_of(run))
 
 
 def test_the_same_pool_however_headers_are_read(archive, tmp_path, monkeypatch):
@@ -183,13 +191,32 @@ def test_damaged_pieces_are_read_again(archive, tmp_path, reads):
 
 
 def test_what_another_results_folder_knows_is_not_read_again(archive, tmp_path, reads):
-    first = indexed(archive, tmp_path / "results")
-    before = {path: path.read_bytes() for path in (tmp_path / "results" / "work" / "headers").iterdir()}
+    indexed(archive, tmp_path / "results")
+    kept = tmp_path / "results" / "work" / "headers"
+    before = {path: path.read_bytes() for path in kept.iterdir()}
     reads.clear()
-    assert indexed(archive, tmp_path / "handed", tmp_path / "results", tmp_path / "nowhere") == first
-    assert reads == [["damaged.dcm"]]
+    write_slice(archive / "s2" / "5.dcm", 2, 5)
+    with at_work(tmp_path / "handed") as run:
+        headers_ = known_headers(run, tmp_path / "results", tmp_path / "nowhere")
+        assert index(IndexConfig(source=str(archive)), headers_) == imaging_index(archive)
+    assert reads == [["damaged.dcm", "5.dcm"]]
     assert not (tmp_path / "handed" / "work" / "headers").exists()
-    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.read_bytes() for path in kept.iterdir()} == before
+
+
+def test_folders_for_readers_name_no_other_patient(archive, tmp_path, reads):
+    results, handed, back = (tmp_path / name for name in ("results", "handed", "collected"))
+    indexed(archive, results)
+    write_selection(results, Selection((Pick("s0", 1, None, None, None, None, "why"),), "cscs", 1, 2), {}, "0")
+    reads.clear()
+    now, scans = Settings(workers=1), IndexConfig(source=str(archive))
+    run_handoff(results, HandoffConfig(target="csv"), handed, now, scans=scans)
+    (handed / "labels").mkdir(exist_ok=True)
+    name = json.loads((handed / "handoff.json").read_text())["picks"][0]["name"]
+    write_image(handed / "labels" / f"{name}.nii.gz", np.ones((8, 8, SLICES), np.uint8), np.eye(4))
+    run_collect([handed], CollectConfig(), back, now)
+    assert reads == [["damaged.dcm"]] * 2  # both looked into the results
+    assert not [path for out in (handed, back) for path in out.rglob("headers")]
 
 
 KILLED = """
@@ -285,6 +312,63 @@ def test_a_source_that_is_wrong_leaves_no_folder_and_no_result_behind(archive, t
     assert command(["index", str(tmp_path / "nowhere"), "--out", str(out), "--overwrite"]) == 2
     assert (out / "manifest.json").read_bytes() == before
     capsys.readouterr()
+
+
+def test_few_headers_are_read_in_this_process_and_many_are_not(archive, tmp_path, monkeypatch):
+    asked = []
+
+    def cases(function, items, **options):
+        asked.append([len(files) for _, files in items])
+        return ((name, function(files)) for name, files in items)
+
+    many = sorted(path for path in archive.rglob("*") if path.is_file())
+    read = headers.HeaderReader(cases, partial(shown, Silent()))
+    monkeypatch.setattr(headers, "FILES", 17)
+    told = read(many)
+    assert asked == []
+    monkeypatch.setattr(headers, "FILES", 16)
+    assert read(many) == told
+    assert asked == [[16, 1], []]
+
+
+def test_other_content_under_the_same_name_size_and_time_is_read(archive, tmp_path):
+    indexed(archive, tmp_path / "out")
+    for number in range(SLICES):
+        path = archive / "s0" / f"{number}.dcm"
+        before = path.stat()
+        path.write_bytes(path.read_bytes().replace(b"p0", b"q7"))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = path.stat()
+        assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert indexed(archive, tmp_path / "out")["s0"].metadata["patient"] == "q7"
+
+
+def test_what_is_kept_of_files_that_are_gone_goes(archive, tmp_path, reads):
+    out = tmp_path / "out"
+    indexed(archive, out)
+
+    def patients():
+        return {word for path in (out / "work" / "headers").iterdir() for word in patients_in(path)}
+
+    assert patients() == {"p0", "p1", "p2"}
+    for number in range(SLICES):
+        (archive / "s0" / f"{number}.dcm").unlink()
+    indexed(archive, out)
+    assert patients() == {"p0", "p1", "p2"}  # a third of the rows
+    for number in range(SLICES):
+        (archive / "s2" / f"{number}.dcm").unlink()
+    write_slice(archive / "s1" / "5.dcm", 1, 5)
+    reads.clear()
+    indexed(archive, out)
+    assert patients() == {"p1"}
+    indexed(archive, out)
+    assert reads == [["5.dcm", "damaged.dcm"], ["damaged.dcm"]]
+
+
+def patients_in(path):
+    """Return the patients that a piece of kept headers names."""
+    common = pq.read_table(path)["common"].to_pylist()
+    return {json.loads(text)["metadata"]["patient"] for text in common if text}
 
 
 def test_results_in_the_source_are_no_scans(archive, tmp_path):

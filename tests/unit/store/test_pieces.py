@@ -33,7 +33,7 @@ def test_rows_are_found_by_their_keys_and_share_what_is_common(tmp_path):
 def test_a_writer_flushes_when_enough_or_long_enough_has_waited_and_however_it_ends(tmp_path, monkeypatch):
     store = Pieces(tmp_path)
     monkeypatch.setattr(pieces, "_BATCH_ROWS", 4)
-    with suppress(KeyboardInterrupt), store.writer() as writer:
+    with suppress(KeyboardInterrupt), store.writer(ROWS) as writer:
         for n, (key, row) in enumerate(ROWS.items(), start=1):
             writer.append(key, row)
             assert len(files(tmp_path)) == n // 4
@@ -41,7 +41,7 @@ def test_a_writer_flushes_when_enough_or_long_enough_has_waited_and_however_it_e
     assert files(tmp_path) == ["00000000.parquet", "00000001.parquet", "00000002.parquet"]
     assert store.find(ROWS) == ROWS
     monkeypatch.setattr(pieces, "_FLUSH_S", 0.0)
-    with store.writer() as writer:
+    with store.writer([*ROWS, "late"]) as writer:
         writer.append("late", ("", ""))
         assert "late" in store.find(["late"])
 
@@ -50,10 +50,28 @@ def test_pieces_that_pile_up_are_joined(tmp_path, monkeypatch):
     monkeypatch.setattr(pieces, "_PILED_UP", 3)
     store = Pieces(tmp_path)
     for key, row in ROWS.items():
-        with store.writer() as writer:
+        with store.writer(ROWS) as writer:
             writer.append(key, row)
         assert len(files(tmp_path)) <= 3
     assert store.find(ROWS) == ROWS
+
+
+def test_rows_that_nobody_asks_for_go_once_they_are_half_or_pieces_have_piled_up(tmp_path, monkeypatch):
+    store = Pieces(tmp_path)
+    keys = list(ROWS)
+    store.add(list(ROWS.items())[:4])
+    store.add(list(ROWS.items())[4:])
+    store.join(keys[:5])
+    assert store.find(ROWS) == ROWS  # four of nine
+    assert len(files(tmp_path)) == 2
+    store.join([*keys[:4], "never read"])
+    assert store.find(ROWS) == {key: ROWS[key] for key in keys[:4]}
+    assert len(files(tmp_path)) == 1
+    monkeypatch.setattr(pieces, "_PILED_UP", 0)
+    store.join(keys[1:])
+    assert list(store.find(ROWS)) == keys[1:4]
+    store.join(["other"])
+    assert files(tmp_path) == []
 
 
 def test_a_join_that_was_cut_short_loses_nothing(tmp_path, monkeypatch):
