@@ -98,7 +98,7 @@ def epochs(log: Path) -> list[int]:
 
 def tell(out: Path) -> None:
     """Print what was picked, what it scored, what it took, and which versions did it."""
-    scores, cells = pd.read_parquet(out / "scores.parquet"), pd.read_csv(out / "cells.csv")
+    scores, cells = pd.read_parquet(out / "scores.parquet"), pd.read_csv(out / "cells.csv", keep_default_na=False)
     costs = pd.read_csv(out / "costs.csv")
     for cell, cost in zip(cells.to_dict("records"), costs.to_dict("records"), strict=True):
         mine = scores[scores["budget"] == cell["budget"]]
