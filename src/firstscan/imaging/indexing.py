@@ -23,7 +23,7 @@ from .layouts.dicom import read_dicom
 from .layouts.folder import read_folder
 from .layouts.msd import read_msd
 from .layouts.table import read_table
-from .tabular import TABLE_ENDINGS, column_names, join
+from .tabular import TABLE_ENDINGS, join, read_sheet
 from .walking import walk
 
 Found = tuple[tuple[Case, ...], tuple[Finding, ...]]
@@ -63,8 +63,9 @@ def index(
         raise UsageError(f"unknown layout {layout!r}; known: {', '.join(LAYOUTS)}")
     if not root.exists():
         raise UsageError(f"{root} does not exist; name the folder that holds the scans")
-    of_table = set() if table is None else set(column_names(table))
-    early = [text for text in only if text.partition("=")[0] not in of_table]
+    sheet = None if table is None else read_sheet(table)
+    of_sheet = () if sheet is None else sheet.columns
+    early = [text for text in only if text.partition("=")[0] not in of_sheet]
     if root.is_dir():
         kind, (cases, findings) = _read(root, layout, channels, early, headers)
     elif root.suffix.lower() in TABLE_ENDINGS and layout in {"auto", "table"}:
@@ -73,9 +74,9 @@ def index(
         raise UsageError(f"{root} is a file; name the folder that holds the scans, or a table (CSV, Parquet) of them")
     if not cases:
         raise _nothing(root, layout, findings)
-    if table is not None:
+    if sheet is not None:
         left_out = {f.case_id for f in findings if f.case_id}
-        cases, joined = join(cases, table, left_out)
+        cases, joined = join(cases, sheet, left_out)
         findings = (*findings, *joined)
     late = [text for text in only if text not in early] if kind == "dicom" else only
     cases, findings = _only(cases, findings, late, root)

@@ -26,19 +26,37 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Columns:
-    """What a table says of scans: the ``names`` of its columns, ``rows`` by case id, and what did not fit together."""
+class Sheet:
+    """A table of scans as it was written: its ``columns`` and ``rows`` by the name in ``case_id``.
 
-    names: tuple[str, ...]
+    ``private``: columns on persons, which are left out of it.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: Mapping[str, Mapping[str, MetadataValue]]
+    private: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a sheet says of scans: ``rows`` by case id, and what did not fit together (``findings``)."""
+
+    sheet: Sheet
     rows: Mapping[str, Mapping[str, MetadataValue]]
     findings: tuple[Finding, ...]
 
-    def merged(
-        self, known: Sequence[tuple[str, Mapping[str, MetadataValue]]], path: Path
-    ) -> tuple[list[dict[str, MetadataValue]], tuple[Finding, ...]]:
-        """Return what is ``known`` of each scan with the table's columns; a column that says other things is a finding.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return self.sheet.columns
 
-        The table's word counts, unless it is empty there.
+    def merged(
+        self, known: Sequence[tuple[str, Mapping[str, MetadataValue]]]
+    ) -> tuple[list[dict[str, MetadataValue]], tuple[Finding, ...]]:
+        """Return what is ``known`` of each scan with the columns; a column that says other things is a finding.
+
+        The sheet's word counts, unless it is empty there.
         """
         merged = [_merged(told, self.rows.get(case_id, {}), self.names) for case_id, told in known]
         findings = []
@@ -46,9 +64,10 @@ class Columns:
             pairs = [(old.get(name), new.get(name)) for (_, old), new in zip(known, merged, strict=True)]
             changed = sum(old is not None and old != new for old, new in pairs)
             if changed:
-                message = f"column {name} of {path.name} says something else than the source for {changed} scans"
+                message = f"column {name} of {self.sheet.path.name} says something else than the source"
                 remedy = "nothing to do where the table is right; else give the column another name"
-                findings.append(_finding("table-replaces", message, remedy, path=path, count=changed))
+                told = f"{message} for {changed} scan{'s' * (changed > 1)}"
+                findings.append(_finding("table-replaces", told, remedy, sheet=self.sheet, count=changed))
         return merged, tuple(findings)
 
 
@@ -67,7 +86,9 @@ def read_rows(path: Path) -> list[Mapping[str, Any]]:
             header = file.readline()
             file.seek(0)
             reader = csv.DictReader(file, delimiter=_delimiter(path, header))
-            if twice := repeated(reader.fieldnames or ()):
+            names = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = [name or _nameless(place) for place, name in enumerate(names, start=1)]
+            if twice := repeated(reader.fieldnames):
                 raise DataError(f"{path} has two columns {twice[0]!r}; give each a name of its own")
             rows = [(reader.line_num, row) for row in reader]
     except UnicodeDecodeError as error:
@@ -77,11 +98,44 @@ def read_rows(path: Path) -> list[Mapping[str, Any]]:
     for line, row in rows:
         if None in row:
             raise DataError(f"{path}, line {line}: more values than columns; put quotes around text with commas")
-    return [row for _, row in rows if any(value and value.strip() for value in row.values())]
+    blank = {_nameless(place) for place, name in enumerate(names, start=1) if not name}
+    empty = {column for column in blank if not any(row[column] for _, row in rows)}  # as spreadsheets leave them
+    told = ({name: value for name, value in row.items() if name not in empty} for _, row in rows)
+    return [row for row in told if any(value and value.strip() for value in row.values())]
 
 
-def read_columns(path: Path, known: Collection[str], left_out: Collection[str] = ()) -> Columns:
-    """Return the columns of a table of scans by case id.
+def read_sheet(path: Path) -> Sheet:
+    """Return a table that has a row for each scan.
+
+    Raises
+    ------
+    UsageError : no such table, another kind of file, no column ``case_id`` or none besides it, a row without id, or two
+        rows of one scan.
+    DataError : the table cannot be read.
+    """
+    if not path.is_file():
+        raise UsageError(f"--table {path}: there is no such file; put it back, or name it as it is called now")
+    if path.suffix.lower() not in TABLE_ENDINGS:
+        raise UsageError(f"--table {path}: a table ends in {', '.join(TABLE_ENDINGS)}; save it as one of them")
+    rows = read_rows(path)
+    columns = [str(name) for name in rows[0]] if rows else []
+    if KEY not in columns or len(columns) < 2:
+        lacks = f"no column {KEY}" if KEY not in columns else f"no column besides {KEY}"
+        told = f"it has {', '.join(columns)}" if columns else "it holds no row"
+        told += next((f" (write {c} as {KEY})" for c in columns if KEY not in columns and c.casefold() == KEY), "")
+        raise UsageError(f"--table {path}: {lacks}; {told}. One row a scan is expected, joined by {KEY}")
+    names = ["" if row[KEY] is None else str(row[KEY]).strip() for row in rows]
+    if nameless := names.count(""):
+        raise UsageError(f"--table {path}: {nameless} row(s) without {KEY}; fill it in, or take them out")
+    _refuse_twice(path, names)
+    skip = {KEY, *(OF_CASES_CSV if set(columns) >= OF_CASES_CSV else ())}
+    clean = [clean_metadata(row, skip=skip) for row in rows]
+    private = (name for name in columns if name not in skip and name not in clean[0])
+    return Sheet(path, tuple(clean[0]), MappingProxyType(dict(zip(names, clean, strict=True))), tuple(private))
+
+
+def columns_of(sheet: Sheet, known: Collection[str], left_out: Collection[str] = ()) -> Columns:
+    """Return the columns of a sheet by case id.
 
     Parameters
     ----------
@@ -90,82 +144,57 @@ def read_columns(path: Path, known: Collection[str], left_out: Collection[str] =
 
     Raises
     ------
-    UsageError : no such table, another kind of file, no column ``case_id`` or none besides it, a row without id, two
-        rows of one scan, or no row of any known scan.
-    DataError : the table cannot be read.
+    UsageError : two rows of one scan, or no row of any known scan.
     """
-    ids, named = frozenset(known), frozenset(known) | frozenset(left_out)
-    given, private = _by_name(path)
-    ours = [name if name in named else safe for name, safe in zip(given, safe_ids(list(given)), strict=True)]
-    if twice := repeated(ours):
-        raise UsageError(f"--table {path}: two rows with the same {KEY}: {_listed(twice)}")
-    rows = dict(zip(ours, given.values(), strict=True))
-    there = {case_id: row for case_id, row in rows.items() if case_id in ids}
+    ids, named, given = frozenset(known), frozenset(known) | frozenset(left_out), tuple(sheet.rows)
+    ours = [name if name in named else safe for name, safe in zip(given, safe_ids(given), strict=True)]
+    _refuse_twice(sheet.path, ours)
+    there = {case_id: row for case_id, row in zip(ours, sheet.rows.values(), strict=True) if case_id in ids}
     if not there:
         raise UsageError(
-            f"--table {path}: no row names a scan of the pool. Its {KEY} reads {_listed(list(given))}; the scans are "
+            f"--table {sheet.path}: no row names a scan of the pool. Its {KEY} reads {_listed(given)}; the scans are "
             f"called {_listed(sorted(ids))}. firstscan index lists their ids in cases.csv"
         )
-    names = tuple(dict.fromkeys(name for row in there.values() for name in row))
-    findings = []
-    if private:
-        message = f"{path.name} has columns that name or place persons, which are not taken: {_listed(private)}"
-        findings.append(_finding("table-private", message, "nothing to do", path=path, count=len(private)))
+    file, findings = sheet.path.name, []
+    if sheet.private:
+        message = f"{file} has columns that name or place persons, which are not taken: {_listed(sheet.private)}"
+        findings.append(_finding("table-private", message, "nothing to do", sheet=sheet, count=len(sheet.private)))
     if missing := sorted(ids - there.keys()):
-        message = f"{len(missing)} of {len(ids)} scans have no row in {path.name}: {_listed(missing)}"
-        findings.append(_finding("table-no-row", message, "complete the table", path=path, count=len(missing)))
+        message = f"{len(missing)} of {len(ids)} scans have no row in {file}: {_listed(missing)}"
+        findings.append(_finding("table-no-row", message, "complete the table", sheet=sheet, count=len(missing)))
     if unknown := sorted(name for name, case_id in zip(given, ours, strict=True) if case_id not in named):
         like = difflib.get_close_matches(unknown[0], missing, n=1)
         hint = f" (is {unknown[0]} meant to be {like[0]}?)" if like else ""
-        message = f"{len(unknown)} of {len(rows)} rows of {path.name} name no scan: {_listed(unknown)}{hint}"
-        findings.append(_finding("table-no-scan", message, f"correct {KEY}", path=path, count=len(unknown)))
-    return Columns(names, MappingProxyType(there), tuple(findings))
+        message = f"{len(unknown)} of {len(given)} rows of {file} name no scan: {_listed(unknown)}{hint}"
+        findings.append(_finding("table-no-scan", message, f"correct {KEY}", sheet=sheet, count=len(unknown)))
+    return Columns(sheet, MappingProxyType(there), tuple(findings))
 
 
 def join(
-    cases: Sequence[Case], path: Path, left_out: Collection[str] = ()
+    cases: Sequence[Case], sheet: Sheet, left_out: Collection[str] = ()
 ) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
-    """Return the cases with a table's columns in their metadata, and what did not fit together.
+    """Return the cases with a sheet's columns in their metadata, and what did not fit together.
 
-    Where the source tells something under the same name, the table's word counts, unless it is empty there.
+    Where the source tells something under the same name, the sheet's word counts, unless it is empty there.
 
     Raises
     ------
-    UsageError, DataError : as :func:`read_columns`.
+    UsageError : as :func:`columns_of`.
     """
-    columns = read_columns(path, [case.case_id for case in cases], left_out)
-    told, replaced = columns.merged([(case.case_id, case.metadata) for case in cases], path)
+    columns = columns_of(sheet, [case.case_id for case in cases], left_out)
+    told, replaced = columns.merged([(case.case_id, case.metadata) for case in cases])
     joined = (replace(case, metadata=MappingProxyType(row)) for case, row in zip(cases, told, strict=True))
     return tuple(joined), (*columns.findings, *replaced)
 
 
-def column_names(path: Path) -> tuple[str, ...]:
-    """Return the names of a table's columns.  Raises UsageError, DataError as :func:`read_columns`."""
-    return tuple(dict.fromkeys(name for row in _by_name(path)[0].values() for name in row))
-
-
-def _by_name(path: Path) -> tuple[dict[str, dict[str, MetadataValue]], list[str]]:
-    """Return what a table says under each name in its column ``case_id``, and the columns on persons left out of it."""
-    if not path.is_file():
-        raise UsageError(f"--table {path}: there is no such file; put it back, or name it as it is called now")
-    if path.suffix.lower() not in TABLE_ENDINGS:
-        raise UsageError(f"--table {path}: a table ends in {', '.join(TABLE_ENDINGS)}; save it as one of them")
-    rows = read_rows(path)
-    columns = list(rows[0]) if rows else []
-    if KEY not in columns or len(columns) < 2:
-        lacks = f"no column {KEY}" if KEY not in columns else f"no column besides {KEY}"
-        told = f"it has {', '.join(map(str, columns))}" if columns else "it holds no row"
-        told += next((f" (write {c} as {KEY})" for c in columns if KEY not in columns and c.casefold() == KEY), "")
-        raise UsageError(f"--table {path}: {lacks}; {told}. One row a scan is expected, joined by {KEY}")
-    names = ["" if row[KEY] is None else str(row[KEY]).strip() for row in rows]
-    if nameless := names.count(""):
-        raise UsageError(f"--table {path}: {nameless} row(s) without {KEY}; fill it in, or take them out")
+def _refuse_twice(path: Path, names: Sequence[str]) -> None:
     if twice := repeated(names):
         raise UsageError(f"--table {path}: two rows with the same {KEY}: {_listed(twice)}")
-    skip = {KEY, *(OF_CASES_CSV if set(columns) >= OF_CASES_CSV else ())}
-    clean = [clean_metadata(row, skip=skip) for row in rows]
-    private = [str(name) for name in columns if name not in skip and str(name) not in clean[0]]
-    return dict(zip(names, clean, strict=True)), private
+
+
+def _nameless(place: int) -> str:
+    """Return what a column without a name is called."""
+    return f"column {place}"
 
 
 def _merged(
@@ -180,9 +209,9 @@ def _delimiter(path: Path, header: str) -> str:
     return next((d for d in (",", ";", "\t") if d in header), ",")
 
 
-def _finding(code: str, message: str, remedy: str, *, path: Path, count: int) -> Finding:
+def _finding(code: str, message: str, remedy: str, *, sheet: Sheet, count: int) -> Finding:
     severity: Severity = "note" if code in {"table-replaces", "table-private"} else "warn"
-    return Finding(code, severity, "", message, remedy, str(path), float(count))
+    return Finding(code, severity, "", message, remedy, str(sheet.path), float(count))
 
 
 def _listed(names: Sequence[str]) -> str:

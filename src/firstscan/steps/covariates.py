@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -43,7 +42,7 @@ def covariates(checked: Checked) -> dict[str, np.ndarray]:
     return columns
 
 
-def with_columns(features: FeatureTable, columns: Columns, path: Path) -> tuple[FeatureTable, tuple[Finding, ...]]:
+def with_columns(features: FeatureTable, columns: Columns) -> tuple[FeatureTable, tuple[Finding, ...]]:
     """Return the features with a spreadsheet's columns among their covariates, and where it says other things.
 
     Where both tell something the spreadsheet counts, where its cell is empty what was known does.
@@ -53,7 +52,7 @@ def with_columns(features: FeatureTable, columns: Columns, path: Path) -> tuple[
         (case_id, {name: _plain(values[i]) for name, values in before.items() if values is not None})
         for i, case_id in enumerate(features.case_ids)
     ]
-    rows, findings = columns.merged(known, path)
+    rows, findings = columns.merged(known)
     added = {_named(name): _column([row.get(name) for row in rows]) for name in columns.names}
     return replace(features, covariates={**features.covariates, **added}), findings
 

@@ -36,7 +36,7 @@ from .headers import known_headers
 from .index import index
 from .labels import labels_of
 from .notes import note
-from .origin import scans_of
+from .origin import folders_behind, scans_of
 from .run import Run, Settings
 
 PLACED = "handoff.json"
@@ -91,7 +91,7 @@ def run_handoff(
         if told is not None and same:
             return Handed(config.target, out / told["open_this"], told["message"])
         placed.clear(workspace, told, "hand-off")
-        pool = index(scans, known_headers(Run(workspace, settings), selected))
+        pool = index(scans, known_headers(Run(workspace, settings), *folders_behind(selected)))
         placed.begin(workspace, PLACED)
         handed = _write(workspace, asked, pool)
         told = {

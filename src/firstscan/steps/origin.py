@@ -6,12 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from firstscan.domain.errors import UsageError
-from firstscan.store import load_json, read_manifest
+from firstscan.store import atomic_write, dump_json, load_json, read_manifest
 
 from .config import IndexConfig
 
 ORIGIN = "scans.json"
-"""In ``work`` of a batch that was picked from the features of another folder: how that one's scans were indexed."""
+"""In ``work`` of a batch picked from the features of another folder: that folder, and how its scans were indexed."""
+
+
+def note_origin(out: Path, features: Path, scans: IndexConfig) -> None:
+    """Note in ``out`` that its batch was picked from what was measured in the folder ``features``."""
+    atomic_write(out / "work" / ORIGIN, dump_json({**scans.resolved(), "features": str(features.absolute())}))
+
+
+def folders_behind(results: Path) -> tuple[Path, ...]:
+    """Return the folders whose runs read the scans of a batch: its own, and the one that it was picked from."""
+    noted = results / "work" / ORIGIN
+    features = load_json(noted).get("features") if noted.is_file() else None
+    return (results,) if features is None else (results, Path(features))
 
 
 def known_scans(folder: Path) -> IndexConfig | None:

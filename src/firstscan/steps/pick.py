@@ -16,13 +16,11 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import dropped_ids
 from firstscan.domain.selection import Selection
 from firstscan.execution import Progress
-from firstscan.imaging.tabular import read_columns
+from firstscan.imaging.tabular import columns_of, read_sheet
 from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
 from firstscan.selection.registry import strategy_class
 from firstscan.store import (
-    atomic_write,
-    dump_json,
     file_sha256,
     open_workspace,
     read_features,
@@ -36,7 +34,7 @@ from firstscan.store import (
 
 from .config import PickConfig, parse_quota
 from .covariates import with_columns
-from .origin import ORIGIN, known_scans
+from .origin import known_scans, note_origin
 from .results import FEATURES, FINDINGS, SELECTION, finished, guard
 from .run import Settings
 from .trust import with_trust
@@ -226,8 +224,8 @@ def _scalar(text: str) -> bool | int | float | str:
 def _with_table(features: FeatureTable, table: Path, folder: Path, progress: Progress) -> FeatureTable:
     """Return the features with a table's columns; what does not fit is said. ``folder``: where they were measured."""
     findings = read_findings(folder / FINDINGS) if (folder / FINDINGS).is_file() else ()
-    columns = read_columns(table, features.case_ids, dropped_ids(findings))
-    joined, replaced = with_columns(features, columns, table)
+    columns = columns_of(read_sheet(table), features.case_ids, dropped_ids(findings))
+    joined, replaced = with_columns(features, columns)
     for finding in (*columns.findings, *replaced):
         progress.say(f"Note: {finding.message}; {finding.remedy}")
     return joined
@@ -259,7 +257,7 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
         write_features(out / FEATURES, features)
         write_selection(out, selection, {}, __version__)
         if (scans := known_scans(file.parent)) is not None:
-            atomic_write(out / "work" / ORIGIN, dump_json(scans.resolved()))
+            note_origin(out, file.parent, scans)
         files = (FEATURES, *SELECTION)
         write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=files)
     return selection, features

@@ -19,6 +19,7 @@ from .config import IndexConfig
 from .handing import PLACED
 from .headers import known_headers
 from .index import index
+from .origin import folders_behind
 from .run import Run
 
 
@@ -80,7 +81,7 @@ def source_of(parts: Sequence[Part], run: Run) -> Pool | None:
     """Return the scans of the hand-offs that placed no images themselves, or None where that is not needed or known."""
     for part in parts:
         if part.scans is not None and any(not step.images for step in part.trail.steps):
-            known = () if part.results is None else (part.results,)
+            known = () if part.results is None else folders_behind(part.results)
             return index(part.scans, known_headers(run, *known))
     return None
 

@@ -89,13 +89,14 @@ def study(
 def fingerprints(data: StudyData) -> dict[str, str]:
     """Return what the result depends on, by ``pool <id>``, ``test <id>``, their label maps and ``pool columns <id>``.
 
-    Columns are what the source and its table tell of a scan: they enter features and picks, but no training.
+    Columns are what the source and its table tell of a scan: all but the modality enter features and picks alone.
     """
     found: dict[str, str] = {}
     for part, pool, labels in (("pool", data.pool, data.pool_labels), ("test", data.test, data.test_labels)):
         for case in pool:
             channels = [(c.name, c.component) for c in case.channels]
-            found[f"{part} {case.case_id}"] = identity(fingerprint(case), channels)
+            modality = case.metadata.get("modality")  # segmenters normalise a CT in its own way
+            found[f"{part} {case.case_id}"] = identity(fingerprint(case), channels, modality)
             if part == "pool":
                 found[f"{COLUMNS}{case.case_id}"] = identity(dict(case.metadata))
         for case_id, path in labels.items():

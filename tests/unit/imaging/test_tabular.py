@@ -12,9 +12,13 @@ import pytest
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.imaging import index, write_image
-from firstscan.imaging.tabular import join, read_columns, read_rows
+from firstscan.imaging.tabular import columns_of, join, read_rows, read_sheet
 
 IDS = ("a", "b", "c")
+
+
+def read_columns(path, known, left_out=()):
+    return columns_of(read_sheet(path), known, left_out)
 
 
 @pytest.fixture
@@ -46,6 +50,13 @@ def test_columns_are_joined_by_case_id(written, name, text):
     assert columns.rows["b"] == {"site": "North", "minutes": 12.5, "note": None}
     assert columns.rows["c"] == {"site": None, "minutes": None, "note": None}
     assert columns.findings == ()
+
+
+def test_columns_that_a_spreadsheet_leaves_behind_are_none_but_nothing_in_them_is_lost(written):
+    rows = read_rows(written("case_id, site ,,\na,N,,\nb,S,,\n"))
+    assert rows == [{"case_id": "a", "site": "N"}, {"case_id": "b", "site": "S"}]
+    rows = read_rows(written("case_id,site,,\na,N,,x\nb,S,,\n"))
+    assert rows[0] == {"case_id": "a", "site": "N", "column 4": "x"}
 
 
 def test_parquet_with_numbers_for_ids(tmp_path):
@@ -86,7 +97,7 @@ def test_what_does_not_fit_is_a_finding(written):
 
 
 def test_the_table_wins_over_the_source_and_says_so(written):
-    joined, (note,) = join(cases(site="Z", age=3), written("case_id,site,age\na,N,3\nb,,3\nc,S,3\n"))
+    joined, (note,) = join(cases(site="Z", age=3), read_sheet(written("case_id,site,age\na,N,3\nb,,3\nc,S,3\n")))
     assert [dict(case.metadata) for case in joined] == [
         {"site": "N", "age": 3},
         {"site": "Z", "age": 3},

@@ -32,6 +32,7 @@ from firstscan.steps.handing import run_handoff
 from firstscan.steps.handoff import HandoffConfig
 from firstscan.steps.headers import headers_of, known_headers
 from firstscan.steps.index import index
+from firstscan.steps.origin import note_origin
 from firstscan.steps.run import Run, Settings, shown
 from firstscan.store import open_workspace, write_selection
 
@@ -204,9 +205,14 @@ def test_what_another_results_folder_knows_is_not_read_again(archive, tmp_path, 
     assert {path: path.read_bytes() for path in kept.iterdir()} == before
 
 
-def test_folders_for_readers_name_no_other_patient(archive, tmp_path, reads):
+@pytest.mark.parametrize("picked_elsewhere", [False, True])
+def test_folders_for_readers_name_no_other_patient(archive, tmp_path, reads, picked_elsewhere):
     results, handed, back = (tmp_path / name for name in ("results", "handed", "collected"))
     indexed(archive, results)
+    if picked_elsewhere:
+        features, results = results, tmp_path / "second-draft"
+        (results / "work").mkdir(parents=True)
+        note_origin(results, features, IndexConfig(source=str(archive)))
     write_selection(results, Selection((Pick("s0", 1, None, None, None, None, "why"),), "cscs", 1, 2), {}, "0")
     reads.clear()
     now, scans = Settings(workers=1), IndexConfig(source=str(archive))

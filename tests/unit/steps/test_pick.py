@@ -191,6 +191,6 @@ def test_a_table_beside_the_features_adds_to_what_they_know(tmp_path):
     assert used.covariates["site"].tolist() == ["B", *table().covariates["site"][1:]]
     assert [line.split(";")[0].split(": c0")[0] for line in told] == [
         "Note: 10 of 12 scans have no row in sheet.csv",
-        "Note: column patient of sheet.csv says something else than the source for 1 scans",
-        "Note: column site of sheet.csv says something else than the source for 1 scans",
+        "Note: column patient of sheet.csv says something else than the source for 1 scan",
+        "Note: column site of sheet.csv says something else than the source for 1 scan",
     ]
