@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Shaped
 
 from firstscan.domain.arrays import Float, Mask
 from firstscan.domain.finding import Finding
+from firstscan.domain.sampling import places, sample_inside
 from firstscan.domain.volume import Volume
 
 NOISE_SHARE = 0.15
@@ -13,6 +15,7 @@ GHOST_SHARE = 0.01
 CUT_SHARE = 0.6
 _LEAST_AIR = 0.2
 _LEAST_SIDE = 8
+_LEAST_VOXELS = 100
 
 
 def check_quality(volume: Volume, path: str = "") -> tuple[Finding, ...]:
@@ -51,7 +54,7 @@ def noise_share(image: Float[np.ndarray, "x y z"], mask: Mask) -> float | None:
     second difference cancels smooth anatomy. 0.05 is a good scan; at 0.15 half of
     the contrast between neighbouring voxels is noise.
     """
-    inside = image[mask]
+    inside = sample_inside(image, mask)
     if inside.size < 1000:
         return None
     low, high = np.percentile(inside, [5, 95])
@@ -61,12 +64,17 @@ def noise_share(image: Float[np.ndarray, "x y z"], mask: Mask) -> float | None:
     for axis in range(3):
         if image.shape[axis] < _LEAST_SIDE:
             continue
-        moved, valid = np.moveaxis(image, axis, 0), np.moveaxis(mask, axis, 0)
-        whole = valid[2:] & valid[1:-1] & valid[:-2]
-        if whole.any():
-            second = (moved[2:] - 2 * moved[1:-1] + moved[:-2])[whole]
-            values.append(1.4826 * float(np.median(np.abs(second))) / np.sqrt(6))
+        at = places(_shifted(mask, axis, 0) & _shifted(mask, axis, 1) & _shifted(mask, axis, 2))
+        if len(at[0]):
+            first, middle, last = (_shifted(image, axis, i)[at] for i in range(3))
+            values.append(1.4826 * float(np.median(np.abs(last - 2 * middle + first))) / np.sqrt(6))
     return float(min(values) / (high - low)) if values else None
+
+
+def _shifted(array: Shaped[np.ndarray, "x y z"], axis: int, by: int) -> Shaped[np.ndarray, "_ _ _"]:
+    """Return all but two planes along ``axis``, the first ``by`` of them left out."""
+    planes = slice(by, array.shape[axis] - 2 + by)
+    return array[tuple(planes if a == axis else slice(None) for a in range(3))]
 
 
 def ghost_share(image: Float[np.ndarray, "x y z"], mask: Mask) -> float | None:
@@ -77,19 +85,19 @@ def ghost_share(image: Float[np.ndarray, "x y z"], mask: Mask) -> float | None:
     """
     if mask.mean() > 1 - _LEAST_AIR or not mask.any() or min(mask.shape) < _LEAST_SIDE:
         return None
-    signal = float(np.median(image[mask]))
+    signal = float(np.median(sample_inside(image, mask)))
     air = ~_grown(mask) & ~_padding(image)
     beside = []
-    everywhere = np.zeros(mask.shape, dtype=bool)
+    everywhere = np.zeros_like(mask)
     for axis in range(3):
         through = np.broadcast_to(mask.any(axis=axis, keepdims=True), mask.shape)
         everywhere |= through
-        if (air & through).sum() > 100:
-            beside.append(float(image[air & through].mean()))
-    corner = air & ~everywhere
-    if not beside or corner.sum() < 100 or signal <= 0:
+        if (level := _mean(image, air & through)) is not None:
+            beside.append(level)
+    corner = _mean(image, air & ~everywhere)
+    if not beside or corner is None or signal <= 0:
         return None
-    return float((max(beside) - float(image[corner].mean())) / signal)
+    return float((max(beside) - corner) / signal)
 
 
 def cut_share(mask: Mask) -> float | None:
@@ -115,12 +123,19 @@ def _padding(image: Float[np.ndarray, "x y z"]) -> Mask:
     return np.asarray(image == values[int(counts.argmax())])
 
 
+def _mean(image: Float[np.ndarray, "x y z"], where: Mask) -> float | None:
+    """Return the mean over ``where``; None for so few voxels that it says nothing."""
+    count = int(np.count_nonzero(where))
+    return float(np.mean(image, where=where, dtype=np.float64)) if count >= _LEAST_VOXELS else None
+
+
 def _grown(mask: Mask) -> Mask:
-    result = mask.copy()
+    """Return the dilation by a box of two voxels a side."""
+    result = mask.copy(order="K")
     for axis in range(3):
         for _ in range(2):
             moved = np.moveaxis(result, axis, 0)
-            before = moved.copy()
+            before = moved.copy(order="K")
             moved[1:] |= before[:-1]
             moved[:-1] |= before[1:]
     return result

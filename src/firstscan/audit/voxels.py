@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ def check_finite(case_id: str, voxels: Voxels, names: Sequence[str], path: str =
     """
     found = []
     for channel, name in zip(voxels, names, strict=True):
+        if channel.min() > -ABSURD and channel.max() < ABSURD:  # NaN is neither
+            continue
         bad = ~(np.abs(channel) < ABSURD)
         count = int(bad.sum())
         if count == 0:
@@ -66,5 +69,8 @@ def check_constant(case_id: str, voxels: Voxels, names: Sequence[str], path: str
 
 
 def _range(channel: Float[np.ndarray, "x y z"]) -> tuple[float, float] | None:
+    low, high = float(channel.min()), float(channel.max())
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
     good = channel[np.isfinite(channel)]
     return (float(good.min()), float(good.max())) if good.size else None

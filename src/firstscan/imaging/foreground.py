@@ -3,14 +3,21 @@
 METHOD §3.2: signals must follow neither zero padding nor a margin of air. Hence the threshold depends only on voxels
 above it (a fixed point reached from above), everything outside the array counts as background, and planes that hold
 nothing but one value are cut off before anything is measured.
+
+Large scans spend more time here than in a network, so arrays keep the order they have in memory (x fastest), and what
+can be done within a few planes or within the box of the patient is done there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 from jaxtyping import Shaped
 
-from firstscan.domain.arrays import Float, Mask, Voxels
+from firstscan.domain.arrays import Bool, Float, Mask, Voxels
+from firstscan.domain.sampling import sample
 from firstscan.domain.volume import Modality
 
 from ._sitk import sitk
@@ -21,9 +28,9 @@ _NOISE_SHARE = 0.5
 _BORDER_SHARE = 0.2
 CT_AIR_HU = -500.0
 """CT: half-way between air (−1000 HU) and water (0 HU)."""
-_SAMPLES = 1 << 20
 _KEEP_COMPONENT = 0.05
 _THIN_AXIS = 16
+_PLANES = 8
 
 
 def foreground(voxels: Voxels, modality: Modality) -> Mask:
@@ -39,12 +46,12 @@ def foreground(voxels: Voxels, modality: Modality) -> Mask:
     (x, y, z) bool; never empty unless every channel is constant. Dark regions enclosed by foreground (ventricles,
     sinuses, lungs) belong to it. Several channels: a voxel counts if any channel shows it.
     """
-    mask = np.zeros(voxels.shape[1:], dtype=bool)
+    mask = _nowhere(voxels.shape[1:])
     box = _content_box(voxels)
     if box is None:
         return mask
     inner = voxels[(slice(None), *box)]
-    smooth, sharp = np.zeros(inner.shape[1:], dtype=bool), np.zeros(inner.shape[1:], dtype=bool)
+    smooth, sharp = _nowhere(inner.shape[1:]), _nowhere(inner.shape[1:])
     for channel in inner:
         averaged, own = _above_background(channel, modality)
         smooth |= averaged
@@ -61,7 +68,7 @@ def background_level(channel: Float[np.ndarray, "x y z"], modality: Modality, sh
     """
     if modality == "ct":
         return CT_AIR_HU
-    values = channel.ravel()[:: _stride(channel)]
+    values = sample(channel)
     values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0
@@ -82,8 +89,9 @@ def background_level(channel: Float[np.ndarray, "x y z"], modality: Modality, sh
     return level
 
 
-def _stride(channel: Float[np.ndarray, "x y z"]) -> int:
-    return max(1, channel.size // _SAMPLES)
+def _nowhere(shape: tuple[int, ...]) -> Mask:
+    """Return an empty mask whose memory has the order of a scan's."""
+    return np.zeros(shape[::-1], dtype=bool).T
 
 
 def _floor(values: Float[np.ndarray, " n"]) -> float:
@@ -100,17 +108,22 @@ def _above_background(channel: Float[np.ndarray, "x y z"], modality: Modality) -
     """
     finite = np.isfinite(channel)
     clean = channel if finite.all() else np.where(finite, channel, np.float32(np.min(channel[finite], initial=0.0)))
+    smooth = _nowhere(channel.shape)
     if modality == "ct":
-        return (_box_mean(clean, 2 * CT_AIR_HU) > CT_AIR_HU) & finite, (clean > CT_AIR_HU) & finite
-    floor = _floor(clean.ravel()[:: _stride(clean)])
+        for planes, mean in _box_means(clean, 2 * CT_AIR_HU):
+            np.greater(mean, CT_AIR_HU, out=smooth[planes])
+        return smooth & finite, (clean > CT_AIR_HU) & finite
+    floor = _floor(sample(clean))
     if floor < 0 and (padding := _padding(clean)) is not None:
         inside = ~padding & finite
         return inside, inside
-    smooth = _box_mean(clean, floor)
-    values = np.minimum(smooth, clean)
+    means = np.empty(channel.shape[::-1], dtype=np.float32).T
+    for planes, mean in _box_means(clean, floor):
+        means[planes] = mean
+    values = np.minimum(means, clean)
     level = background_level(values, modality)
-    level = max(level, _noise_level(smooth, values, level))
-    return (smooth > level) & finite, (clean > level) & finite
+    level = max(level, _noise_level(means, values, level))
+    return (means > level) & finite, (clean > level) & finite
 
 
 def _padding(channel: Float[np.ndarray, "x y z"]) -> Mask | None:
@@ -199,29 +212,54 @@ def _holds(voxels: Voxels, box: list[slice], axis: int, at: int, value: Float[np
     return bool(np.all(_plane(voxels, box, axis, at) == value[:, None]))
 
 
-def _box_mean(channel: Float[np.ndarray, "x y z"], outside: float) -> Float[np.ndarray, "x y z"]:
-    """Return the mean over 3×3×3 neighbours, with ``outside`` beyond the array: there, too, lies air."""
-    result = channel - np.float32(outside)
-    for axis in range(3):
-        moved = np.moveaxis(result, axis, 0)
-        total = moved.copy(order="K")
-        total[1:] += moved[:-1]
-        total[:-1] += moved[1:]
-        result = np.moveaxis(total, 0, axis)
-    result *= np.float32(1 / 27)
-    result += np.float32(outside)
-    return result
+def _box_means(
+    channel: Float[np.ndarray, "x y z"], outside: float
+) -> Iterator[tuple[tuple[slice, slice, slice], Float[np.ndarray, "x y planes"]]]:
+    """Yield the mean over 3×3×3 neighbours, some planes at a time and where they belong.
+
+    Beyond the array lies ``outside``: there, too, is air.
+    """
+    n = channel.shape[2]
+    for start in range(0, n, _PLANES):
+        stop = min(start + _PLANES, n)
+        low = max(start - 1, 0)
+        rows = _with_neighbours(channel[:, :, low : stop + 1] - np.float32(outside), 0)
+        total = _with_neighbours(_with_neighbours(rows, 1), 2)[:, :, start - low : stop - low]
+        total *= np.float32(1 / 27)
+        total += np.float32(outside)
+        yield (slice(None), slice(None), slice(start, stop)), total
+
+
+def _with_neighbours(array: Float[np.ndarray, "x y z"], axis: int) -> Float[np.ndarray, "x y z"]:
+    """Return each value plus the one before and the one after along ``axis``; nothing is added at the ends."""
+    moved = np.moveaxis(array, axis, 0)
+    total = moved.copy(order="K")
+    total[1:] += moved[:-1]
+    total[:-1] += moved[1:]
+    return np.moveaxis(total, 0, axis)
 
 
 def _tidy(smooth: Mask, sharp: Mask, *, axial_holes: bool) -> Mask:
     """Open, keep the large components, trim the blurred edge, fill enclosed holes; never return nothing."""
     if not smooth.any():
         return np.ones_like(smooth)
-    opened = _box_open(smooth, _radii(smooth))
-    kept = _large_components(opened if opened.any() else smooth)
-    trimmed = kept & sharp
-    filled = _fill_holes(trimmed if trimmed.any() else kept)
-    return _fill_axial_holes(filled) if axial_holes else filled
+    around = _bounds(smooth)
+    opened = _box_open(smooth[around], _radii(smooth))
+    kept = _large_components(opened if opened.any() else smooth[around])
+    inner = _bounds(kept)
+    kept = kept[inner]
+    trimmed = kept & sharp[around][inner]
+    result = _nowhere(smooth.shape)
+    fill = _fill_axial_holes if axial_holes else _fill_holes
+    result[around][inner] = fill(trimmed if trimmed.any() else kept)
+    return result
+
+
+def _bounds(mask: Mask) -> tuple[slice, slice, slice]:
+    """Return the box around all that is set; something must be."""
+    ends = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    x, y, z = (slice(int(e[0]), int(e[-1]) + 1) for e in ends)
+    return x, y, z
 
 
 def _radii(above: Mask) -> tuple[int, int, int]:
@@ -258,39 +296,51 @@ def _box_grow(mask: Mask, radius: tuple[int, int, int] = (1, 1, 1)) -> Mask:
             out[1:] |= moved[:-1]
             out[:-1] |= moved[1:]
             result = np.moveaxis(out, 0, axis)
-    return np.ascontiguousarray(result)
+    return result
 
 
-def _labels(mask: Mask) -> np.ndarray:
-    lib = sitk()
-    image = lib.GetImageFromArray(mask.astype(np.uint8))
-    return np.asarray(lib.GetArrayFromImage(lib.ConnectedComponent(image)))
+def _components(mask: Mask) -> Any:
+    """Return the SimpleITK image of face-connected components, numbered from 1."""
+    return sitk().ConnectedComponent(_image(mask.T))
+
+
+def _image(planes: Bool[np.ndarray, "z y x"]) -> Any:
+    return sitk().GetImageFromArray(np.ascontiguousarray(planes).view(np.uint8))
 
 
 def _large_components(mask: Mask) -> Mask:
     """Keep components of at least 5 % of the largest one's voxels."""
-    labels = _labels(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    keep = sizes >= _KEEP_COMPONENT * sizes.max()
-    keep[0] = False
-    return np.asarray(keep[labels])
+    by_size = sitk().RelabelComponentImageFilter()
+    image = by_size.Execute(_components(mask))
+    sizes = np.array(by_size.GetSizeOfObjectsInPixels())
+    labels = sitk().GetArrayViewFromImage(image).T
+    last = int(np.count_nonzero(sizes >= _KEEP_COMPONENT * sizes[0]))
+    return np.asarray((labels > 0) & (labels <= last))
 
 
 def _fill_holes(mask: Mask) -> Mask:
     """Fill background that no path connects to the outside of the array."""
-    labels = _labels(~mask)
-    outside = np.zeros(int(labels.max()) + 1, dtype=bool)
-    outside[np.unique(_faces(labels))] = True
-    outside[0] = False
-    return np.asarray(~outside[labels])
+    image = _components(~mask)
+    labels = sitk().GetArrayViewFromImage(image).T
+    return _all_but(labels, [np.moveaxis(labels, a, 0)[i] for a in range(3) for i in (0, -1)])
 
 
 def _fill_axial_holes(mask: Mask) -> Mask:
-    """Fill holes within each axial plane: lungs and bowel that leave the field of view at its ends."""
-    lib = sitk()
-    result = mask.copy()
-    for z in range(mask.shape[2]):
-        plane = lib.GetImageFromArray(mask[:, :, z].astype(np.uint8))
-        result[:, :, z] = lib.GetArrayFromImage(lib.BinaryFillhole(plane)) > 0
-    return result
+    """Fill holes within each axial plane: also lungs and bowel that leave the field of view at its ends.
+
+    All planes are looked at in one go, kept apart by planes without background.
+    """
+    apart = np.zeros((2 * mask.shape[2] - 1, mask.shape[1], mask.shape[0]), dtype=bool)
+    np.logical_not(mask.T, out=apart[::2])
+    image = sitk().ConnectedComponent(_image(apart))
+    labels = sitk().GetArrayViewFromImage(image)[::2].T
+    return _all_but(labels, [np.moveaxis(labels, a, 0)[i] for a in range(2) for i in (0, -1)])
+
+
+def _all_but(labels: Shaped[np.ndarray, "x y z"], faces: Sequence[Shaped[np.ndarray, "_ _"]]) -> Mask:
+    """Return all voxels but those of components that show on one of ``faces``."""
+    outside = np.zeros(int(labels.max()) + 1, dtype=bool)
+    for face in faces:
+        outside[face] = True
+    outside[0] = False
+    return np.asarray(~outside[labels.T]).T

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from firstscan.domain.arrays import Voxels
+from firstscan.domain.sampling import sample
 from firstscan.domain.volume import Modality
 
 _CT = re.compile(r"(?:^|[^a-z])(?:ct|cbct|cta|ldct|ncct)(?:[^a-z]|$)", re.IGNORECASE)
@@ -14,7 +15,6 @@ _MR = re.compile(
     r"(?:^|[^a-z])(?:mri?|t1[a-z]*|t2[a-z]*|flair|pd|dwi|adc|swi|bold|dce|t1gd|t1ce|t1n|t1c|t2w|t2f)(?:[^a-z0-9]|$)",
     re.IGNORECASE,
 )
-_SAMPLES = 1 << 20
 
 
 def modality_of_text(text: str | None) -> Modality | None:
@@ -35,8 +35,7 @@ def modality_of_voxels(voxels: Voxels) -> Modality:
     Hounsfield units: air at about −1000 is present (the minimum is ≤ −900, or 0.5 % lie below −500), the 99.5th
     percentile lies between −500 and 4500, and at least 60 % of voxels are air, lung or soft tissue.
     """
-    channel = voxels[0]
-    values = channel.ravel()[:: max(1, channel.size // _SAMPLES)]
+    values = sample(voxels[0])
     values = values[np.isfinite(values)]
     if values.size == 0:
         return "mr"

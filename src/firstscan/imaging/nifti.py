@@ -6,6 +6,7 @@ import importlib
 import logging
 import math
 import zlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,26 @@ def _nibabel() -> Any:
     return module
 
 
-def nifti_voxels(path: Path, header: Header, component: int = 0) -> Shaped[np.ndarray, "x y z"]:
-    """Return the voxels of volume ``component``, scaled as the header says, in stored orientation.
+@dataclass(frozen=True, slots=True)
+class NiftiVoxels:
+    """The voxels of a NIfTI file as they lie in it: ``stored`` (x, y, z, volume), and the scale of its header."""
+
+    stored: Shaped[np.ndarray, "x y z volume"]
+    slope: float
+    intercept: float
+
+    def volume(self, component: int = 0) -> Shaped[np.ndarray, "x y z"]:
+        """Return one volume, scaled as the header says; where that changes nothing, a view of what was read."""
+        with np.errstate(all="ignore"):
+            scaled = _nibabel().volumeutils.apply_read_scaling(
+                self.stored[..., component], np.float64(self.slope), np.float64(self.intercept)
+            )
+        kept = np.float64 if scaled.dtype.itemsize > 8 else scaled.dtype.newbyteorder("=")
+        return np.asarray(scaled.astype(kept, copy=False))
+
+
+def nifti_voxels(path: Path, header: Header) -> NiftiVoxels:
+    """Return all voxels of a NIfTI file in stored orientation.
 
     A gzip stream is read to its end, so that its checksum is verified, and never inflates to much more than the
     header promises.
@@ -46,26 +65,29 @@ def nifti_voxels(path: Path, header: Header, component: int = 0) -> Shaped[np.nd
     errors = (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError, ValueError, OSError)
     content = _content(path, math.prod(header.shape) * max(header.components, 1) * 16)
     try:
-        kind = nibabel.Nifti2Image if _is_nifti2(content) else nibabel.Nifti1Image
-        image = kind.from_bytes(bytes(content))
-        offset, stored = int(image.header.get_data_offset()), image.header.get_data_dtype()
+        kind = nibabel.Nifti2Header if _is_nifti2(content) else nibabel.Nifti1Header
+        parsed = kind(bytes(content[: kind.template_dtype.itemsize]))
+        parsed.get_best_affine()  # refuses rotations that are none
+        shape, stored = tuple(int(n) for n in parsed.get_data_shape()), parsed.get_data_dtype()
+        slope, intercept = parsed.get_slope_inter()
+        offset = int(parsed.get_data_offset())
     except errors as error:
         raise ScanError("unreadable", f"{path} is not a readable NIfTI file: {error}", _REMEDY) from error
-    if stored.kind not in "fiu" or image.shape[:3] != header.shape:
+    if stored.kind not in "fiu" or shape[:3] != header.shape:
         raise ScanError("unreadable", f"{path} holds voxels of type {stored}, which is no 3D scan", _REMEDY)
-    promised = offset + math.prod(image.shape) * stored.itemsize
+    promised = offset + math.prod(shape) * stored.itemsize
     if len(content) < promised:
         raise ScanError(
             "truncated",
             f"{path} is cut short: it holds {len(content):,} of the {promised:,} bytes that its header promises",
             _REMEDY,
         )
-    flat = math.prod(image.shape[3:])
-    index = np.unravel_index(component, image.shape[3:], order="F") if flat > 1 else (0,) * (len(image.shape) - 3)
-    with np.errstate(all="ignore"):
-        voxels = np.asarray(image.dataobj[(slice(None),) * 3 + tuple(int(i) for i in index)])
-    kept = np.float64 if voxels.dtype.itemsize > 8 else voxels.dtype.newbyteorder("=")
-    return voxels.astype(kept, copy=False)
+    voxels: np.ndarray = np.frombuffer(content, stored, math.prod(shape), offset)
+    return NiftiVoxels(
+        voxels.reshape((*shape[:3], -1), order="F"),
+        1.0 if slope is None else float(slope),
+        0.0 if intercept is None else float(intercept),
+    )
 
 
 def nifti_header(path: Path) -> Header | None:

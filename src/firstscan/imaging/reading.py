@@ -24,7 +24,8 @@ from .foreground import foreground
 from .integrity import check_complete
 from .metaimage import check_metaimage
 from .modality import modality_of_text, modality_of_voxels
-from .nifti import nifti_voxels
+from .nifti import NiftiVoxels, nifti_voxels
+from .orientation import Placed, canonical
 
 _IMAGE_IO = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "metaimage": "MetaImageIO", "dicom": "GDCMImageIO"}
 MAX_BYTES = 8 << 30
@@ -35,7 +36,8 @@ MAX_BYTES = 8 << 30
 class RawVolume:
     """A scan as read: canonical orientation, non-finite voxels still in place.
 
-    ``voxels`` (channel, x, y, z) float32; ``affine`` (4, 4) voxel index → LPS mm; ``headers`` as stored, one a channel.
+    ``voxels`` (channel, x, y, z) float32, x fastest in memory as in files; ``affine`` (4, 4) voxel index → LPS mm;
+    ``headers`` as stored, one a channel.
     """
 
     voxels: Voxels
@@ -99,21 +101,25 @@ def known_modality(case: Case, headers: Sequence[Header]) -> Modality | None:
 def read_raw(case: Case, *, channels: Sequence[str] | None = None) -> RawVolume:
     """Read the channels of ``case`` onto one canonical grid, voxels untouched (see :func:`read_volume`)."""
     chosen = choose_channels(case, channels)
-    images: list[Any] = []
+    first: Placed | None = None
+    voxels = np.empty((0, 0, 0, 0), dtype=np.float32)
     headers: list[Header] = []
-    for channel in chosen:
-        image, header = _read_channel(channel)
+    inflated: dict[str, NiftiVoxels] = {}
+    for i, channel in enumerate(chosen):
+        stored, header = _read_channel(channel, inflated)
         if headers and (problem := channel_geometry_problem(headers[0], header)):
             raise geometry_error(case, chosen[0], channel, problem)
-        images.append(sitk().DICOMOrient(image, "LPS"))
         headers.append(header)
-    arrays = [_array(image) for image in images]
-    first = images[0]
-    spacing = tuple(float(s) for s in first.GetSpacing())
+        placed = canonical(stored)
+        if first is None:
+            first, voxels = placed, np.empty((len(chosen), *placed.voxels.shape[::-1]), dtype=np.float32)
+        voxels[i] = placed.voxels.T
+    assert first is not None  # every case has a channel
+    spacing = first.spacing_mm
     return RawVolume(
-        voxels=np.stack(arrays) if len(arrays) > 1 else arrays[0][None],
-        affine=_affine(first),
-        spacing_mm=(spacing[0], spacing[1], spacing[2]),
+        voxels=voxels.transpose(0, 3, 2, 1),
+        affine=first.affine,
+        spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         headers=tuple(headers),
         names=tuple(c.name for c in chosen),
     )
@@ -130,9 +136,8 @@ def read_array(path: str | Path) -> tuple[Shaped[np.ndarray, "x y z"], Float[np.
     ------
     ScanError : unreadable, truncated, not 3D or too large.
     """
-    image, _ = _read_channel(Channel(name="image", path=str(path)))
-    image = sitk().DICOMOrient(image, "LPS")
-    return np.ascontiguousarray(sitk().GetArrayFromImage(image).T), _affine(image)
+    placed = canonical(_read_channel(Channel(name="image", path=str(path)), {})[0])
+    return np.array(placed.voxels, order="C"), placed.affine
 
 
 def geometry_error(case: Case, first: Channel, other: Channel, problem: str) -> ScanError:
@@ -210,19 +215,23 @@ def _header_of(reader: Any, channel: Channel) -> Header:
     )
 
 
-def _read_channel(channel: Channel) -> tuple[Any, Header]:
-    """Return the SimpleITK image of one channel and its header as stored."""
+def _read_channel(channel: Channel, inflated: dict[str, NiftiVoxels]) -> tuple[Placed, Header]:
+    """Return one channel on its own grid and its header as stored; ``inflated`` keeps NIfTI files that hold several."""
     reader = _reader(channel)
     header = _header_of(reader, channel)
     check_readable(header, channel)
     if not channel.files and is_nifti(channel.path):
-        return _nifti_image(header, channel), header
+        if channel.path not in inflated:
+            inflated.clear()
+            inflated[channel.path] = nifti_voxels(Path(channel.path), header)
+        return _on_grid_of(header, inflated[channel.path].volume(channel.component or 0)), header
     if not channel.files:
         check_complete(Path(channel.path), header)
     try:
         if channel.files or is_dicom_name(channel.path):
             image = read_series(channel.files) if channel.files else read_frames(Path(channel.path))
-            return image, _as_stored(image, header)
+            header = _as_stored(image, header)
+            return _on_grid_of(header, sitk().GetArrayFromImage(image).T), header
         if reader.GetDimension() > 3:
             index = channel.component or 0
             size = list(reader.GetSize())
@@ -233,7 +242,7 @@ def _read_channel(channel: Channel) -> tuple[Any, Header]:
         raise _voxel_error(channel.path, error) from error
     if image.GetNumberOfComponentsPerPixel() > 1:
         image = sitk().VectorIndexSelectionCast(image, channel.component or 0)
-    return image, header
+    return _on_grid_of(header, sitk().GetArrayFromImage(image).T), header
 
 
 def _as_stored(image: Any, header: Header) -> Header:
@@ -300,14 +309,10 @@ def _voxel_error(path: str, error: RuntimeError) -> ScanError:
     )
 
 
-def _nifti_image(header: Header, channel: Channel) -> Any:
-    """Return the SimpleITK image of one NIfTI volume: geometry by SimpleITK, voxels by ourselves."""
-    voxels = nifti_voxels(Path(channel.path), header, channel.component or 0)
-    image = sitk().GetImageFromArray(np.ascontiguousarray(voxels.T))
-    image.SetSpacing(header.spacing_mm)
-    image.SetDirection(header.direction)
-    image.SetOrigin(header.origin_mm)
-    return image
+def _on_grid_of(header: Header, voxels: Shaped[np.ndarray, "x y z"]) -> Placed:
+    return Placed(
+        voxels, np.array(header.spacing_mm), np.array(header.direction).reshape(3, 3), np.array(header.origin_mm)
+    )
 
 
 def _unravel(index: int, sizes: Sequence[int]) -> list[int]:
@@ -316,18 +321,6 @@ def _unravel(index: int, sizes: Sequence[int]) -> list[int]:
         out.append(index % size)
         index //= size
     return out
-
-
-def _affine(image: Any) -> Float[np.ndarray, "4 4"]:
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    return affine
-
-
-def _array(image: Any) -> Float[np.ndarray, "x y z"]:
-    view = sitk().GetArrayViewFromImage(image)
-    return np.ascontiguousarray(np.asarray(view).T, dtype=np.float32)
 
 
 def _finite(voxels: Voxels) -> Voxels:

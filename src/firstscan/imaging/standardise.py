@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from firstscan.domain.arrays import Float, Mask, Voxels
 from firstscan.domain.errors import UsageError
+from firstscan.domain.sampling import inside, sample_inside
 from firstscan.domain.volume import CaseSummary, Crop, Modality, Volume
 
 CT_WINDOW_HU = (-1000.0, 400.0)
@@ -26,8 +28,8 @@ def summarise(volume: Volume, *, fingerprint: str, file_type: str) -> CaseSummar
     """
     mask = volume.foreground
     shape = (int(mask.shape[0]), int(mask.shape[1]), int(mask.shape[2]))
-    inside = volume.voxels[0][mask]
-    low, high = np.percentile(inside, [1, 99]) if inside.size else (0.0, 0.0)
+    described = sample_inside(volume.voxels[0], mask)
+    low, high = np.percentile(described, [1, 99]) if described.size else (0.0, 0.0)
     voxel_ml = math.prod(volume.spacing_mm) / 1000
     return CaseSummary(
         case_id=volume.case_id,
@@ -83,13 +85,15 @@ def standardise(volume: Volume, *, spacing_mm: float, size: int) -> Crop:
     weights = [
         axis_weights(mask.shape[a], volume.spacing_mm[a], centre_of(mask, a), spacing_mm, size) for a in range(3)
     ]
-    share = _resample(mask.astype(np.float32), weights)
-    inside = share >= _SHARE_INSIDE
-    core = well_inside(inside)
+    box = reach(mask, weights)
+    near = [w[:, s] for w, s in zip(weights, box, strict=True)]
+    share = _resample(mask[box].astype(np.float32), near)
+    patient = share >= _SHARE_INSIDE
+    core = well_inside(patient)
     for target, channel in zip(cube, volume.voxels, strict=True):
-        clipped = _clip(channel, mask, volume.modality)
-        target[core] = _normalise(_resample(clipped, weights)[core] / share[core])
-    return Crop(volume.case_id, continue_outward(cube, core), inside, float(spacing_mm))
+        clipped = _clip(channel, mask, volume.modality, box)
+        target[core] = _normalise(_resample(clipped, near)[core] / share[core])
+    return Crop(volume.case_id, continue_outward(cube, core), patient, float(spacing_mm))
 
 
 def well_inside(foreground: Mask) -> Mask:
@@ -134,31 +138,55 @@ def _around(position: Float[np.ndarray, " size"], factor: float) -> Float[np.nda
     return np.asarray(np.floor(position)[:, None] + np.arange(-reach, reach + 1)[None, :])
 
 
+def reach(mask: Mask, weights: Sequence[np.ndarray]) -> tuple[slice, slice, slice]:
+    """Return the box of voxels that are foreground and have a say in the cube; the whole array where there is none."""
+    box = []
+    for axis, matrix in enumerate(weights):
+        planes = mask.any(axis=tuple(a for a in range(3) if a != axis)) & matrix.any(axis=0)
+        ends = np.flatnonzero(planes)
+        box.append(slice(int(ends[0]), int(ends[-1]) + 1) if ends.size else slice(0, mask.shape[axis]))
+    return box[0], box[1], box[2]
+
+
 def _resample(array: Float[np.ndarray, "x y z"], weights: list[np.ndarray]) -> Float[np.ndarray, "s s s"]:
-    """Apply one matrix an axis, the axis that shrinks most first."""
-    result = array
+    """Apply one matrix an axis, the axis that shrinks most first; the order of memory cannot show in the last digit."""
+    result = np.ascontiguousarray(array.T)
     for axis in sorted(range(3), key=lambda a: weights[a].shape[0] / weights[a].shape[1]):
-        result = np.moveaxis(np.tensordot(weights[axis], result, axes=(1, axis)), 0, axis)
+        matrix = weights[axis]
+        if axis == 0:
+            result = result @ matrix.T
+        elif axis == 1:
+            result = matrix @ result
+        else:
+            result = (matrix @ result.reshape(len(result), -1)).reshape(len(matrix), *result.shape[1:])
+    return result.T
+
+
+def _clip(
+    channel: Float[np.ndarray, "x y z"], mask: Mask, modality: Modality, box: tuple[slice, slice, slice]
+) -> Float[np.ndarray, "_ _ _"]:
+    """Return the part of the channel in ``box``, clipped to the window of its modality and shifted to start at 0.
+
+    0 outside ``mask``, all of whose voxels set the window.
+    """
+    low, high = CT_WINDOW_HU if modality == "ct" else np.percentile(inside(channel, mask), MR_PERCENTILES)
+    span = np.float32(high - low)
+    if not span > 0:
+        return np.zeros_like(channel[box])
+    result: np.ndarray = np.clip(channel[box], np.float32(low), np.float32(high))
+    result -= np.float32(low)
+    result /= span
+    result *= mask[box]
     return result
 
 
-def _clip(channel: Float[np.ndarray, "x y z"], mask: Mask, modality: Modality) -> Float[np.ndarray, "x y z"]:
-    """Return the channel clipped to the window of its modality and shifted to start at 0; 0 outside ``mask``."""
-    inside = channel[mask].astype(np.float64)
-    low, high = CT_WINDOW_HU if modality == "ct" else np.percentile(inside, MR_PERCENTILES)
-    result = np.zeros(channel.shape, dtype=np.float32)
-    if high > low:
-        result[mask] = (np.clip(inside, low, high) - low) / (high - low)
-    return result
-
-
-def _normalise(inside: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def _normalise(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Return values with mean 0 and standard deviation 1 (all 0 where they are constant)."""
-    values = inside.astype(np.float64)
-    deviation = float(values.std())
+    exact = values.astype(np.float64)
+    deviation = float(exact.std())
     if not deviation > 1e-6:
-        return np.zeros_like(inside)
-    return np.asarray((values - values.mean()) / deviation, dtype=np.float32)
+        return np.zeros_like(values)
+    return np.asarray((exact - exact.mean()) / deviation, dtype=np.float32)
 
 
 def centre_of(mask: Mask, axis: int) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from firstscan.domain.arrays import Float, Mask
+from firstscan.domain.sampling import sample_inside
 from firstscan.domain.volume import Modality, Volume
 
 from .standardise import axis_weights, centre_of
@@ -50,6 +51,6 @@ def _reach_mm(mask: Mask, axis: int, step_mm: float, centre: float) -> float:
 def _window(image: Float[np.ndarray, "x y z"], mask: Mask, modality: Modality) -> tuple[float, float]:
     if modality == "ct":
         return CT_DISPLAY_HU
-    inside = image[mask]
-    low, high = np.percentile(inside, _DISPLAY_PERCENTILES) if inside.size else (0.0, 1.0)
+    seen = sample_inside(image, mask)
+    low, high = np.percentile(seen, _DISPLAY_PERCENTILES) if seen.size else (0.0, 1.0)
     return float(low), float(high) if high > low else float(low) + 1.0

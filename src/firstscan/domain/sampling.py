@@ -1,0 +1,39 @@
+"""Values of large arrays, fetched in the order of their memory; some million where they only describe a scan."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Shaped
+
+from .arrays import Float, Mask
+
+SAMPLES = 1 << 20
+_PLACES = 1 << 18
+
+
+def step(count: int) -> int:
+    """Return n such that every n-th of ``count`` values leaves one to two million."""
+    return max(1, count // SAMPLES)
+
+
+def inside(channel: Float[np.ndarray, "x y z"], mask: Mask) -> Float[np.ndarray, " n"]:
+    """Return all values within ``mask``, z slowest, as a scan lies in memory."""
+    return np.asarray(channel.T[mask.T])
+
+
+def sample_inside(channel: Float[np.ndarray, "x y z"], mask: Mask) -> Float[np.ndarray, " n"]:
+    """Return the values within ``mask``, or every n-th of very many: enough for a percentile."""
+    values = inside(channel, mask)
+    return values[:: step(values.size)]
+
+
+def sample(channel: Shaped[np.ndarray, "x y z"]) -> Shaped[np.ndarray, " n"]:
+    """Return all values, or every n-th of very many, counted with z slowest whatever the order of memory."""
+    return channel.T.reshape(-1)[:: step(channel.size)]
+
+
+def places(where: Mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the x, y and z of what is set, z slowest, or of every n-th of very many: enough for a median."""
+    flat = np.flatnonzero(where.T)
+    z, y, x = np.unravel_index(flat[:: max(1, flat.size // _PLACES)], where.shape[::-1])
+    return x, y, z
