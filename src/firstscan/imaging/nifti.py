@@ -19,6 +19,7 @@ from firstscan.domain.errors import ScanError
 from firstscan.domain.volume import Header
 
 _CHUNK = 1 << 20
+_HEADER_BYTES = 348
 _GZIP = b"\x1f\x8b"
 _SLACK = 1 << 20
 _REMEDY = "copy or export this scan again"
@@ -65,8 +66,7 @@ def nifti_voxels(path: Path, header: Header) -> NiftiVoxels:
     errors = (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError, ValueError, OSError)
     content = _content(path, math.prod(header.shape) * max(header.components, 1) * 16)
     try:
-        kind = nibabel.Nifti2Header if _is_nifti2(content) else nibabel.Nifti1Header
-        parsed = kind(bytes(content[: kind.template_dtype.itemsize]))
+        parsed = nibabel.Nifti1Header(bytes(content[:_HEADER_BYTES]))
         parsed.get_best_affine()  # refuses rotations that are none
         shape, stored = tuple(int(n) for n in parsed.get_data_shape()), parsed.get_data_dtype()
         slope, intercept = parsed.get_slope_inter()
@@ -130,16 +130,26 @@ def _raw_header(path: Path) -> Any:
     """Return nibabel's header of a file, or None where it cannot be parsed."""
     nibabel = _nibabel()
     try:
-        with path.open("rb") as file:
-            start = file.read(4096)
-        if start[:2] == _GZIP:
-            start = zlib.decompressobj(31).decompress(start, 1024)
-        kind = nibabel.Nifti2Header if _is_nifti2(start) else nibabel.Nifti1Header
-        parsed = kind(start[: kind.template_dtype.itemsize], check=False)
+        parsed = nibabel.Nifti1Header(_start(path)[:_HEADER_BYTES], check=False)
         parsed.get_data_dtype(), parsed.get_data_shape()
     except (nibabel.spatialimages.HeaderDataError, zlib.error, ValueError, KeyError):
         return None
-    return parsed if parsed["magic"].item().rstrip(b"\0")[:3] in {b"n+1", b"n+2", b"ni1", b"ni2"} else None
+    return parsed if parsed["magic"].item().rstrip(b"\0")[:3] in {b"n+1", b"ni1"} else None
+
+
+def _start(path: Path) -> bytes:
+    """Return the first bytes of a file, inflated.  Raises OSError, zlib.error."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    return zlib.decompressobj(31).decompress(start, 1024) if start[:2] == _GZIP else start
+
+
+def is_nifti2(path: Path) -> bool:
+    """Tell whether a file is NIfTI-2, which neither SimpleITK nor what is built on it can read."""
+    try:
+        return _start(path)[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
+    except (OSError, zlib.error):
+        return False
 
 
 def _orientations(parsed: Any) -> tuple[Float[np.ndarray, "4 4"] | None, Float[np.ndarray, "4 4"] | None]:
@@ -159,10 +169,6 @@ def _plain(affine: Float[np.ndarray, "4 4"] | None) -> Float[np.ndarray, "4 4"] 
     if affine is None or not np.isfinite(affine).all():
         return None
     return np.asarray(affine, dtype=np.float64)
-
-
-def _is_nifti2(content: bytes | bytearray) -> bool:
-    return content[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 
 
 def _content(path: Path, voxel_bytes: int) -> bytes | bytearray:

@@ -24,7 +24,7 @@ from .foreground import foreground
 from .integrity import check_complete
 from .metaimage import check_metaimage
 from .modality import modality_of_text, modality_of_voxels
-from .nifti import NiftiVoxels, nifti_voxels
+from .nifti import NiftiVoxels, is_nifti2, nifti_voxels
 from .orientation import Placed, canonical
 
 _IMAGE_IO = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "metaimage": "MetaImageIO", "dicom": "GDCMImageIO"}
@@ -187,9 +187,11 @@ def _reader(channel: Channel) -> Any:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise ScanError(
-            "unreadable", f"{path} is not a readable image: {reason_of(error)}", "copy or export this scan again"
-        ) from error
+        if kind == "nifti" and is_nifti2(path):
+            what, remedy = "is a NIfTI-2 file, which SimpleITK and nnU-Net cannot read", "convert it to NIfTI-1"
+        else:
+            what, remedy = f"is not a readable image: {reason_of(error)}", "copy or export this scan again"
+        raise ScanError("unreadable", f"{path} {what}", remedy) from error
     return reader
 
 

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+
+from firstscan.domain.case import Case, Channel
+from firstscan.imaging import inspect, nifti, read_header, reading
+from firstscan.imaging.inspection import inspect_header
+from firstscan.imaging.nifti import nifti_voxels
+
+
+@pytest.mark.parametrize("endianness", ["<", ">"])
+@pytest.mark.parametrize("scale", [(1.0, 0.0), (0.25, -7.0), (np.nan, np.nan)])
+@pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4, 3, 2)])
+def test_voxels_are_those_that_nibabel_reads(tmp_path, endianness, scale, shape):
+    header = nibabel.Nifti1Header(endianness=endianness)
+    header.set_data_dtype(np.int16)
+    stored = np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
+    image = nibabel.Nifti1Image(stored, np.diag([-1, -2, 3, 1]), header)
+    image.header.set_slope_inter(*scale)
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(image, path)
+    expected = np.asarray(nibabel.load(path).dataobj).reshape((*shape[:3], -1))
+    read = nifti_voxels(path, read_header(Channel("image", str(path))))
+    assert read.stored.shape == expected.shape
+    for component in range(expected.shape[3]):
+        found = read.volume(component)
+        assert found.dtype == expected.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found, expected[..., component])
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_nifti_2_is_refused_by_name_in_headers_and_scans_alike(tmp_path, ending):
+    path = tmp_path / f"two{ending}"
+    nibabel.save(nibabel.Nifti2Image(np.ones((6, 5, 4), np.int16), np.eye(4)), path)
+    case = Case("two", (Channel("image", str(path)),))
+    for findings in (inspect_header(case), inspect(case)[1]):
+        assert [(f.code, f.severity, f.remedy) for f in findings] == [("unreadable", "drop", "convert it to NIfTI-1")]
+        assert "NIfTI-2" in findings[0].message
+
+
+def test_a_file_of_several_channels_is_inflated_once(tmp_path, monkeypatch):
+    path = tmp_path / "four.nii.gz"
+    stored = np.random.default_rng(0).normal(size=(6, 5, 4, 4)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(stored, np.diag([-1, -1, 1, 1])), path)
+    opened = []
+    content = nifti._content
+    monkeypatch.setattr(nifti, "_content", lambda *given: opened.append(given) or content(*given))
+    case = Case("four", tuple(Channel(f"c{i}", str(path), component=i) for i in range(4)))
+    raw = reading.read_raw(case)
+    np.testing.assert_array_equal(raw.voxels, np.moveaxis(stored, 3, 0))
+    assert len(opened) == 1
+
+
+def test_voxels_lie_in_memory_as_in_files(tmp_path):
+    path = tmp_path / "a.nii"
+    nibabel.save(nibabel.Nifti1Image(np.ones((6, 5, 4), np.int16), np.diag([-1, 1, -1, 1])), path)
+    raw = reading.read_raw(Case("a", (Channel("image", str(path)),)))
+    assert raw.voxels[0].flags.f_contiguous
