@@ -10,17 +10,16 @@ can be done within a few planes or within the box of the patient is done there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Shaped
 
-from firstscan.domain.arrays import Bool, Float, Mask, Voxels
+from firstscan.domain.arrays import Float, Mask, Voxels
 from firstscan.domain.sampling import sample
 from firstscan.domain.volume import Modality
 
-from ._sitk import sitk
+from .morphology import bounds, box_open, fill_axial_holes, fill_holes, large_components, nowhere
 
 BACKGROUND_SHARE = 0.2
 """MR: the background level as a share of the median foreground intensity."""
@@ -28,7 +27,6 @@ _NOISE_SHARE = 0.5
 _BORDER_SHARE = 0.2
 CT_AIR_HU = -500.0
 """CT: half-way between air (−1000 HU) and water (0 HU)."""
-_KEEP_COMPONENT = 0.05
 _THIN_AXIS = 16
 _PLANES = 8
 
@@ -46,12 +44,12 @@ def foreground(voxels: Voxels, modality: Modality) -> Mask:
     (x, y, z) bool; never empty unless every channel is constant. Dark regions enclosed by foreground (ventricles,
     sinuses, lungs) belong to it. Several channels: a voxel counts if any channel shows it.
     """
-    mask = _nowhere(voxels.shape[1:])
+    mask = nowhere(voxels.shape[1:])
     box = _content_box(voxels)
     if box is None:
         return mask
     inner = voxels[(slice(None), *box)]
-    smooth, sharp = _nowhere(inner.shape[1:]), _nowhere(inner.shape[1:])
+    smooth, sharp = nowhere(inner.shape[1:]), nowhere(inner.shape[1:])
     for channel in inner:
         averaged, own = _above_background(channel, modality)
         smooth |= averaged
@@ -89,11 +87,6 @@ def background_level(channel: Float[np.ndarray, "x y z"], modality: Modality, sh
     return level
 
 
-def _nowhere(shape: tuple[int, ...]) -> Mask:
-    """Return an empty mask whose memory has the order of a scan's."""
-    return np.zeros(shape[::-1], dtype=bool).T
-
-
 def _floor(values: Float[np.ndarray, " n"]) -> float:
     """Return the darkest meaningful value: 0 for magnitude images (few negative overshoots), else the minimum."""
     negative = float(np.mean(values < 0))
@@ -108,7 +101,7 @@ def _above_background(channel: Float[np.ndarray, "x y z"], modality: Modality) -
     """
     finite = np.isfinite(channel)
     clean = channel if finite.all() else np.where(finite, channel, np.float32(np.min(channel[finite], initial=0.0)))
-    smooth = _nowhere(channel.shape)
+    smooth = nowhere(channel.shape)
     if modality == "ct":
         for planes, mean in _box_means(clean, 2 * CT_AIR_HU):
             np.greater(mean, CT_AIR_HU, out=smooth[planes])
@@ -137,7 +130,7 @@ def _padding(channel: Float[np.ndarray, "x y z"]) -> Mask | None:
     if counts[top] < _BORDER_SHARE * counts.sum():
         return None
     padding: Mask = np.asarray(channel == values[top])
-    padding &= _box_open(padding, (1, 1, 1))
+    padding &= box_open(padding, (1, 1, 1))
     if not padding.any() or padding.all() or float(np.mean(channel[~padding] < values[top])) <= 0.05:
         return None
     return padding
@@ -243,23 +236,16 @@ def _tidy(smooth: Mask, sharp: Mask, *, axial_holes: bool) -> Mask:
     """Open, keep the large components, trim the blurred edge, fill enclosed holes; never return nothing."""
     if not smooth.any():
         return np.ones_like(smooth)
-    around = _bounds(smooth)
-    opened = _box_open(smooth[around], _radii(smooth))
-    kept = _large_components(opened if opened.any() else smooth[around])
-    inner = _bounds(kept)
+    around = bounds(smooth)
+    opened = box_open(smooth[around], _radii(smooth))
+    kept = large_components(opened if opened.any() else smooth[around])
+    inner = bounds(kept)
     kept = kept[inner]
     trimmed = kept & sharp[around][inner]
-    result = _nowhere(smooth.shape)
-    fill = _fill_axial_holes if axial_holes else _fill_holes
+    result = nowhere(smooth.shape)
+    fill = fill_axial_holes if axial_holes else fill_holes
     result[around][inner] = fill(trimmed if trimmed.any() else kept)
     return result
-
-
-def _bounds(mask: Mask) -> tuple[slice, slice, slice]:
-    """Return the box around all that is set; something must be."""
-    ends = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    x, y, z = (slice(int(e[0]), int(e[-1]) + 1) for e in ends)
-    return x, y, z
 
 
 def _radii(above: Mask) -> tuple[int, int, int]:
@@ -270,77 +256,3 @@ def _radii(above: Mask) -> tuple[int, int, int]:
         extent = int(np.count_nonzero(planes > 0.02 * planes.max(initial=0)))
         radii.append(1 if extent >= _THIN_AXIS else 0)
     return radii[0], radii[1], radii[2]
-
-
-def _box_open(mask: Mask, radius: tuple[int, int, int]) -> Mask:
-    """Return the opening by a box of the given half-widths (0 or 1), with background outside the array."""
-    result = mask
-    for axis in range(3):
-        if radius[axis]:
-            moved = np.moveaxis(result, axis, 0)
-            out = moved.copy(order="K")
-            out[1:] &= moved[:-1]
-            out[:-1] &= moved[1:]
-            out[0] = out[-1] = False
-            result = np.moveaxis(out, 0, axis)
-    return _box_grow(result, radius)
-
-
-def _box_grow(mask: Mask, radius: tuple[int, int, int] = (1, 1, 1)) -> Mask:
-    """Return the dilation by a box of the given half-widths (0 or 1)."""
-    result = mask
-    for axis in range(3):
-        if radius[axis]:
-            moved = np.moveaxis(result, axis, 0)
-            out = moved.copy(order="K")
-            out[1:] |= moved[:-1]
-            out[:-1] |= moved[1:]
-            result = np.moveaxis(out, 0, axis)
-    return result
-
-
-def _components(mask: Mask) -> Any:
-    """Return the SimpleITK image of face-connected components, numbered from 1."""
-    return sitk().ConnectedComponent(_image(mask.T))
-
-
-def _image(planes: Bool[np.ndarray, "z y x"]) -> Any:
-    return sitk().GetImageFromArray(np.ascontiguousarray(planes).view(np.uint8))
-
-
-def _large_components(mask: Mask) -> Mask:
-    """Keep components of at least 5 % of the largest one's voxels."""
-    by_size = sitk().RelabelComponentImageFilter()
-    image = by_size.Execute(_components(mask))
-    sizes = np.array(by_size.GetSizeOfObjectsInPixels())
-    labels = sitk().GetArrayViewFromImage(image).T
-    last = int(np.count_nonzero(sizes >= _KEEP_COMPONENT * sizes[0]))
-    return np.asarray((labels > 0) & (labels <= last))
-
-
-def _fill_holes(mask: Mask) -> Mask:
-    """Fill background that no path connects to the outside of the array."""
-    image = _components(~mask)
-    labels = sitk().GetArrayViewFromImage(image).T
-    return _all_but(labels, [np.moveaxis(labels, a, 0)[i] for a in range(3) for i in (0, -1)])
-
-
-def _fill_axial_holes(mask: Mask) -> Mask:
-    """Fill holes within each axial plane: also lungs and bowel that leave the field of view at its ends.
-
-    All planes are looked at in one go, kept apart by planes without background.
-    """
-    apart = np.zeros((2 * mask.shape[2] - 1, mask.shape[1], mask.shape[0]), dtype=bool)
-    np.logical_not(mask.T, out=apart[::2])
-    image = sitk().ConnectedComponent(_image(apart))
-    labels = sitk().GetArrayViewFromImage(image)[::2].T
-    return _all_but(labels, [np.moveaxis(labels, a, 0)[i] for a in range(2) for i in (0, -1)])
-
-
-def _all_but(labels: Shaped[np.ndarray, "x y z"], faces: Sequence[Shaped[np.ndarray, "_ _"]]) -> Mask:
-    """Return all voxels but those of components that show on one of ``faces``."""
-    outside = np.zeros(int(labels.max()) + 1, dtype=bool)
-    for face in faces:
-        outside[face] = True
-    outside[0] = False
-    return np.asarray(~outside[labels.T]).T

@@ -9,7 +9,8 @@ from scipy import ndimage
 from firstscan.domain.sampling import SAMPLES, inside, places, sample, sample_inside
 from firstscan.domain.volume import Volume
 from firstscan.imaging import foreground, standardise
-from firstscan.imaging.foreground import _box_means, _fill_axial_holes, _fill_holes, _large_components
+from firstscan.imaging.foreground import _box_means
+from firstscan.imaging.morphology import fill_axial_holes, fill_holes, large_components
 
 
 def in_file_order(array: np.ndarray) -> np.ndarray:
@@ -37,12 +38,12 @@ def test_box_means_are_those_of_a_padded_array(shape, outside):
 def test_holes_are_those_of_simpleitk(seed, share):
     mask = blobs(seed, share)
     whole = sitk.BinaryFillhole(sitk.GetImageFromArray(mask.T.astype(np.uint8)))
-    np.testing.assert_array_equal(_fill_holes(in_file_order(mask)), sitk.GetArrayFromImage(whole).T > 0)
+    np.testing.assert_array_equal(fill_holes(in_file_order(mask)), sitk.GetArrayFromImage(whole).T > 0)
     planes = [
         sitk.GetArrayFromImage(sitk.BinaryFillhole(sitk.GetImageFromArray(mask[:, :, z].astype(np.uint8)))) > 0
         for z in range(mask.shape[2])
     ]
-    np.testing.assert_array_equal(_fill_axial_holes(in_file_order(mask)), np.stack(planes, axis=2))
+    np.testing.assert_array_equal(fill_axial_holes(in_file_order(mask)), np.stack(planes, axis=2))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -51,7 +52,7 @@ def test_small_components_go(seed):
     labels, _ = ndimage.label(mask)
     sizes = np.bincount(labels.ravel())[1:]
     expected = np.isin(labels, 1 + np.flatnonzero(sizes >= 0.05 * sizes.max()))
-    np.testing.assert_array_equal(_large_components(in_file_order(mask)), expected)
+    np.testing.assert_array_equal(large_components(in_file_order(mask)), expected)
 
 
 @pytest.mark.parametrize("modality", ["mr", "ct"])
