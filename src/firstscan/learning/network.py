@@ -101,8 +101,15 @@ def doubling_kernel(kernel: Tensor) -> Tensor:
 
 
 def packed_weights(network: Network) -> Network:
-    """Return the network with its kernels laid out channels last: ten times faster on CPU at these shapes."""
+    """Return the network with its kernels laid out channels last: ten times faster on CPU at these shapes.
+
+    Kernels of one voxel lie the same either way; theirs keep the strides that their gradients have, which processes
+    that train together compare.
+    """
     packed: Network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    for parameter in packed.parameters():
+        if parameter.is_contiguous():
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
     return packed
 
 
