@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,19 @@ def moved_inputs(old: Mapping[str, str], new: Mapping[str, str], what: str = "sc
     return [f"{len(ids)} {how}: {', '.join(ids[:5])}{', …' if len(ids) > 5 else ''}" for how, ids in groups if ids]
 
 
-def refusal(out: Path, lines: list[str]) -> UsageError:
+class HeldError(UsageError):
+    """A folder holds other results than those asked for; ``lines`` say in what they differ."""
+
+    def __init__(self, message: str, lines: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.lines = tuple(lines)
+
+
+def refusal(out: Path, lines: Sequence[str]) -> HeldError:
     """Return the error that says why ``out`` is left as it is, a line for each difference."""
     listed = "\n".join(f"  {line}" for line in lines)
-    return UsageError(
+    return HeldError(
         f"{out} already holds results, and this command would change them:\n{listed}\n"
-        "Choose another --out to keep both, or add --overwrite to replace them (finished work is used again)."
+        "Choose another --out to keep both, or add --overwrite to replace them (finished work is used again).",
+        lines,
     )

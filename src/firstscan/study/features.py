@@ -11,6 +11,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
 from firstscan.steps.config import ExtractCommand
 from firstscan.steps.pipeline import extracted, opened, settled
+from firstscan.steps.results import HeldError, refusal
 from firstscan.steps.run import Run
 from firstscan.store import atomic_write, dump_json
 
@@ -37,8 +38,11 @@ def extractor(plan: Plan, run: Run) -> Callable[[Pool, StrategyEntry], FeatureTa
         out = run.workspace.folder("features", f"{given.preset}-{given.region}")
         began = time.perf_counter()
         config = settled(given, run.settings.device)
-        with opened(out, run.settings, shared=run.workspace.folder("prepared")) as own:
-            table = extracted(pool, config, own)
+        try:
+            with opened(out, run.settings, shared=run.workspace.folder("prepared")) as own:
+                table = extracted(pool, config, own)
+        except HeldError as error:  # of features that an unfinished study began: the folder to name is the study's
+            raise refusal(run.workspace.out, error.lines) from error
         seconds = round(time.perf_counter() - began, 3)
         run.workspace.log("features", name=out.name, seconds=seconds)
         if not (out / TIMES).exists():

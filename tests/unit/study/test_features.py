@@ -1,6 +1,7 @@
 """Features of a study: kinds of them share what they have in common, and are those of an extraction by itself."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,18 @@ def test_overwrite_reaches_the_features(entries, tmp_path):
     study(other, tmp_path / "o", Settings(workers=1, overwrite=True))
     rows = Path(tmp_path / "o" / "work" / "features" / "fast-foreground" / "training.csv").read_text().splitlines()
     assert len(rows) == 2
+
+
+def test_an_unfinished_study_of_other_scans_is_refused_in_its_own_name(entries, tmp_path):
+    plan = plan_of(entries)
+    with open_workspace(tmp_path / "o") as workspace:
+        run = Run(workspace, HERE)
+        pool = read_data(plan, run).pool
+        extractor(plan, run)(pool, plan.strategies[0])
+        fewer = replace(pool, cases=pool.cases[1:])
+        with pytest.raises(UsageError) as refused:
+            extractor(plan, run)(fewer, plan.strategies[0])
+    assert str(refused.value).startswith(f"{tmp_path / 'o'} already holds results")
+    assert f"1 scan(s) no longer there: {pool.case_ids[0]}" in str(refused.value)
+    assert "--overwrite" in str(refused.value)
+    assert "work" not in str(refused.value).split(" already ")[0].removeprefix(str(tmp_path))
