@@ -39,6 +39,7 @@ def index(
     only : which scans or DICOM series, each ``COLUMN=PATTERN`` (``modality=MR``, ``description=*T1*``).
     table : more columns of the scans (CSV, TSV, Parquet), one row each, joined by the column ``case_id``.
     workers : processes that read the headers of DICOM files; None: one a CPU core.
+    progress : told of the headers as they are read; None: nobody is.
 
     Raises
     ------
