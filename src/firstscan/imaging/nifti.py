@@ -20,6 +20,8 @@ from firstscan.domain.volume import Header
 
 _CHUNK = 1 << 20
 _HEADER_BYTES = 348
+_FIRST_VOXEL = 352
+"""Where voxels begin in a single file that does not say it."""
 _GZIP = b"\x1f\x8b"
 _SLACK = 1 << 20
 _REMEDY = "copy or export this scan again"
@@ -63,18 +65,26 @@ def nifti_voxels(path: Path, header: Header) -> NiftiVoxels:
         ``oversized`` (as a gzip bomb), ``unreadable`` (a header without sense, complex numbers).
     """
     nibabel = _nibabel()
-    errors = (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError, ValueError, OSError)
+    errors = (
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.filebasedimages.ImageFileError,
+        ValueError,
+        OSError,
+        OverflowError,
+    )
     content = _content(path, math.prod(header.shape) * max(header.components, 1) * 16)
     try:
         parsed = nibabel.Nifti1Header(bytes(content[:_HEADER_BYTES]))
         parsed.get_best_affine()  # refuses rotations that are none
         shape, stored = tuple(int(n) for n in parsed.get_data_shape()), parsed.get_data_dtype()
         slope, intercept = parsed.get_slope_inter()
-        offset = int(parsed.get_data_offset())
+        offset = int(parsed.get_data_offset()) or _FIRST_VOXEL
     except errors as error:
         raise ScanError("unreadable", f"{path} is not a readable NIfTI file: {error}", _REMEDY) from error
-    if stored.kind not in "fiu" or shape[:3] != header.shape:
-        raise ScanError("unreadable", f"{path} holds voxels of type {stored}, which is no 3D scan", _REMEDY)
+    if stored.kind not in "fiu" or shape[:3] != header.shape or min(shape) < 1 or offset < _HEADER_BYTES:
+        raise ScanError(
+            "unreadable", f"{path} claims {shape} voxels of type {stored} from byte {offset}: no 3D scan", _REMEDY
+        )
     promised = offset + math.prod(shape) * stored.itemsize
     if len(content) < promised:
         raise ScanError(
@@ -132,7 +142,13 @@ def _raw_header(path: Path) -> Any:
     try:
         parsed = nibabel.Nifti1Header(_start(path)[:_HEADER_BYTES], check=False)
         parsed.get_data_dtype(), parsed.get_data_shape()
-    except (nibabel.spatialimages.HeaderDataError, zlib.error, ValueError, KeyError):
+    except (
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.wrapstruct.WrapStructError,
+        zlib.error,
+        ValueError,
+        KeyError,
+    ):
         return None
     return parsed if parsed["magic"].item().rstrip(b"\0")[:3] in {b"n+1", b"ni1"} else None
 
@@ -142,6 +158,20 @@ def _start(path: Path) -> bytes:
     with path.open("rb") as file:
         start = file.read(4096)
     return zlib.decompressobj(31).decompress(start, 1024) if start[:2] == _GZIP else start
+
+
+def check_orientation_numbers(path: Path) -> None:
+    """Refuse a NIfTI file whose orientation holds NaN or infinity: SimpleITK may never come back from reading it.
+
+    Raises
+    ------
+    ScanError : code ``unreadable``.
+    """
+    parsed = _raw_header(path)
+    if parsed is None or parsed["sform_code"] <= 0:
+        return
+    if not all(np.isfinite(parsed[f"srow_{axis}"]).all() for axis in "xyz"):
+        raise ScanError("unreadable", f"{path}: its orientation holds numbers that are not finite", _REMEDY)
 
 
 def is_nifti2(path: Path) -> bool:

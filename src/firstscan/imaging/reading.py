@@ -24,7 +24,7 @@ from .foreground import foreground
 from .integrity import check_complete
 from .metaimage import check_metaimage
 from .modality import modality_of_text, modality_of_voxels
-from .nifti import NiftiVoxels, is_nifti2, nifti_voxels
+from .nifti import NiftiVoxels, check_orientation_numbers, is_nifti2, nifti_voxels
 from .orientation import Placed, canonical
 
 _IMAGE_IO = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "metaimage": "MetaImageIO", "dicom": "GDCMImageIO"}
@@ -181,6 +181,8 @@ def _reader(channel: Channel) -> Any:
     kind = ENDINGS.get(split_ending(path.name)[1].lower(), "dicom")
     if kind == "metaimage":
         check_metaimage(path)
+    if kind == "nifti":
+        check_orientation_numbers(path)
     reader = sitk().ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(_IMAGE_IO.get(kind, ""))
@@ -329,7 +331,7 @@ def _finite(voxels: Voxels) -> Voxels:
     """Replace NaN and infinity by the channel's background: 0 where that lies within its range, else its minimum."""
     if np.isfinite(voxels).all():
         return voxels
-    result = voxels.copy()
+    result = voxels.copy(order="K")
     for channel in result:
         good = np.isfinite(channel)
         low = float(channel[good].min()) if good.any() else 0.0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import nibabel
 import numpy as np
 import pytest
@@ -38,6 +40,57 @@ def test_nifti_2_is_refused_by_name_in_headers_and_scans_alike(tmp_path, ending)
     for findings in (inspect_header(case), inspect(case)[1]):
         assert [(f.code, f.severity, f.remedy) for f in findings] == [("unreadable", "drop", "convert it to NIfTI-1")]
         assert "NIfTI-2" in findings[0].message
+
+
+def damaged(path, offset, kind, value, at_end=None):
+    """Write a NIfTI file with one field of its header overwritten, and return it as a case."""
+    image = nibabel.Nifti1Image(np.arange(60, dtype=np.int16).reshape(5, 4, 3), np.diag([-1, -2, 3, 1]))
+    nibabel.save(image, path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into(kind, content, offset, value)
+    path.write_bytes(content[:at_end])
+    return Case("damaged", (Channel("image", str(path)),))
+
+
+@pytest.mark.parametrize(
+    ("offset", "kind", "value"),
+    [
+        (108, "<f", np.inf),
+        (108, "<f", -400.0),
+        (108, "<f", 5.0),
+        (48, "<h", 0),
+        (300, "<f", np.inf),
+        (280, "<f", np.nan),
+    ],
+    ids=["offset inf", "offset negative", "offset in header", "dim", "rotation inf", "rotation nan"],
+)
+def test_headers_without_sense_are_findings(tmp_path, offset, kind, value):
+    case = damaged(tmp_path / "a.nii", offset, kind, value)
+    if offset == 48:
+        struct.pack_into("<h", content := bytearray((tmp_path / "a.nii").read_bytes()), 40, 4)
+        (tmp_path / "a.nii").write_bytes(content)
+    summary, findings = inspect(case)
+    assert summary is None
+    assert {f.severity for f in findings} == {"drop"}
+    inspect_header(case)
+
+
+def test_a_file_shorter_than_its_header_is_a_finding(tmp_path):
+    case = damaged(tmp_path / "a.nii", 0, "<i", 348, at_end=200)
+    assert {f.severity for f in inspect_header(case)} == {f.severity for f in inspect(case)[1]} == {"drop"}
+
+
+def test_voxels_whose_place_is_not_told_follow_the_header(tmp_path):
+    case = damaged(tmp_path / "a.nii", 108, "<f", 0.0)
+    np.testing.assert_array_equal(reading.read_raw(case).voxels[0].ravel(), np.arange(60))
+
+
+def test_one_voxel_that_is_not_finite_leaves_the_order_of_memory(tmp_path):
+    image = np.random.default_rng(0).normal(100, 10, (20, 16, 12)).astype(np.float32)
+    image[3, 4, 5] = np.nan
+    nibabel.save(nibabel.Nifti1Image(image, np.diag([-1, -1, 1, 1])), tmp_path / "a.nii")
+    volume = reading.read_volume(Case("a", (Channel("image", str(tmp_path / "a.nii")),)))
+    assert volume.voxels[0].flags.f_contiguous
 
 
 def test_a_file_of_several_channels_is_inflated_once(tmp_path, monkeypatch):
