@@ -36,13 +36,14 @@ class Placed:
         return affine
 
 
-def canonical(stored: Placed) -> Placed:
+def canonical(stored: Placed, like: Placed | None = None) -> Placed:
     """Return the same voxels with x to the patient's left, y to the back and z to the head, as nearly as axes allow.
 
-    What ``SimpleITK.DICOMOrient`` does, and by its judgement of which axis is which, without a copy.
+    What ``SimpleITK.DICOMOrient`` does, and by its judgement of which axis is which, without a copy. Axes half-way
+    between two of the patient's are turned as those of ``like`` are: a rounding must not part the channels of a scan.
     """
     filters = sitk().DICOMOrientImageFilter
-    letters = filters.GetOrientationFromDirectionCosines([float(d) for d in stored.direction.ravel()])
+    letters = filters.GetOrientationFromDirectionCosines([float(d) for d in (like or stored).direction.ravel()])
     ends = [_AXES[letter] for letter in letters]
     order = sorted(range(3), key=lambda axis: ends[axis][0])
     direction, origin = stored.direction.copy(), stored.origin_mm.copy()

@@ -101,24 +101,21 @@ def known_modality(case: Case, headers: Sequence[Header]) -> Modality | None:
 def read_raw(case: Case, *, channels: Sequence[str] | None = None) -> RawVolume:
     """Read the channels of ``case`` onto one canonical grid, voxels untouched (see :func:`read_volume`)."""
     chosen = choose_channels(case, channels)
-    first: Placed | None = None
-    voxels = np.empty((0, 0, 0, 0), dtype=np.float32)
-    headers: list[Header] = []
     inflated: dict[str, NiftiVoxels] = {}
-    for i, channel in enumerate(chosen):
+    first, header = _read_channel(chosen[0], inflated)
+    headers, placed = [header], canonical(first)
+    voxels = np.empty((len(chosen), *placed.voxels.shape[::-1]), dtype=np.float32)
+    voxels[0] = placed.voxels.T
+    for i, channel in enumerate(chosen[1:], 1):
         stored, header = _read_channel(channel, inflated)
-        if headers and (problem := channel_geometry_problem(headers[0], header)):
+        if problem := channel_geometry_problem(headers[0], header):
             raise geometry_error(case, chosen[0], channel, problem)
         headers.append(header)
-        placed = canonical(stored)
-        if first is None:
-            first, voxels = placed, np.empty((len(chosen), *placed.voxels.shape[::-1]), dtype=np.float32)
-        voxels[i] = placed.voxels.T
-    assert first is not None  # every case has a channel
-    spacing = first.spacing_mm
+        voxels[i] = canonical(stored, first).voxels.T
+    spacing = placed.spacing_mm
     return RawVolume(
         voxels=voxels.transpose(0, 3, 2, 1),
-        affine=first.affine,
+        affine=placed.affine,
         spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         headers=tuple(headers),
         names=tuple(c.name for c in chosen),

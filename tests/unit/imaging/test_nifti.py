@@ -106,6 +106,19 @@ def test_a_file_of_several_channels_is_inflated_once(tmp_path, monkeypatch):
     assert len(opened) == 1
 
 
+def test_channels_whose_rotation_differs_by_a_rounding_are_turned_alike(tmp_path):
+    stored = np.arange(60, dtype=np.int16).reshape(5, 4, 3)
+    names = {"a": 45 - 1e-4, "b": 45 + 1e-4}
+    for name, degrees in names.items():
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        rotation = np.array([[-c, -s, 0], [-s, c, 0], [0, 0, 1]])
+        affine = np.eye(4)
+        affine[:3, :3] = rotation
+        nibabel.save(nibabel.Nifti1Image(stored, affine), tmp_path / f"{name}.nii")
+    raw = reading.read_raw(Case("ab", tuple(Channel(n, str(tmp_path / f"{n}.nii")) for n in names)))
+    np.testing.assert_array_equal(raw.voxels[0], raw.voxels[1])
+
+
 def test_voxels_lie_in_memory_as_in_files(tmp_path):
     path = tmp_path / "a.nii"
     nibabel.save(nibabel.Nifti1Image(np.ones((6, 5, 4), np.int16), np.diag([-1, 1, -1, 1])), path)
