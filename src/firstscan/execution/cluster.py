@@ -100,6 +100,7 @@ class _Crew(Generic[T, R]):
         self._calls: dict[Any, _Call[T]] = {}
         self._busy: dict[Any, int] = {}
         self._deaths: Counter[str] = Counter()
+        self._alone: set[Any] = set()
         self._failed_starts = 0
 
     def results(self) -> Iterator[tuple[str, R | Exception]]:
@@ -123,12 +124,19 @@ class _Crew(Generic[T, R]):
         self._calls[member.begin.remote()] = _Call(member, None)
 
     def _hand_out(self) -> None:
+        """Give every worker some cases ahead; a case that a worker was lost with goes alone, to be told from others."""
         for ahead in range(_AHEAD):
             for member, busy in self._busy.items():
-                if self._waiting and busy == ahead:
-                    case = self._waiting.popleft()
-                    self._calls[member.work.remote(case[1])] = _Call(member, case)
-                    self._busy[member] += 1
+                if not self._waiting or busy != ahead or member in self._alone:
+                    continue
+                suspect = self._deaths[self._waiting[0][0]] > 0
+                if suspect and busy:
+                    continue
+                if suspect:
+                    self._alone.add(member)
+                case = self._waiting.popleft()
+                self._calls[member.work.remote(case[1])] = _Call(member, case)
+                self._busy[member] += 1
 
     def _settle(self, ref: Any) -> Iterator[tuple[str, R | Exception]]:
         call = self._calls[ref]
@@ -142,6 +150,7 @@ class _Crew(Generic[T, R]):
         del self._calls[ref]
         if call.case is not None:
             self._busy[call.member] -= 1
+            self._alone.discard(call.member)
             yield call.case[0], answer
         elif isinstance(answer, Exception):
             raise answer if isinstance(answer, FirstscanError) else DataError(f"A worker cannot begin: {answer}")
@@ -150,8 +159,12 @@ class _Crew(Generic[T, R]):
             self._busy[call.member] = 0
 
     def _lost(self, member: Any, error: Exception) -> Iterator[tuple[str, R | Exception]]:
-        """Give back what a lost worker had to do, and replace it; the case it was at is blamed."""
+        """Give back what a lost worker had to do, and replace it.
+
+        A case is blamed where it was the only one: the answer to another, done just before, may be lost as well.
+        """
         self._busy.pop(member, None)
+        self._alone.discard(member)
         unfinished: list[tuple[str, T]] = []
         for ref in [ref for ref, call in self._calls.items() if call.member is member]:
             case = self._calls.pop(ref).case
@@ -167,9 +180,9 @@ class _Crew(Generic[T, R]):
             raise DataError(f"The workers of the Ray cluster end before they can begin: {error}")
         for case in reversed(unfinished):
             self._waiting.appendleft(case)
-        if unfinished:
+        self._deaths.update(case_id for case_id, _ in unfinished)
+        if len(unfinished) == 1:
             blamed = unfinished[0][0]
-            self._deaths[blamed] += 1
             if self._deaths[blamed] >= _DEATHS:
                 self._waiting.popleft()
                 yield (
