@@ -1,4 +1,4 @@
-"""Values of large arrays, fetched in the order of their memory; some million where they only describe a scan."""
+"""Values of large arrays, fetched in the order of their memory, and samples of them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from jaxtyping import Shaped
 from .arrays import Float, Mask
 
 SAMPLES = 1 << 20
+"""About how many values are looked at where they only describe a scan."""
 _PLACES = 1 << 18
 
 
-def step(count: int) -> int:
-    """Return an n such that every n-th of ``count`` values leaves about a million.
+def step(count: int, wanted: int = SAMPLES) -> int:
+    """Return an n such that every n-th of ``count`` values leaves about as many as ``wanted``.
 
     It is odd, because rows and planes mostly hold an even number of voxels: an even n would meet few columns.
     """
-    return max(1, count // SAMPLES) | 1
+    return max(1, count // wanted) | 1
 
 
 def inside(channel: Float[np.ndarray, "x y z"], mask: Mask) -> Float[np.ndarray, " n"]:
@@ -38,5 +39,5 @@ def sample(channel: Shaped[np.ndarray, "x y z"]) -> Shaped[np.ndarray, " n"]:
 def places(where: Mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the x, y and z of what is set, z slowest, or of every n-th of very many: enough for a median."""
     flat = np.flatnonzero(where.T)
-    z, y, x = np.unravel_index(flat[:: max(1, flat.size // _PLACES) | 1], where.shape[::-1])
+    z, y, x = np.unravel_index(flat[:: step(flat.size, _PLACES)], where.shape[::-1])
     return x, y, z

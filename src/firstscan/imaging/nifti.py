@@ -65,13 +65,7 @@ def nifti_voxels(path: Path, header: Header) -> NiftiVoxels:
         ``oversized`` (as a gzip bomb), ``unreadable`` (a header without sense, complex numbers).
     """
     nibabel = _nibabel()
-    errors = (
-        nibabel.spatialimages.HeaderDataError,
-        nibabel.filebasedimages.ImageFileError,
-        ValueError,
-        OSError,
-        OverflowError,
-    )
+    damaged = (nibabel.spatialimages.HeaderDataError, nibabel.wrapstruct.WrapStructError)
     content = _content(path, math.prod(header.shape) * max(header.components, 1) * 16)
     try:
         parsed = nibabel.Nifti1Header(bytes(content[:_HEADER_BYTES]))
@@ -79,7 +73,7 @@ def nifti_voxels(path: Path, header: Header) -> NiftiVoxels:
         shape, stored = tuple(int(n) for n in parsed.get_data_shape()), parsed.get_data_dtype()
         slope, intercept = parsed.get_slope_inter()
         offset = int(parsed.get_data_offset()) or _FIRST_VOXEL
-    except errors as error:
+    except (*damaged, ValueError, OverflowError) as error:
         raise ScanError("unreadable", f"{path} is not a readable NIfTI file: {error}", _REMEDY) from error
     if stored.kind not in "fiu" or shape[:3] != header.shape or min(shape) < 1 or offset < _HEADER_BYTES:
         raise ScanError(
