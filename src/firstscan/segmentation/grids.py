@@ -13,7 +13,7 @@ import numpy as np
 from firstscan.domain.arrays import Float, LabelMap
 from firstscan.domain.errors import DataError
 
-from .whole import is_whole, require_written
+from .whole import has_place, is_whole, require_written
 
 TOLERANCE = 1e-3
 """How far two grids may differ: mm for spacing and origin, cosine for directions."""
@@ -79,6 +79,7 @@ def read_channels(paths: Sequence[Path]) -> tuple[Float[np.ndarray, "channel x y
 
 def _header(path: Path) -> Any:
     """Return SimpleITK's reader of a file, its header read and its voxels not."""
+    _require_place(path)
     reader = sitk().ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -126,7 +127,13 @@ def sitk() -> Any:
     return module
 
 
+def _require_place(path: Path) -> None:
+    if not has_place(path):
+        raise DataError(f"{path.name}: its rotation holds numbers that are not finite. Copy or export it again.")
+
+
 def _read(path: Path) -> Any:
+    _require_place(path)
     try:
         image = sitk().ReadImage(str(path))
     except RuntimeError as error:

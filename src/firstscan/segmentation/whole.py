@@ -38,6 +38,33 @@ def is_whole(path: Path) -> bool:
         return False
 
 
+def has_place(path: Path) -> bool:
+    """Tell whether the rotation of a NIfTI-1 file is finite; other files count as such.
+
+    SimpleITK may never come back from reading one that is infinite, so this is asked before.
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return True
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == _GZIP
+        with gzip.open(path) if packed else path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return True  # whoever reads it says what is wrong
+    order = _byte_order(header)
+    if order is None or struct.unpack_from(f"{order}h", header, 254)[0] <= 0:
+        return True
+    return all(math.isfinite(number) for number in struct.unpack_from(f"{order}12f", header, 280))
+
+
+def _byte_order(header: bytes) -> str | None:
+    """Return the sign of the byte order of a NIfTI-1 header, None for anything else."""
+    if len(header) < _HEADER_BYTES:
+        return None
+    return next((o for o in "<>" if struct.unpack_from(f"{o}i", header)[0] == _HEADER_BYTES), None)
+
+
 def require_written(path: Path) -> None:
     """Remove a file that was not written to its end.  Raises OSError: no space left."""
     if not is_whole(path):
@@ -49,7 +76,7 @@ def _promised(header: bytes) -> int:
     """Return the bytes of a NIfTI-1 file by its header; 0 where it is another format, or tells no place for voxels."""
     if len(header) < _HEADER_BYTES:
         raise EOFError("no room for a header")
-    order = next((o for o in "<>" if struct.unpack_from(f"{o}i", header)[0] == _HEADER_BYTES), None)
+    order = _byte_order(header)
     if order is None:
         return 0
     dimensions, *sizes = struct.unpack_from(f"{order}8h", header, 40)

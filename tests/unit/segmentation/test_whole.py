@@ -1,12 +1,13 @@
 import gzip
+import struct
 
 import nibabel
 import numpy as np
 import pytest
 
 from firstscan.domain.errors import DataError
-from firstscan.segmentation.grids import Grid, read_labels, write_labels
-from firstscan.segmentation.whole import is_whole, require_written
+from firstscan.segmentation.grids import Grid, read_grid, read_labels, write_labels
+from firstscan.segmentation.whole import has_place, is_whole, require_written
 
 GRID = Grid((20, 18, 16), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
@@ -57,3 +58,22 @@ def test_what_follows_the_voxels_and_headers_without_sense_do_not_matter(written
     inflated[108:112] = np.float32(np.nan).tobytes()
     (tmp_path / "offset.nii").write_bytes(inflated)
     assert is_whole(tmp_path / "offset.nii")
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("endianness", ["<", ">"])
+def test_a_rotation_that_is_not_finite_is_refused_before_simpleitk_hangs_on_it(tmp_path, ending, endianness):
+    path = tmp_path / f"a{ending}"
+    header = nibabel.Nifti1Header(endianness=endianness)
+    affine = np.array([[0.6, 1.0, 0.7, 0], [-1.2, 0.5, 0.4, 0], [-0.5, 3.3, -0.1, 0], [0, 0, 0, 1]])
+    image = nibabel.Nifti1Image(np.ones((5, 4, 3), np.int16), affine, header)
+    image.set_qform(np.eye(4), 0)
+    nibabel.save(image, path)
+    assert has_place(path)
+    content = bytearray(gzip.decompress(path.read_bytes()) if ending == ".nii.gz" else path.read_bytes())
+    struct.pack_into(f"{endianness}f", content, 300, float("inf"))
+    path.write_bytes(gzip.compress(bytes(content)) if ending == ".nii.gz" else bytes(content))
+    assert not has_place(path)
+    for read in (read_labels, read_grid):
+        with pytest.raises(DataError, match="not finite"):
+            read(path)
