@@ -1,6 +1,7 @@
 """Where work runs: in this process, in several local ones, or on a Ray cluster, behind one call."""
 
 from .cases import Engine, check_engine, run_cases
+from .memory import freed_memory_kept
 from .progress import Progress, Silent
 from .session import engine_session
 from .work import WorkerDied, usable_cores
@@ -12,6 +13,7 @@ __all__ = [
     "WorkerDied",
     "check_engine",
     "engine_session",
+    "freed_memory_kept",
     "run_cases",
     "usable_cores",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from firstscan.domain.errors import UsageError
 
+from .memory import GIB, freed_memory_kept
 from .work import Place, Work, attempt, usable_cores
 
 T = TypeVar("T")
@@ -77,8 +78,9 @@ def here(work: Work[T, R], items: Sequence[tuple[str, T]], place: Place) -> Iter
     """Run every item in this process, in order."""
     del place
     do = work.made()
-    for case_id, item in items:
-        yield case_id, attempt(do, item)
+    with freed_memory_kept(GIB):
+        for case_id, item in items:
+            yield case_id, attempt(do, item)
 
 
 def _local(work: Work[T, R], items: Sequence[tuple[str, T]], place: Place) -> Iterator[tuple[str, R | Exception]]:

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError, FirstscanError, UsageError
 
+from .memory import GIB, keep_freed_memory
 from .processes import ONE_THREAD, portable
 from .session import connected, engine_session
 from .work import Place, Work, WorkerDied, attempt
@@ -48,6 +49,7 @@ class _Member:
     def begin(self) -> Exception | None:
         """Load what is kept; return what stands in the way."""
         os.environ.update({**ONE_THREAD, "OMP_NUM_THREADS": str(self._place.cores)})
+        keep_freed_memory(GIB)
         try:
             if Path(self._folder).is_dir():
                 os.chdir(self._folder)  # so that a relative path means what it means to the one who asked

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from joblib.externals.loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 from joblib.externals.loky.process_executor import BrokenProcessPool  # type: ignore[import-untyped]
 
+from .memory import GIB, keep_freed_memory
 from .work import Work, WorkerDied
 
 T = TypeVar("T")
@@ -126,6 +127,7 @@ def portable(error: Exception) -> Exception:
 def _start_worker(parent: int) -> None:
     """Prepare a worker; it ends at once when it is told to, because unloading libraries such as torch takes seconds."""
     atexit.register(os._exit, 0)
+    keep_freed_memory(GIB)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

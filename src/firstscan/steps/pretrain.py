@@ -7,6 +7,7 @@ from pathlib import Path
 
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError
+from firstscan.execution import freed_memory_kept
 from firstscan.learning import HistoryRow, Preset, resolve_preset
 from firstscan.learning import pretrain as train
 from firstscan.store import atomic_write, dump_json, file_sha256, identity, load_json
@@ -47,7 +48,7 @@ def pretrain(crops: CropFiles, config: PretrainConfig, run: Run) -> Learned:
     record = folder / "trained.json"
     done = _finished(record, preset)
     if done is None:
-        with run.stage("Learning the pool", preset.steps) as progress:
+        with run.stage("Learning the pool", preset.steps) as progress, freed_memory_kept():
             shown = 0
 
             def report(step: int, steps: int, note: str) -> None:
