@@ -26,7 +26,8 @@ class Interval:
 class Variances:
     """Variance of a strategy's mean score that selection seeds cause, and that training seeds cause.
 
-    A component is NaN where it cannot be told: one seed of that kind only.
+    A component is NaN where it cannot be told: one seed of that kind only. With one training seed ``selection`` holds
+    the noise of training, too.
     """
 
     selection: float
@@ -55,7 +56,8 @@ def bootstrap_difference(
     """Return mean(scores) − mean(reference) with a bootstrap interval over test cases and draws.
 
     ``scores`` (draw, case) and ``reference`` (reference_draw, case) share their columns: one resample takes the same
-    cases from both, and draws from each side on its own. A side with one draw contributes no draw variance.
+    cases from both, and draws from each side on its own. A side with one draw contributes no draw variance, and one
+    with few contributes too little, (n − 1)/n of it: the interval is too narrow there.
 
     Raises
     ------

@@ -11,6 +11,8 @@ from scipy.integrate import trapezoid
 from firstscan.domain.arrays import Float
 from firstscan.domain.errors import UsageError
 
+from .significance import ROUNDING
+
 Curve = Float[np.ndarray, "budget"]
 Scores = Float[np.ndarray, "score"]
 Draws = Float[np.ndarray, "draw"]
@@ -37,10 +39,11 @@ class Harm:
 
 
 def percentile_in(value: float, reference: Draws) -> float:
-    """Return the percentile (0–100) of ``value`` among ``reference``; ties count half."""
+    """Return the percentile (0–100) of ``value`` among ``reference``; ties, up to rounding, count half."""
     if reference.size == 0:
         raise UsageError("a percentile needs at least one random draw")
-    return float(100.0 * ((reference < value).sum() + 0.5 * (reference == value).sum()) / reference.size)
+    ties = np.isclose(reference, value, rtol=0, atol=ROUNDING)
+    return float(100.0 * (((reference < value) & ~ties).sum() + 0.5 * ties.sum()) / reference.size)
 
 
 def aubc(budgets: Curve, scores: Scores) -> float:

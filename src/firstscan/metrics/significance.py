@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ PerStrategy = Float[np.ndarray, "strategy"]
 
 PAIRS_NEEDED = 6
 """The fewest pairs whose two-sided Wilcoxon test can reach p < 0.05: 2^(1−6) = 0.031."""
+ROUNDING = 1e-12
+"""What two means of the same scores may differ by; nothing smaller is a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ def wilcoxon_paired(scores: Pairs, reference: PairedWith, *, pairs_needed: int =
     if n == 0:
         raise UsageError("a paired test needs at least one pair")
     difference = scores - reference
+    difference = np.where(np.abs(difference) < ROUNDING, 0.0, difference)
     smallest = float(2.0 ** (1 - n))
     if n < pairs_needed:
         pvalue = float("nan")
@@ -82,7 +86,9 @@ def holm(pvalues: Sequence[float]) -> tuple[float, ...]:
 def friedman_conover(scores: Float[np.ndarray, "block strategy"], names: Sequence[str]) -> RankTest:
     """Rank strategies within blocks (a pool at a budget) and test whether their ranks differ.
 
-    ``scores`` (block, strategy), higher is better. All blocks alike gives statistic 0 and p 1.
+    ``scores`` (block, strategy), higher is better; ties are ties up to rounding. All strategies alike in every block
+    gives statistic 0 and p 1. No pairwise p lies below k!^(1−b), the share of all rankings of k strategies in b blocks
+    that agree as fully as can be: from two blocks Conover's formula would give 0.
 
     Raises
     ------
@@ -101,6 +107,7 @@ def friedman_conover(scores: Float[np.ndarray, "block strategy"], names: Sequenc
         )
     if not np.isfinite(scores).all():
         raise UsageError("Friedman's test needs a score for every strategy in every block; leave incomplete blocks out")
+    scores = np.round(scores / ROUNDING) * ROUNDING
     ranks = stats.rankdata(-scores, axis=1)
     if np.ptp(ranks) == 0:
         statistic, pvalue, pairwise = 0.0, 1.0, np.ones((strategies, strategies))
@@ -112,11 +119,14 @@ def friedman_conover(scores: Float[np.ndarray, "block strategy"], names: Sequenc
 
 
 def _conover(scores: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Return Conover's Holm-adjusted p-values; perfectly consistent ranks leave no residual, so p is 0 there."""
-    if (ranks == ranks[0]).all():
+    """Return Conover's Holm-adjusted p-values, none below what so many blocks can support."""
+    blocks, strategies = ranks.shape
+    smallest = float(math.factorial(strategies)) ** (1 - blocks)
+    if (ranks == ranks[0]).all():  # no residual is left
         means = ranks[0]
-        return np.where(means[:, None] == means[None, :], 1.0, 0.0)
+        return np.where(means[:, None] == means[None, :], 1.0, smallest)
     import scikit_posthocs
 
     table = scikit_posthocs.posthoc_conover_friedman(scores, p_adjust="holm")
-    return np.asarray(table, dtype=np.float64)
+    pairwise: np.ndarray = np.maximum(np.asarray(table, dtype=np.float64), smallest)
+    return pairwise

@@ -50,6 +50,8 @@ def read_labels(path: Path) -> tuple[LabelMap, Grid]:
     values = sitk().GetArrayFromImage(image)
     if values.ndim != 3:
         raise DataError(f"{path.name}: a label map has 3 dimensions; found {values.ndim}. Export one label map a scan.")
+    if values.size and not -(2**31) <= values.min() <= values.max() < 2**31:
+        raise DataError(f"{path.name}: label values must lie within ±2,147,483,647, and be finite. Export it again.")
     whole = values.astype(np.int32)
     if values.dtype.kind == "f" and not np.array_equal(whole, values):
         raise DataError(
@@ -79,6 +81,7 @@ def read_channels(paths: Sequence[Path]) -> tuple[Float[np.ndarray, "channel x y
 
 def _header(path: Path) -> Any:
     """Return SimpleITK's reader of a file, its header read and its voxels not."""
+    _require_own_voxels(path)
     _require_place(path)
     reader = sitk().ImageFileReader()
     reader.SetFileName(str(path))
@@ -127,12 +130,22 @@ def sitk() -> Any:
     return module
 
 
+def _require_own_voxels(path: Path) -> None:
+    plain = path.with_suffix("")
+    if path.name.endswith(".nii.gz") and plain.exists():
+        raise DataError(
+            f"{path.name} lies beside {plain.name}, whose voxels SimpleITK would read for both. Keep one of the two, "
+            "or put them into different folders."
+        )
+
+
 def _require_place(path: Path) -> None:
     if not has_place(path):
         raise DataError(f"{path.name}: its rotation holds numbers that are not finite. Copy or export it again.")
 
 
 def _read(path: Path) -> Any:
+    _require_own_voxels(path)
     _require_place(path)
     try:
         image = sitk().ReadImage(str(path))

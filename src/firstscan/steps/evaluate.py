@@ -34,7 +34,8 @@ def evaluate(
 ) -> tuple[Score, ...]:
     """Score every prediction in a folder against the label map of the same name.
 
-    ``classes`` (name → value): default those of a ``dataset.json`` beside the labels, else the values found in them.
+    ``classes`` (name → value): default those of a ``dataset.json`` beside the labels, else the values found in labels
+    and predictions.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def evaluate(
     missing = [name for name in files if name not in truth]
     if missing:
         raise DataError(f"{len(missing)} prediction(s) have no label map in {labels}: {', '.join(missing[:5])}")
-    named = dict(classes or read_classes(labels) or find_classes(truth, workers=1))
+    named = dict(classes or read_classes(labels) or _found(files, truth))
     shown = progress or Silent()
     shown.start("Scoring", len(files))
     scores: list[Score] = []
@@ -122,10 +123,18 @@ def read_scores(path: Path) -> tuple[Score, ...]:
 def _predictions(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; name the folder that holds the predictions")
-    files = {split_ending(p.name)[0]: p for p in sorted(folder.glob("*")) if is_volume(p.name)}
+    files: dict[str, Path] = {}
+    for path in sorted(p for p in folder.glob("*") if is_volume(p.name)):
+        if (other := files.setdefault(split_ending(path.name)[0], path)) != path:
+            raise DataError(f"two predictions of one name in {folder}: {other.name} and {path.name}; keep one of them")
     if not files:
         raise DataError(f"{folder} holds no prediction; label maps as .nii.gz, .nrrd or .mha are read")
     return files
+
+
+def _found(predictions: Mapping[str, Path], truth: Mapping[str, str]) -> dict[str, int]:
+    """Return a class for each value that labels or predictions hold."""
+    return find_classes({**truth, **{f"prediction {n}": str(p) for n, p in predictions.items()}}, workers=1)
 
 
 def write_scores(out: Path, scores: Iterable[Score]) -> Path:

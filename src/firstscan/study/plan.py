@@ -88,6 +88,8 @@ def _budget(value: Any) -> Any:
         if not 0 < share <= 100:
             raise ValueError("a percentage lies above 0 and up to 100")
         return f"{share:g}%"
+    if isinstance(value, bool | str):
+        raise ValueError(f"a budget is a whole number, or a share such as 10%; found {value!r}")
     return value
 
 
@@ -125,7 +127,16 @@ class Plan(_Part):
             raise ValueError(f"two strategies are called {', '.join(twice)}; give each a label of its own")
         if CEILING in labels:
             raise ValueError(f"the label {CEILING!r} is taken by the ceiling")
+        if posing := next((s.name for s in value if s.label == RANDOM != s.name), None):
+            raise ValueError(f"the label {RANDOM!r} is what all else is compared with; give {posing} another")
         return value
+
+    @model_validator(mode="after")
+    def _seeds_are_for_someone(self) -> Plan:
+        known = {"default", RANDOM, *(s.label for s in self.strategies), *(s.name for s in self.strategies)}
+        if unknown := sorted(set(self.selection_seeds) - known):
+            raise ValueError(f"selection_seeds names {', '.join(unknown)}, which is no strategy of this plan")
+        return self
 
     def seeds_of(self, entry: StrategyEntry) -> int:
         """Return how many selection seeds an entry gets: by its label, its strategy, or ``default``."""

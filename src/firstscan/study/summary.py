@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from firstscan.metrics.intervals import bootstrap_difference, bootstrap_mean, variance_components
+from firstscan.metrics.intervals import Variances, bootstrap_difference, bootstrap_mean, variance_components
 from firstscan.metrics.ranking import Cell, Harm, aubc, harms, labels_saved, percentile_in
 from firstscan.metrics.significance import RankTest, friedman_conover, holm, wilcoxon_paired
 
@@ -71,9 +71,10 @@ def _curves(per_case: pd.DataFrame, good: pd.DataFrame, reference: str, rng: np.
         mean = bootstrap_mean(dice.to_numpy(), rng=rng, resamples=RESAMPLES)
         variances = _variances(group)
         row: dict[str, Any] = {
-            "pool": pool, "strategy": strategy, "budget": budget, "cells": len(dice), "cases": dice.shape[1],
+            "pool": pool, "strategy": strategy, "budget": budget, "cells": _cells(group), "cases": dice.shape[1],
             "dice": mean.estimate, "dice_low": mean.low, "dice_high": mean.high,
-            "hd95_mm": float(group["hd95_mm"].mean()), "nsd": float(group["nsd"].mean()),
+            "hd95_mm": float(_draws(group, "hd95_mm").to_numpy().mean()),
+            "nsd": float(_draws(group, "nsd").to_numpy().mean()),
             "variance_selection": variances.selection, "variance_training": variances.training,
             "both_empty": int(counts[key]["both_empty"]), "one_empty": int(counts[key]["one_empty"]),
         }  # fmt: skip
@@ -107,9 +108,13 @@ def _draws(group: pd.DataFrame, metric: str) -> pd.DataFrame:
     return table.dropna(axis=0)
 
 
-def _variances(group: pd.DataFrame) -> Any:
-    means = group.groupby(["selection_seed", "training_seed"])["dice"].mean().unstack()
-    return variance_components(means.dropna(axis=0).to_numpy())
+def _cells(group: pd.DataFrame) -> int:
+    return int(group.groupby(CELL, sort=False).ngroups)
+
+
+def _variances(group: pd.DataFrame) -> Variances:
+    means = group.groupby(["selection_seed", "training_seed"])["dice"].mean().unstack().dropna(axis=0)
+    return Variances(np.nan, np.nan) if means.empty else variance_components(means.to_numpy())
 
 
 def _areas(curves: pd.DataFrame, reference: str) -> pd.DataFrame:

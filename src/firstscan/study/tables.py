@@ -9,7 +9,16 @@ from typing import Any
 
 import pandas as pd
 
+from firstscan.metrics.significance import PAIRS_NEEDED
+
 from .summary import Summary
+
+CURVES_NOTE = (
+    "Intervals: bootstrap over test cases and draws, not corrected for their number. They are too narrow where a "
+    "strategy has few draws, and say nothing of other draws where it has one. p: two-sided Wilcoxon signed-rank test "
+    "paired by test case, Holm-adjusted over all rows; it tells whether these very picks do better on such cases, not "
+    "whether other draws would."
+)
 
 Rows = Sequence[Sequence[str]]
 Table = tuple[tuple[str, ...], Rows]
@@ -64,7 +73,10 @@ def gain(row: Mapping[Hashable, Any]) -> str:
 
 
 def verdict_table(curves: pd.DataFrame) -> Table:
-    """Return, per strategy and budget, whether its interval lies above random, below it, or holds 0; best first."""
+    """Return, per strategy and budget, whether its interval lies above random, below it, or holds 0; best first.
+
+    Too few test cases for a test are too few for a verdict, too: resampled, they vary less than cases do.
+    """
     known = curves[curves["difference"].notna()]
     budgets = sorted(known["budget"].unique())
     rows = []
@@ -77,6 +89,8 @@ def verdict_table(curves: pd.DataFrame) -> Table:
 
 
 def _verdict(row: Mapping[Hashable, Any]) -> str:
+    if row["cases"] < PAIRS_NEEDED:
+        return f"open {number(row['difference'], sign=True)}"
     word = "better" if row["difference_low"] > 0 else "worse" if row["difference_high"] < 0 else "open"
     return f"{word} {number(row['difference'], sign=True)}"
 
@@ -202,27 +216,28 @@ def harm_counts(summary: Summary) -> Table:
 
 def markdown(summary: Summary, costs: pd.DataFrame | None = None) -> str:
     """Return every table as one Markdown document."""
-    return "\n".join(["# Study", "", *_sections(summary, costs, _markdown_table, "## {}")]) + "\n"
+    return "\n".join(["# Study", "", *_sections(summary, costs, _markdown_table, "## {}", "{}")]) + "\n"
 
 
 def latex(summary: Summary, costs: pd.DataFrame | None = None) -> str:
     """Return every table as ``booktabs`` tables, ready for ``\\input``."""
-    return "\n".join(_sections(summary, costs, _latex_table, "% {}")) + "\n"
+    return "\n".join(_sections(summary, costs, _latex_table, "% {}", "% {}")) + "\n"
 
 
 def _sections(
-    summary: Summary, costs: pd.DataFrame | None, table: Callable[[Sequence[str], Rows], str], title: str
+    summary: Summary, costs: pd.DataFrame | None, table: Callable[[Sequence[str], Rows], str], title: str, remark: str
 ) -> list[str]:
     lines: list[str] = []
-    for name, (header, rows) in (
-        ("Means, and differences to random", curve_table(summary.curves)),
-        ("Area under the budget curve", area_table(summary)),
-        ("Conover's post-hoc test", conover_table(summary)),
-        ("Cells below the random median", harm_table(summary)),
-        ("Cost and gain", cost_table(summary.curves, costs) if costs is not None else ((), ())),
+    for name, note, (header, rows) in (
+        ("Means, and differences to random", CURVES_NOTE, curve_table(summary.curves)),
+        ("Area under the budget curve", "", area_table(summary)),
+        ("Conover's post-hoc test", "", conover_table(summary)),
+        ("Cells below the random median", "", harm_table(summary)),
+        ("Cost and gain", "", cost_table(summary.curves, costs) if costs is not None else ((), ())),
     ):
         if rows:
             lines += [title.format(name), "", table(header, rows), ""]
+            lines += [remark.format(note), ""] if note else []
     return lines
 
 

@@ -14,6 +14,7 @@ def test_percentile_counts_ties_half():
     assert percentile_in(0.2, reference) == 50.0
     assert percentile_in(0.0, reference) == 0.0
     assert percentile_in(0.9, reference) == 100.0
+    assert percentile_in(0.1 + 0.1 + 0.1, np.array([0.3])) == 50.0, "a tie but for rounding"
     with pytest.raises(UsageError):
         percentile_in(0.5, np.array([]))
 

@@ -70,12 +70,20 @@ def test_conover_by_hand():
     assert got.pairwise[0, 0] == 1.0
 
 
-def test_all_blocks_alike_is_no_difference_and_full_agreement_is_certain():
+def test_all_blocks_alike_is_no_difference_and_full_agreement_says_what_its_blocks_can():
     tie = friedman_conover(np.ones((3, 3)), ["a", "b", "c"])
     assert (tie.statistic, tie.pvalue) == (0.0, 1.0)
     sure = friedman_conover(np.tile([3.0, 2.0, 1.0], (4, 1)), ["a", "b", "c"])
     assert sure.mean_ranks.tolist() == [1.0, 2.0, 3.0]
-    assert sure.pairwise[0, 1] == 0.0
+    assert sure.pairwise[0, 1] == pytest.approx(6.0**-3), "all four rankings agree with the first: 1 of 6³"
+    assert friedman_conover(sure.mean_ranks * -np.ones((2, 1)), ["a", "b", "c"]).pairwise[0, 2] == pytest.approx(1 / 6)
+
+
+def test_rounding_is_no_difference():
+    scores = np.linspace(0.3, 0.7, 12)
+    assert wilcoxon_paired(scores + 2e-16, scores).pvalue == 1.0
+    noisy = np.array([[0.5, 0.5 + 1e-16, 0.5 - 1e-16], [0.1, 0.1, 0.1 + 2e-17]])
+    assert friedman_conover(noisy, ["a", "b", "c"]).mean_ranks.tolist() == [2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize(

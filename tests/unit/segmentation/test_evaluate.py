@@ -108,3 +108,11 @@ def test_values_that_are_no_class_are_refused_on_either_side(raw_dataset, tmp_pa
 def test_missing_predictions_are_named(raw_dataset, tmp_path):
     with pytest.raises(DataError, match=r"1 of 1 predictions are missing.*: a"):
         score_folder(tmp_path, {"a": raw_dataset.folder / "labelsTr" / "a.nii.gz"}, raw_dataset.classes)
+
+
+def test_spacing_that_float32_has_rounded_changes_no_score():
+    ours, truth = cube((12,) * 3, (3,) * 3, (8,) * 3), cube((12,) * 3, (3, 4, 3), (8, 9, 8))
+    exact, rounded = (
+        score_case("a", ours, truth, (1.0, s, 1.0), {"x": 1})[0] for s in (1.0, float(np.float32(1.0000001)))
+    )
+    assert rounded.nsd == exact.nsd

@@ -39,6 +39,14 @@ def test_fractions_are_no_labels(tmp_path):
         read_labels(tmp_path / "p.nii.gz")
 
 
+@pytest.mark.parametrize("value", [np.float32("nan"), np.float32("inf"), np.int64(2**32 + 1), np.uint32(2**32 - 1)])
+def test_values_that_no_label_can_have_are_refused(tmp_path, value):
+    image = sitk().GetImageFromArray(np.full((4, 4, 4), value))
+    sitk().WriteImage(image, str(tmp_path / "p.nrrd"))
+    with pytest.raises(DataError, match="must lie within"):
+        read_labels(tmp_path / "p.nrrd")
+
+
 def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "broken.nii.gz").write_bytes(b"not an image")
     for read in (read_labels, read_grid, lambda p: read_channels([p])):

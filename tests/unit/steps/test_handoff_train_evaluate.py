@@ -9,7 +9,7 @@ from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
 from firstscan.imaging import write_image
 from firstscan.segmentation.dataset import check_dataset, read_dataset
-from firstscan.segmentation.grids import read_grid
+from firstscan.segmentation.grids import Grid, read_grid, read_labels, write_labels
 from firstscan.segmentation.unet import Unet
 from firstscan.steps.config import IndexConfig
 from firstscan.steps.evaluate import evaluate, run_evaluate, write_scores
@@ -150,6 +150,30 @@ def test_evaluate_names_what_is_missing(tmp_path):
         evaluate(tmp_path / "images", tmp_path / "labels")
     with pytest.raises(DataError, match="holds no prediction"):
         evaluate(tmp_path, tmp_path / "labels")
+
+
+def test_two_predictions_of_one_name_are_refused(tmp_path):
+    """SimpleITK, asked for a.nii.gz, reads the voxels of an a.nii beside it."""
+    scans(tmp_path, ".nii.gz")
+    twice = tmp_path / "labels" / "b_seg.nii"
+    write_labels(np.zeros((4, 4, 4), np.int32), Grid((4,) * 3, (1.0,) * 3, (0.0,) * 3, tuple(np.eye(3).ravel())), twice)
+    with pytest.raises(DataError, match=r"two predictions of one name.*b_seg\.nii and b_seg\.nii\.gz"):
+        evaluate(tmp_path / "labels", tmp_path / "labels")
+    for read in (read_labels, read_grid):
+        with pytest.raises(DataError, match=r"b_seg\.nii\.gz lies beside b_seg\.nii"):
+            read(tmp_path / "labels" / "b_seg.nii.gz")
+
+
+def test_a_class_that_only_a_prediction_holds_is_scored(tmp_path):
+    grid = Grid((4,) * 3, (1.0,) * 3, (0.0,) * 3, tuple(float(v) for v in np.eye(3).ravel()))
+    for folder, values in (("predictions", (1, 2)), ("labels", (1,))):
+        (tmp_path / folder).mkdir()
+        voxels = np.zeros((4, 4, 4), np.int32)
+        for value in values:
+            voxels[value] = value
+        write_labels(voxels, grid, tmp_path / folder / "a.nii.gz")
+    scores = evaluate(tmp_path / "predictions", tmp_path / "labels")
+    assert [(s.label, s.dice, s.status) for s in scores] == [(1, 1.0, "ok"), (2, 0.0, "one_empty")]
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,18 @@ def test_same_seed_same_split_other_seed_other_split():
 def test_one_patient_cannot_be_split():
     with pytest.raises(DataError, match="1 patient"):
         split(pool_of(["a"] * 4), Share(fraction=0.25))
+
+
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        ({"budgets": ["50"]}, "whole number, or a share"),
+        ({"budgets": ["ten"]}, "whole number, or a share"),
+        ({"budgets": [True]}, "whole number, or a share"),
+        ({"selection_seeds": {"rndom": 15}}, "names rndom, which is no strategy"),
+        ({"strategies": [{"name": "cscs", "label": "random"}]}, "'random' is what all else is compared with"),
+    ],
+)
+def test_what_would_be_taken_for_something_else_is_refused(study_world, entries, named):
+    with pytest.raises(UsageError, match=named):
+        plan_of(study_world.content(**entries))

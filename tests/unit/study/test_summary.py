@@ -193,3 +193,38 @@ def test_drawings_hold_the_same_bytes_and_survive_a_study_without_scores(scores)
     ):
         assert drawn.startswith(b"<?xml")
         assert b"</svg>" in drawn
+
+
+def test_cells_are_trainings_and_all_metrics_weigh_draws_alike():
+    found = [
+        row
+        for seed in range(3)
+        for training in range(2)
+        for row in rows("random", 2, seed, 0.1 * seed, training=training)
+    ]
+    found = [row | {"nsd": row["dice"]} for row in found if (row["selection_seed"], row["training_seed"]) != (2, 1)]
+    random = curve(summarise(pd.DataFrame(found)), "random", 2)
+    assert random["cells"] == 5
+    assert random["nsd"] == pytest.approx(random["dice"])
+
+
+def test_variances_that_no_complete_selection_tells_are_left_open():
+    random = curve(
+        summarise(pd.DataFrame(rows("random", 2, 0, 0.1) + rows("random", 2, 1, 0.2, training=1))), "random", 2
+    )
+    assert math.isnan(random["variance_selection"])
+    assert math.isnan(random["variance_training"])
+
+
+def test_too_few_test_cases_give_no_verdict():
+    found = [row for seed in range(3) for row in rows("random", 2, seed, 0.1 * seed, cases=2)]
+    summary = summarise(pd.DataFrame(found + rows("good", 2, 0, 0.9, cases=2)))
+    assert curve(summary, "good", 2)["difference_low"] > 0
+    assert verdict_table(summary.curves)[1][0][-1].startswith("open")
+
+
+def test_what_a_p_value_does_not_ask_goes_with_the_tables(scores):
+    summary = summarise(scores)
+    assert "not whether other draws would" in markdown(summary)
+    (line,) = (line for line in latex(summary).splitlines() if "not whether other draws would" in line)
+    assert line.startswith("% ")
