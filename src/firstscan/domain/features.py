@@ -88,6 +88,8 @@ def _checked(name: str, values: object, ids: tuple[str, ...], *, ndim: int) -> n
         raise UsageError(f"{name} must be numbers; found dtype {array.dtype}")
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
+    elif array.dtype == np.float16:
+        array = array.astype(np.float32)  # squares of 300 overflow half precision
     if array.ndim != ndim:
         axes = "case, dim" if ndim == 2 else "case"
         raise UsageError(f"{name} must have {ndim} dimension(s) ({axes}); found shape {array.shape}")

@@ -8,6 +8,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from firstscan.domain.arrays import PerCase
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Pick, Selection
@@ -33,7 +34,9 @@ def replace_pick(
 
     In the stratum a selection of ``cscs`` ranks by its own score, others by their scores over the pool, and those
     without any by likeness to the scan that is replaced; where the stratum has nobody left, the whole pool is ranked.
-    Scans replaced earlier do not come back. ``diagnostics["replacements"]`` lists every replacement with ``why``.
+    Scans replaced earlier do not come back. In a batch that was extended, where a limit in minutes was for each part
+    alone, a substitute may take as long as the scan it replaces. ``diagnostics["replacements"]`` lists every
+    replacement with ``why``.
 
     Raises
     ------
@@ -51,11 +54,15 @@ def replace_pick(
     gate = open_gate(table, 1, read_limits(table, wanted, labelled), labelled, rows_of(table, ()))
     alike = [old.stratum is not None and selection.strata.get(c) == old.stratum for c in table.case_ids]
     members: Rows = np.flatnonzero(alike)
+    dense = _density(selection, table)
     order, place = _preference(selection, features, table, case_id, members), "same stratum"
     row = gate.take_first(order, "")
     if row is None:
         order, place = _preference(selection, features, table, case_id, np.arange(len(table))), "whole pool"
-        row = gate.take_first(order, "")
+        while (
+            row is None and gate.has_room()
+        ):  # a second round only where twins of annotated scans are all that is left
+            row = gate.take_first(order, "")
     if row is None:
         raise UsageError(f"no scan is left that could replace {case_id}; loosen a constraint")
     substitute = table.case_ids[row]
@@ -64,7 +71,7 @@ def replace_pick(
         rank=old.rank,
         stratum=selection.strata.get(substitute),
         score=selection.scores.get(substitute),
-        typicality=None if old.typicality is None or table.typicality is None else float(table.typicality[row]),
+        typicality=None if old.typicality is None or dense is None else float(dense[row]),
         uncertainty=None if old.uncertainty is None else float(table.uncertainty[row]),
         reason=f"replaces {case_id} ({why}): best substitute of the {place}, of {reasons.scans(len(order))}",
     )
@@ -127,6 +134,8 @@ def _with_the_others_fixed(
     if minutes is not None and wanted.cost_column is not None and wanted.cost_column in features.covariates:
         cost = dict(zip(features.case_ids, features.covariates[wanted.cost_column], strict=True))
         minutes -= sum(float(cost[c]) for c in others)
+        if "extended_from" in selection.diagnostics:  # the limit was for each part alone: at least no more than before
+            minutes = max(minutes, float(cost[case_id]))
     labelled = {*wanted.labelled, *others} - {case_id}  # what was replaced once and came back counts as there
     return replace(
         wanted,
@@ -137,13 +146,20 @@ def _with_the_others_fixed(
     )
 
 
+def _density(selection: Selection, table: FeatureTable) -> PerCase | None:
+    """Return the typicality of every case as ``cscs`` counts it; None where another strategy was given none."""
+    if table.typicality is not None or "gamma" not in selection.diagnostics:
+        return table.typicality
+    return typicality(table.embeddings, int(selection.options.get("neighbours", 20))).values
+
+
 def _preference(selection: Selection, features: FeatureTable, table: FeatureTable, case_id: str, rows: Rows) -> Rows:
     """Return ``rows``, best substitute first."""
     if not len(rows):
         return rows
     worth: np.ndarray
-    if "gamma" in selection.diagnostics:
-        dense = typicality(table.embeddings).values if table.typicality is None else table.typicality
+    dense = _density(selection, table)  # kept from one call to the next
+    if dense is not None and "gamma" in selection.diagnostics:
         worth = composite_score(dense[rows], table.uncertainty[rows], selection.diagnostics["gamma"])
     elif selection.scores:
         worth = np.array([selection.scores.get(table.case_ids[r], -np.inf) for r in rows])

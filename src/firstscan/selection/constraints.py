@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -53,6 +54,8 @@ class Constraints:
             both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
             if both:
                 raise UsageError(f"{', '.join(both[:5])}: named in {a} and in {b}; a case can be in one of them only")
+        if self.minutes is not None and math.isnan(self.minutes):
+            raise UsageError("a budget in minutes must be a number; found NaN")
         if (self.minutes is None) != (self.cost_column is None):
             raise UsageError(
                 "a budget in minutes needs both minutes and the cost column that gives each case's minutes"

@@ -15,7 +15,7 @@ from firstscan.domain.selection import Pick, Selection
 
 from .constraints import Constraints
 from .gate import Taken
-from .limits import Limits, read_limits
+from .limits import Limits, numbers, read_limits
 from .pooling import canonical, check_ids, open_gate, rows_of
 from .protocol import Candidates, Outcome, Strategy
 from .registry import strategy_class
@@ -66,7 +66,7 @@ def select(
         covered=np.concatenate([labelled, np.array(gate.rows, dtype=np.intp)]),
         labelled=len(labelled),
         stored_typicality=table.typicality,
-        sizes=next((table.covariates[c].astype(np.float64) for c in SIZE_COLUMNS if c in table.covariates), None),
+        sizes=next((numbers(table.covariates[c]) for c in SIZE_COLUMNS if c in table.covariates), None),
     )
     outcome = chooser(candidates, gate)
     if len(gate.taken) != count:

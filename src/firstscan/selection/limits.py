@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from .constraints import Constraints, Quota
 from .geometry import near_duplicate_groups
 
 NEAR_DUPLICATE = "near_duplicate"
+SLACK = 1e-6
+"""Share of a limit in minutes by which a sum may exceed it: three times 7.3 minutes are 21.9, but not in binary."""
 Rows = Int[np.ndarray, "_"]
 
 
@@ -84,7 +87,7 @@ def read_limits(table: FeatureTable, constraints: Constraints, labelled: Rows) -
         upper=np.array(upper, dtype=np.int64),
         names=tuple(names),
         cost=_cost(table, constraints.cost_column),
-        minutes=np.inf if constraints.minutes is None else float(constraints.minutes),
+        minutes=np.inf if constraints.minutes is None else constraints.minutes + SLACK * abs(constraints.minutes),
     )
 
 
@@ -132,13 +135,18 @@ def _cost(table: FeatureTable, column: str | None) -> PerCase:
     if column is None:
         return np.zeros(len(table))
     values = _column(table, column)
-    cost = np.array([_number(v) for v in values])
+    cost = numbers(values)
     bad = [table.case_ids[i] for i in np.flatnonzero(~(np.isfinite(cost) & (cost > 0)))]
     if bad:
         raise UsageError(
             f"column {column!r} must give minutes above 0; not so in {len(bad)} case(s): {', '.join(bad[:5])}"
         )
     return cost
+
+
+def numbers(values: Iterable[object]) -> PerCase:
+    """Return values as numbers, NaN where one is none."""
+    return np.array([_number(v) for v in values], dtype=np.float64)
 
 
 def _number(value: object) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
@@ -150,6 +151,7 @@ def _require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[
 def read_ids(path: Path) -> tuple[str, ...]:
     """Return the case ids of a text file (one a line, ``#`` starts a comment) or of a CSV's ``case_id`` column.
 
+    The CSV's columns are parted by commas, semicolons or tabs.
     Raises UsageError where the file is missing or holds no id.
     """
     try:
@@ -160,10 +162,11 @@ def read_ids(path: Path) -> tuple[str, ...]:
         raise UsageError(
             f"{path} cannot be read as a list of case ids: it is not text in UTF-8; save it as plain text"
         ) from error
-    if lines and "case_id" in lines[0].split(","):
-        import csv
-
-        ids = [row["case_id"] or "" for row in csv.DictReader(lines)]
+    for delimiter in ",;\t":
+        rows = csv.DictReader(lines, delimiter=delimiter)
+        if "case_id" in (rows.fieldnames or ()):
+            ids = [row["case_id"] or "" for row in rows]
+            break
     else:
         ids = [line.partition("#")[0] for line in lines]
     named = tuple(dict.fromkeys(i.strip() for i in ids if i.strip()))

@@ -7,7 +7,8 @@ import pytest
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.selection import Constraints, extend, replace_pick, select
+from firstscan.selection import Constraints, Quota, extend, replace_pick, select
+from firstscan.selection.geometry import typicality
 from firstscan.selection.registry import BUILT_IN
 from firstscan.selection.signals import composite_score
 
@@ -112,3 +113,38 @@ def test_a_scan_that_came_back_counts_as_annotated_for_the_groups(table):
     with pytest.raises(UsageError):  # nothing is left but scans of the patient who is in the batch
         replace_pick(batch, table, other, constraints=Constraints(group_by=("patient",), exclude=left_out))
     assert len(only) == 3
+
+
+def test_an_extended_batch_with_minutes_can_be_amended(table):
+    limits = Constraints(cost_column="minutes", minutes=40)
+    longer = extend(select(table, 4, constraints=limits), table, 4, constraints=limits)
+    for old in (longer.case_ids[0], longer.case_ids[-1]):
+        assert old not in replace_pick(longer, table, old, constraints=limits).case_ids
+
+
+def test_the_substitute_is_measured_as_the_selection_was(table):
+    bare = replace(table, typicality=None)
+    selection = select(bare, 4, neighbours=2)
+    for old in selection:
+        changed = replace_pick(selection, bare, old.case_id)
+        new = next(p for p in changed if p.rank == old.rank)
+        dense = typicality(np.delete(bare.embeddings, bare.case_ids.index(old.case_id), axis=0), 2).values
+        left = [c for c in bare.case_ids if c != old.case_id]
+        assert new.typicality == pytest.approx(dense[left.index(new.case_id)])
+        alike = [i for i, c in enumerate(left) if selection.strata[c] == old.stratum and c not in selection.case_ids]
+        hard = np.array([bare.uncertainty[bare.case_ids.index(left[i])] for i in alike])
+        score = composite_score(dense[alike], hard, selection.diagnostics["gamma"])
+        assert new.case_id == left[alike[int(np.argmax(score))]]
+
+
+def test_a_twin_of_an_annotated_scan_is_better_than_none():
+    features = FeatureTable(
+        ("a", "lab", "twin", "x"),
+        np.array([[0.0], [1.0], [1.0], [2.0]]),
+        np.array([0.4, 0.2, 0.2, 0.3]),
+        None,
+        {"site": np.array(["A", "A", "A", "B"])},
+    )
+    limits = Constraints(labelled=("lab",), quotas=(Quota("site", "B", 0, 0),))
+    selection = select(features, 1, constraints=replace(limits, include=("a",)))
+    assert replace_pick(selection, features, "a", constraints=limits).case_ids == ("twin",)

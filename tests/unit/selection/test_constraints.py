@@ -117,3 +117,41 @@ def test_contradictions_are_refused_at_once(limits):
 def test_a_quota_whose_bounds_cross_is_refused():
     with pytest.raises(UsageError, match="site=north"):
         Quota("site", "north", 3, 2)
+
+
+@pytest.mark.parametrize("strategy", ["random", "cscs", "kcenter"])
+@pytest.mark.parametrize("count", range(3, 8))
+def test_minutes_that_add_up_exactly_are_enough(strategy, count):
+    """7.3 + 7.3 + 7.3 exceeds 21.9 in binary."""
+    rng = np.random.default_rng(count)
+    features = FeatureTable(
+        tuple(f"c{i:02d}" for i in range(30)), rng.normal(size=(30, 4)), rng.random(30), None, {"m": np.full(30, 7.3)}
+    )
+    limits = Constraints(cost_column="m", minutes=round(7.3 * count, 1))
+    assert len(select(features, count, strategy, constraints=limits)) == count
+    assert len(select(features, None, strategy, constraints=limits)) == count
+    with pytest.raises(UsageError, match="no batch"):
+        select(features, count + 1, strategy, constraints=limits)
+
+
+def test_minutes_must_be_a_number():
+    with pytest.raises(UsageError, match="found NaN"):
+        Constraints(cost_column="m", minutes=float("nan"))
+
+
+def test_sizes_that_are_no_numbers_stop_nobody(table):
+    sizes = np.array(["12", ""] * 12)
+    table = FeatureTable(table.case_ids, table.embeddings, table.uncertainty, None, {"voxel_count": sizes})
+    assert len(select(table, 3)) == len(select(table, 3, "strided")) == 3
+
+
+@pytest.mark.parametrize("strategy", ["cscs", "usl", "probcover", "kcenter"])
+def test_half_precision_is_measured_in_single(strategy):
+    rng = np.random.default_rng(0)
+    ids, half, hard = (
+        tuple(f"c{i:02d}" for i in range(60)),
+        (rng.normal(size=(60, 768)) * 10).astype("f2"),
+        rng.random(60),
+    )
+    picked = select(FeatureTable(ids, half, hard), 4, strategy)
+    assert picked.case_ids == select(FeatureTable(ids, half.astype("f4"), hard), 4, strategy).case_ids

@@ -35,6 +35,11 @@ def test_ids_from_text_and_csv(tmp_path):
     assert read_ids(tmp_path / "a.txt") == ("c1", "c 2")
     (tmp_path / "a.csv").write_text('rank,case_id,why\n1,c1,"a, b"\n2,c2,x\n')
     assert read_ids(tmp_path / "a.csv") == ("c1", "c2")
+    for name, text in (("r", '"case_id","reason"\n"c1","odd"\n"c2",""\n'), ("excel", "case_id;reason\nc1;odd\nc2;\n")):
+        (tmp_path / name).write_text(text)
+        assert read_ids(tmp_path / name) == ("c1", "c2")
+    (tmp_path / "tabs").write_text("rank\tcase_id\n1\tc1\n2\tc2\n")
+    assert read_ids(tmp_path / "tabs") == ("c1", "c2")
     (tmp_path / "empty.txt").write_text("# nothing\n")
     with pytest.raises(UsageError, match="names no case"):
         read_ids(tmp_path / "empty.txt")
