@@ -59,9 +59,7 @@ def replace_pick(
     row = gate.take_first(order, "")
     if row is None:
         order, place = _preference(selection, features, table, case_id, np.arange(len(table))), "whole pool"
-        while (
-            row is None and gate.has_room()
-        ):  # a second round only where twins of annotated scans are all that is left
+        while row is None and gate.has_room():  # a second round where only twins of annotated scans are left
             row = gate.take_first(order, "")
     if row is None:
         raise UsageError(f"no scan is left that could replace {case_id}; loosen a constraint")
