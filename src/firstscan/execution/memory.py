@@ -21,7 +21,10 @@ _USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 64 * 2
 
 
 def keep_freed_memory(at_most: int | None = None) -> None:
-    """Keep what is freed from now on; with ``at_most`` bytes, hand half of it back where more than that lies idle."""
+    """Keep what is freed from now on; where more than ``at_most`` bytes lie idle, keep half of that.
+
+    ``at_most`` lies below 2 GiB, the largest number that glibc takes; None: keep all.
+    """
     if (libc := _glibc()) is None:
         return
     libc.mallopt(_MMAP_MAX, 0)
@@ -45,7 +48,7 @@ def freed_memory_kept(at_most: int | None = None) -> Iterator[None]:
 
 @cache
 def _glibc() -> Any:
-    """Return the C library where it is one that can be told; ``at_most`` below 2 GiB then fits its numbers."""
+    """Return the C library where it is one that can be told."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

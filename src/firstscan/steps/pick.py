@@ -152,6 +152,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
     """Return the case ids of a text file (one a line, ``#`` starts a comment) or of a CSV's ``case_id`` column.
 
     The CSV's columns are parted by commas, semicolons or tabs.
+
     Raises UsageError where the file is missing or holds no id.
     """
     try:

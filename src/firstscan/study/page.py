@@ -20,6 +20,7 @@ from .figures import curve_figure, difference_figure, percentile_figure
 from .plan import CEILING, RANDOM
 from .summary import Summary
 from .tables import (
+    CURVES_NOTE,
     absent_table,
     area_table,
     conover_table,
@@ -92,6 +93,7 @@ def render(summary: Summary, background: Background) -> str:
         "tables": {
             "verdicts": verdict_table(summary.curves),
             "curves": curve_table(summary.curves),
+            "curves_note": CURVES_NOTE,
             "areas": area_table(summary),
             "conover": conover_table(summary),
             "harm_counts": harm_counts(summary),

@@ -7,7 +7,7 @@ import pytest
 
 from firstscan.study.drawings import curves_svg, differences_svg
 from firstscan.study.summary import summarise
-from firstscan.study.tables import cost_table, harm_counts, latex, markdown, number, pvalue, verdict_table
+from firstscan.study.tables import CURVES_NOTE, cost_table, harm_counts, latex, markdown, number, pvalue, verdict_table
 
 
 def rows(strategy, budget, seed, dice, *, training=0, cases=8, status="ok", pool="p"):
@@ -226,5 +226,6 @@ def test_too_few_test_cases_give_no_verdict():
 def test_what_a_p_value_does_not_ask_goes_with_the_tables(scores):
     summary = summarise(scores)
     assert "not whether other draws would" in markdown(summary)
+    assert CURVES_NOTE in markdown(summary)
     (line,) = (line for line in latex(summary).splitlines() if "not whether other draws would" in line)
     assert line.startswith("% ")
