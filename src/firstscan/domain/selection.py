@@ -9,6 +9,7 @@ from typing import Any
 
 from .display import pool_map, table
 from .features import FeatureTable
+from .slices import SlicePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Selection:
 
     ``strata`` and ``scores`` cover every case of the pool that the strategy saw (empty where it has none);
     ``options`` are the strategy's resolved parameters; ``diagnostics`` holds dcr, dcr_pvalue, dcr_interval,
-    alpha_eff, gamma, … . ``features`` is the table it was chosen from, where that is at hand; only a notebook's map
-    needs it.
+    alpha_eff, gamma, … . ``slices`` says which slices of the picks to annotate, None where whole scans are.
+    ``features`` is the table it was chosen from, where that is at hand; only a notebook's map needs it.
     """
 
     picks: tuple[Pick, ...]
@@ -46,6 +47,7 @@ class Selection:
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     strata: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    slices: SlicePlan | None = None
     features: FeatureTable | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

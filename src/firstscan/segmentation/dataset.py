@@ -27,12 +27,16 @@ class RawCase:
 
 @dataclass(frozen=True, slots=True)
 class RawDataset:
-    """A dataset folder: ``classes`` maps names to values without background, ``channel_names`` are in file order."""
+    """A dataset folder: ``classes`` maps names to values without background, ``channel_names`` are in file order.
+
+    ``ignore`` is the value of voxels that nobody annotated; it is no class. None where every voxel is annotated.
+    """
 
     folder: Path
     channel_names: tuple[str, ...]
     classes: Mapping[str, int]
     cases: tuple[RawCase, ...]
+    ignore: int | None = None
 
 
 def read_dataset(folder: Path) -> RawDataset:

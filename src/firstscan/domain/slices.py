@@ -1,0 +1,80 @@
+"""A plan by slice: which slices of which scans are to be annotated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from .arrays import LabelMap
+
+Plane = Literal["axial", "coronal", "sagittal"]
+IGNORE = "ignore"
+"""What nnU-Net calls the label of voxels that nobody annotated; its value is the highest label plus one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSlices:
+    """The slices of one scan to annotate.
+
+    ``axis`` is the stored array axis that they are stacked along (0 = x, 1 = y, 2 = z in the order of the file), and
+    ``plane`` the anatomical plane that they show. ``indices`` count from 0 along that axis and increase;
+    ``positions_mm`` are their centres along the patient's axis that the plane is cut across, in RAS millimetres (as 3D
+    Slicer shows them), one for each index. ``slices`` is how many the scan has. ``reason`` is a plain sentence.
+    """
+
+    case_id: str
+    rank: int
+    axis: int
+    plane: Plane
+    slices: int
+    indices: tuple[int, ...]
+    positions_mm: tuple[float, ...]
+    reason: str = ""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The slices as viewers that count from 1 (ITK-SNAP) number them."""
+        return tuple(i + 1 for i in self.indices)
+
+
+@dataclass(frozen=True)
+class SlicePlan:
+    """The slices of a whole batch, scans in rank order.
+
+    ``every`` is the spacing that was asked for or found: every ``every``-th slice of the planned range.
+    """
+
+    cases: tuple[PlannedSlices, ...]
+    every: int
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return how many slices there are to annotate."""
+        return sum(len(case) for case in self.cases)
+
+    def __iter__(self) -> Iterator[PlannedSlices]:
+        return iter(self.cases)
+
+    def of(self, case_id: str) -> PlannedSlices | None:
+        """Return the slices of one scan, None where the plan does not hold it."""
+        return next((case for case in self.cases if case.case_id == case_id), None)
+
+
+def ignore_value(classes: Mapping[str, int]) -> int:
+    """Return the label of voxels that nobody annotated: one above the highest class, as nnU-Net wants it."""
+    return max(classes.values(), default=0) + 1
+
+
+def outside_ignored(labels: LabelMap, axis: int, indices: tuple[int, ...], ignore: int) -> LabelMap:
+    """Return a copy of ``labels`` (x, y, z) that holds ``ignore`` wherever the slice along ``axis`` is not planned."""
+    kept = np.zeros(labels.shape[axis], dtype=bool)
+    kept[list(indices)] = True
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    return np.where(kept.reshape(shape), labels, np.asarray(ignore, dtype=labels.dtype))
