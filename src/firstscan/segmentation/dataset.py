@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from firstscan.domain.errors import DataError
+from firstscan.domain.slices import IGNORE, ignore_value
 
 from .grids import read_grid, read_labels
 
@@ -49,7 +50,7 @@ def read_dataset(folder: Path) -> RawDataset:
     try:
         content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         channels = tuple(content["channel_names"][str(i)] for i in range(len(content["channel_names"])))
-        classes = {name: int(value) for name, value in content["labels"].items() if name != "background"}
+        classes, ignore = split_labels(content["labels"])
     except FileNotFoundError:
         raise DataError(
             f"{folder} holds no dataset.json; make a dataset with: firstscan handoff --to nnunet --labels FOLDER"
@@ -64,7 +65,30 @@ def read_dataset(folder: Path) -> RawDataset:
             f"{', '.join(missing[:5])}; save each as <name>{ENDING}"
         )
     cases = tuple(RawCase(n, paths, folder / "labelsTr" / f"{n}{ENDING}") for n, paths in images.items())
-    return RawDataset(folder, channels, classes, cases)
+    return RawDataset(folder, channels, classes, cases, ignore)
+
+
+def split_labels(labels: Mapping[str, object]) -> tuple[dict[str, int], int | None]:
+    """Return the classes (name → value, no background) of a ``dataset.json`` and its ignore value, None without one.
+
+    Raises
+    ------
+    DataError : regions instead of classes, or an ignore value that is not the highest one, as nnU-Net wants it.
+    """
+    regions = [name for name, value in labels.items() if isinstance(value, list)]
+    if regions:
+        raise DataError(
+            f"dataset.json names regions (several values for {', '.join(regions[:3])}); firstscan trains and scores "
+            "classes. Give every class one value"
+        )
+    values = {name: int(str(value)) for name, value in labels.items() if name != "background"}
+    ignore = values.pop(IGNORE, None)
+    if ignore is not None and values and ignore <= max(values.values()):
+        raise DataError(
+            f"dataset.json gives {IGNORE!r} the value {ignore}; nnU-Net wants the highest of all, here "
+            f"{ignore_value(values)}. Correct the label maps and dataset.json"
+        )
+    return values, ignore
 
 
 def list_images(folder: Path, channels: int) -> dict[str, tuple[Path, ...]]:
@@ -95,7 +119,7 @@ def check_dataset(dataset: RawDataset) -> tuple[str, ...]:
     problems: list[str] = []
     remedies: dict[str, None] = {}
     seen: set[int] = set()
-    allowed = {0, *dataset.classes.values()}
+    allowed = {0, *dataset.classes.values()} | ({dataset.ignore} if dataset.ignore is not None else set())
     classes = ", ".join(f"{name} = {value}" for name, value in dataset.classes.items())
     for case in dataset.cases:
         labels, grid = read_labels(case.label)
@@ -106,6 +130,9 @@ def check_dataset(dataset: RawDataset) -> tuple[str, ...]:
         if extra := sorted(values - allowed):
             problems.append(f"{case.name}: the label map holds {extra}, which the class list does not name")
             remedies[f"Classes: background = 0, {classes}. Correct the label maps or the class list."] = None
+        if values == {dataset.ignore}:
+            problems.append(f"{case.name}: every voxel of the label map is ignored")
+            remedies["Annotate at least one slice of a scan, or take it out of the dataset."] = None
         seen |= values
     if problems:
         shown = "; ".join(problems[:5])

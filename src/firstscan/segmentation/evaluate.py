@@ -31,16 +31,21 @@ def score_case(
     classes: Mapping[str, int],
     *,
     tolerance_mm: float = TOLERANCE_MM,
+    ignore: int | None = None,
 ) -> tuple[Score, ...]:
     """Return one score a class for two label maps on one grid; empty masks follow the fixed rules.
 
     ``prediction`` and ``label`` (x, y, z) hold class values; ``spacing_mm`` is the voxel size along the same axes.
+    Voxels whose label is ``ignore`` are left out: there the prediction counts as background, too.
 
     References
     ----------
     MONAI ``compute_hausdorff_distance`` (95th percentile, symmetric) and ``compute_surface_dice``.
     """
     diagonal = diagonal_mm(label.shape, spacing_mm)
+    if ignore is not None:
+        known = label != ignore
+        prediction, label = np.where(known, prediction, 0), np.where(known, label, 0)
     scores = []
     for name, value in classes.items():
         ours, truth = prediction == value, label == value
@@ -88,6 +93,7 @@ def score_files(
     classes: Mapping[str, int],
     *,
     tolerance_mm: float = TOLERANCE_MM,
+    ignore: int | None = None,
 ) -> tuple[Score, ...]:
     """Score one predicted file against its label file.
 
@@ -104,13 +110,13 @@ def score_files(
         )
     allowed = np.array([0, *classes.values()])
     for what, values in (("prediction", ours), ("label map", truth)):
-        extra = np.setdiff1d(values, allowed)
+        extra = np.setdiff1d(values, allowed if ignore is None or what == "prediction" else [*allowed, ignore])
         if extra.size:
             raise DataError(
                 f"{case_id}: the {what} holds the values {extra[:5].tolist()}, which the class list "
                 f"({', '.join(f'{n} = {v}' for n, v in classes.items())}) does not name"
             )
-    return score_case(case_id, ours, truth, grid.spacing_mm, classes, tolerance_mm=tolerance_mm)
+    return score_case(case_id, ours, truth, grid.spacing_mm, classes, tolerance_mm=tolerance_mm, ignore=ignore)
 
 
 def score_folder(
@@ -119,6 +125,7 @@ def score_folder(
     classes: Mapping[str, int],
     *,
     tolerance_mm: float = TOLERANCE_MM,
+    ignore: int | None = None,
     progress: Progress = silent,
 ) -> tuple[Score, ...]:
     """Score ``<name>.nii.gz`` in ``predictions`` for every name in ``labels``, in that order.
@@ -134,6 +141,8 @@ def score_folder(
         )
     scores: list[Score] = []
     for i, (name, label) in enumerate(labels.items()):
-        scores.extend(score_files(name, predictions / f"{name}{ENDING}", label, classes, tolerance_mm=tolerance_mm))
+        scores.extend(
+            score_files(name, predictions / f"{name}{ENDING}", label, classes, tolerance_mm=tolerance_mm, ignore=ignore)
+        )
         progress(i + 1, len(labels), name)
     return tuple(scores)

@@ -70,11 +70,38 @@ def to_spacing(voxels: Voxels, spacing_mm: Sequence[float], target_mm: Sequence[
     return np.stack([_resample(c, spacing_mm, shape, nearest=False) for c in voxels])
 
 
-def labels_to_spacing(labels: LabelMap, spacing_mm: Sequence[float], target_mm: Sequence[float]) -> ResampledLabels:
-    """Resample a label map (x, y, z) by nearest neighbour to another spacing (mm)."""
+def labels_to_spacing(
+    labels: LabelMap, spacing_mm: Sequence[float], target_mm: Sequence[float], *, ignored: int | None = None
+) -> ResampledLabels:
+    """Resample a label map (x, y, z) by nearest neighbour to another spacing (mm).
+
+    Of the voxels that fall into a coarser one, the nearest that is not ``ignored`` counts: annotated slices would
+    otherwise be lost between the coarser ones.
+    """
     if np.allclose(spacing_mm, target_mm, rtol=1e-3):
         return labels
-    return _resample(labels, spacing_mm, resampled_shape(labels.shape, spacing_mm, target_mm), nearest=True)
+    shape = resampled_shape(labels.shape, spacing_mm, target_mm)
+    if ignored is None or not (labels == ignored).any():
+        return _resample(labels, spacing_mm, shape, nearest=True)
+    for axis, n in enumerate(shape):
+        labels = _coarser(labels, axis, n, ignored)
+    return labels
+
+
+def _coarser(labels: np.ndarray, axis: int, wanted: int, ignored: int) -> np.ndarray:
+    """Return ``labels`` with ``wanted`` voxels along ``axis``, each the nearest known one among those it covers."""
+    ratio = labels.shape[axis] / wanted
+    centre = (np.arange(wanted) + 0.5) * ratio - 0.5
+    reach = max(int(np.ceil((ratio - 1) / 2)), 0)
+    found = np.take(labels, np.clip(np.round(centre).astype(int), 0, labels.shape[axis] - 1), axis=axis)
+    for step in sorted(range(-reach, reach + 1), key=abs)[1:]:
+        index = np.round(centre).astype(int) + step
+        covered = (np.abs(index - centre) <= ratio / 2) & (index >= 0) & (index < labels.shape[axis])
+        other = np.take(labels, np.clip(index, 0, labels.shape[axis] - 1), axis=axis)
+        shape = [1] * labels.ndim
+        shape[axis] = -1
+        found = np.where((found == ignored) & covered.reshape(shape), other, found)
+    return found
 
 
 def resampled_shape(shape: Sequence[int], spacing_mm: Sequence[float], target_mm: Sequence[float]) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from .dataset import ENDING, RawDataset, check_dataset, list_images, read_datase
 from .grids import Grid, read_channels, read_labels, write_labels
 from .protocol import Progress, silent
 from .standardise import Scale, labels_to_spacing, scale_of, to_spacing, working_spacing
+from .unet_draws import IGNORED
 
 WEIGHTS = "unet.pt"
 SETTINGS = "unet.json"
@@ -26,13 +27,15 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
     """Settings of the small U-Net; every one changes the result and none depends on the machine.
 
     ``largest_voxels`` bounds a scan's size after resampling, ``patch`` its patch along each axis, both in voxels;
-    ``threads`` is a setting because sums on several threads round differently.
+    ``threads`` is a setting because sums on several threads round differently. Where only some slices are annotated,
+    training takes ``sparse_factor`` times as many steps: sparse labels have to be trained out.
     """
 
     name: ClassVar[str] = "unet"
     execution: ClassVar[frozenset[str]] = frozenset({"device"})
 
     iterations: int = Field(250, ge=1, description="training steps")
+    sparse_factor: float = Field(2.0, ge=1, description="training steps with ignored voxels, times iterations")
     batch_size: int = Field(2, ge=1, description="patches a step")
     patch: int = Field(64, ge=16, multiple_of=_STRIDE, description="largest patch edge in voxels")
     largest_voxels: int = Field(600_000, ge=4096, description="voxels of a scan after resampling, at most")
@@ -61,7 +64,11 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
 
     def load(self) -> None:
         """Import torch and MONAI."""
-        from . import unet_training  # noqa: F401
+        from . import unet_prediction, unet_training  # noqa: F401
+
+    def steps(self, *, sparse: bool) -> int:
+        """Return the training steps for whole label maps, or for such with voxels that nobody annotated."""
+        return round(self.iterations * (self.sparse_factor if sparse else 1.0))
 
     def versions(self) -> dict[str, str]:
         """Return nothing: it runs in this environment."""
@@ -77,7 +84,7 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
         cases, spacing, scales = _prepared(raw, self.largest_voxels)
         patch = _patch([c[0].shape[1:] for c in cases], self.patch)
         with unet_training.pinned(self.threads, seed):
-            weights = unet_training.fit(self, cases, len(raw.classes), patch, seed=seed, progress=progress)
+            weights = unet_training.fit(self, cases, len(raw.classes), patch, spacing, seed=seed, progress=progress)
         unet_training.save(weights, model / WEIGHTS)
         settings = {
             "settings": self.model_dump(),
@@ -93,7 +100,7 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
 
     def predict(self, model: Path, images: Path, out: Path, *, progress: Progress = silent) -> None:
         """Predict every scan of ``images`` on its own grid; sliding windows overlap by half, Gaussian weights."""
-        from . import unet_training
+        from . import unet_prediction, unet_training
 
         told = _read_settings(model / SETTINGS)
         scales = tuple(Scale(tuple(s["clip"]) if s["clip"] else None, s["mean"], s["std"]) for s in told["scales"])
@@ -105,7 +112,7 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
             for i, (name, paths) in enumerate(found.items()):
                 voxels, grid = read_channels(paths)
                 ready = _standardised(voxels, grid, told["spacing_mm"], scales)
-                winner = unet_training.label(network, ready, told["patch"], grid.shape)
+                winner = unet_prediction.label(network, ready, told["patch"], grid.shape)
                 write_labels(values[winner], grid, out / f"{name}{ENDING}")
                 progress(i + 1, len(found), name)
 
@@ -115,19 +122,21 @@ def _prepared(
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], tuple[float, ...], tuple[Scale, ...]]:
     """Return (channels, class indices) of each pick at the working spacing, that spacing, and the channel scales."""
     volumes = [read_channels(c.images) for c in raw.cases]
-    labels = [read_labels(c.label)[0] for c in raw.cases]
+    lookup = np.zeros(max(raw.classes.values()) + 2, dtype=np.int64)
+    for index, value in enumerate(raw.classes.values(), start=1):
+        lookup[value] = index
+    if raw.ignore is not None:
+        lookup[raw.ignore] = IGNORED
+    labels = [lookup[read_labels(c.label)[0]] for c in raw.cases]
     spacing = working_spacing([grid for _, grid in volumes], largest_voxels)
     inside = [v[:, m > 0] for (v, _), m in zip(volumes, labels, strict=True)]
     scales = tuple(
         scale_of(name, np.concatenate([values[i] for values in inside])) for i, name in enumerate(raw.channel_names)
     )
-    lookup = np.zeros(max(raw.classes.values()) + 1, dtype=np.int64)
-    for index, value in enumerate(raw.classes.values(), start=1):
-        lookup[value] = index
     cases = [
         (
             _standardised(voxels, grid, spacing, scales),
-            lookup[labels_to_spacing(label, grid.spacing_mm, spacing)],
+            labels_to_spacing(label, grid.spacing_mm, spacing, ignored=IGNORED),
         )
         for (voxels, grid), label in zip(volumes, labels, strict=True)
     ]

@@ -1,38 +1,44 @@
-"""The network of ``unet``, its training loop and its sliding-window prediction."""
+"""The network of ``unet``, its loss and its training loop, on a processor or as a CUDA graph."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from monai.inferers.utils import sliding_window_inference
-from monai.losses.dice import DiceCELoss
 from monai.networks.nets.unet import UNet
 from torch.nn import functional
 
 from .protocol import Progress
+from .unet_draws import IGNORED, Draws, draw, normal_numbers, spots_of
 
 if TYPE_CHECKING:
     from .unet import Unet
 
+Case = tuple[np.ndarray, np.ndarray]
+"""Channels (channel, x, y, z) and class indices (x, y, z) of one scan at the working spacing."""
+_CLIP = 12.0
+
 
 @contextmanager
 def pinned(threads: int, seed: int) -> Iterator[None]:
-    """Run with a fixed number of threads and a seeded generator, and restore both."""
-    before = torch.get_num_threads()
+    """Run with a fixed number of threads, a seeded generator and repeatable GPU kernels, and restore all of them."""
+    before, repeatable = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             yield
     finally:
         torch.set_num_threads(before)
+        torch.backends.cudnn.deterministic = repeatable
 
 
 def build(settings: Unet, channels: int, outputs: int) -> torch.nn.Module:
@@ -53,127 +59,179 @@ def build(settings: Unet, channels: int, outputs: int) -> torch.nn.Module:
 
 def fit(
     settings: Unet,
-    cases: Sequence[tuple[np.ndarray, np.ndarray]],
+    cases: Sequence[Case],
     classes: int,
     patch: tuple[int, ...],
+    spacing_mm: Sequence[float],
     *,
     seed: int,
     progress: Progress,
 ) -> dict[str, torch.Tensor]:
     """Train on (channels, class indices) pairs and return the weights on the CPU."""
-    device = torch.device(settings.device)
-    network = build(settings, len(cases[0][0]), classes + 1).to(device).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=max(settings.iterations, 2), pct_start=0.2
+    steps = settings.steps(sparse=any((labels == IGNORED).any() for _, labels in cases))
+    padded = [_padded(image, labels, patch) for image, labels in cases]
+    draws = draw(
+        [spots_of(labels) for _, labels in cases],
+        patch,
+        spacing_mm,
+        steps=steps,
+        batch=settings.batch_size,
+        foreground_share=settings.foreground_share,
+        seed=seed,
     )
-    loss_of = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
-    sampler = Sampler(cases, patch, settings.foreground_share, np.random.default_rng([seed, 1]))
-    augment = np.random.default_rng([seed, 2])
-    for step in range(settings.iterations):
-        images, labels = sampler.batch(settings.batch_size)
-        images, labels = augmented(images.to(device), labels.to(device), augment)
-        images = images.contiguous(memory_format=torch.channels_last_3d)
+    network = build(settings, len(cases[0][0]), classes + 1)
+    if settings.device == "cuda":
+        from .unet_graph import Lane
+
+        lane = Lane(network, patch, settings.learning_rate, room=_room(padded, draws), batch=settings.batch_size)
+        lane.begin(network.state_dict(), padded, draws)
+        for step in range(steps):
+            lane.step()
+            if step % 50 == 49:
+                progress(step + 1, steps, "")
+        return lane.weights()
+    return _fitted(network.train(), padded, draws, patch, settings.learning_rate, progress=progress)
+
+
+def _room(padded: Sequence[Case], draws: Draws) -> tuple[int, tuple[int, ...], int]:
+    """Return what a lane has to hold: scans, the largest shape, and steps."""
+    largest = tuple(int(n) for n in np.max([labels.shape for _, labels in padded], axis=0))
+    return len(padded), largest, len(draws.case)
+
+
+def _fitted(
+    network: torch.nn.Module,
+    padded: Sequence[Case],
+    draws: Draws,
+    patch: tuple[int, ...],
+    peak: float,
+    *,
+    progress: Progress,
+) -> dict[str, torch.Tensor]:
+    optimizer = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
+    noise = torch.from_numpy(normal_numbers())
+    rates = learning_rates(peak, len(draws.case))
+    for step, rate in enumerate(rates):
+        optimizer.param_groups[0]["lr"] = rate
+        now = Drawn.at(draws, step)
+        images, labels = _patches(padded, now, patch)
+        images, labels = augmented(images, labels, now, noise)
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(network(images), labels)
+        loss = loss_of(network(images.contiguous(memory_format=torch.channels_last_3d)), labels)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 12.0)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
+        optimizer.step()
+        if step % 10 == 9 or step + 1 == len(rates):
+            value = require_finite(float(loss.detach()), step)
+            progress(step + 1, len(rates), f"loss {value:.3f}")
+    return {k: v.detach() for k, v in network.state_dict().items()}
+
+
+def require_finite(loss: float, step: int) -> float:
+    """Return the loss.  Raises FloatingPointError where training has diverged."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the training loss became {loss} at step {step + 1}")
+    return loss
+
+
+def learning_rates(peak: float, steps: int) -> list[float]:
+    """Return the learning rate of every step: one cycle, rising over the first fifth (Smith & Topin 2018)."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=peak)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=max(steps, 2), pct_start=0.2)
+    rates = []
+    for _ in range(steps):
+        rates.append(float(optimizer.param_groups[0]["lr"]))
         optimizer.step()
         schedule.step()
-        if step % 10 == 9 or step + 1 == settings.iterations:
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise FloatingPointError(f"the training loss became {value} at step {step + 1}")
-            progress(step + 1, settings.iterations, f"loss {value:.3f}")
-    return {k: v.detach().cpu() for k, v in network.state_dict().items()}
+    return rates
 
 
-class Sampler:
-    """Draws patches: a share centred on a voxel of a class drawn at random among those present, the rest anywhere."""
+def loss_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return cross-entropy plus Dice loss over the annotated voxels; what is ignored has no gradient.
 
-    def __init__(
-        self,
-        cases: Sequence[tuple[np.ndarray, np.ndarray]],
-        patch: tuple[int, ...],
-        foreground_share: float,
-        rng: np.random.Generator,
-    ) -> None:
-        self._patch = patch
-        self._share = foreground_share
-        self._rng = rng
-        self._cases = [_padded(image, label, patch) for image, label in cases]
-        self._voxels = [[np.argwhere(label == c) for c in np.unique(label) if c > 0] for _, label in self._cases]
+    ``logits`` (batch, class, x, y, z); ``labels`` (batch, 1, x, y, z) class indices, or IGNORED. Dice is taken over the
+    batch as one, for each class but the background, and averaged.
+    """
+    classes = torch.arange(logits.shape[1], device=logits.device).view(1, -1, 1, 1, 1)
+    truth = (labels == classes).to(logits.dtype)
+    known = (labels != IGNORED).to(logits.dtype)
+    logs = functional.log_softmax(logits, dim=1)
+    entropy = -(truth * logs).sum() / known.sum().clamp_min(1.0)
+    guess = logs.exp() * known
+    over = (0, 2, 3, 4)
+    both, sums = (guess * truth).sum(over), guess.sum(over) + truth.sum(over)
+    dice = (2.0 * both + 1e-5) / (sums + 1e-5)
+    return entropy + 1.0 - dice[1:].mean()
 
-    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ``size`` patches (batch, channel, x, y, z) and their class indices (batch, 1, x, y, z)."""
-        drawn = [self._one() for _ in range(size)]
-        images = torch.from_numpy(np.stack([d[0] for d in drawn]))
-        return images, torch.from_numpy(np.stack([d[1][None] for d in drawn]))
 
-    def _one(self) -> tuple[np.ndarray, np.ndarray]:
-        index = int(self._rng.integers(len(self._cases)))
-        image, label = self._cases[index]
-        room = np.subtract(label.shape, self._patch)
-        present = self._voxels[index]
-        if present and self._rng.random() < self._share:
-            voxels = present[int(self._rng.integers(len(present)))]
-            centre = voxels[int(self._rng.integers(len(voxels)))]
-            start = np.clip(centre - np.array(self._patch) // 2, 0, room)
-        else:
-            start = np.array([int(self._rng.integers(r + 1)) for r in room])
-        box = tuple(slice(int(s), int(s) + p) for s, p in zip(start, self._patch, strict=True))
-        return image[(slice(None), *box)], label[box]
+@dataclass(frozen=True)
+class Drawn:
+    """The draws of one step as tensors (patch, …); fields as in :class:`Draws`."""
+
+    case: torch.Tensor
+    start: torch.Tensor
+    matrix: torch.Tensor
+    contrast: torch.Tensor
+    brightness: torch.Tensor
+    gamma: torch.Tensor
+    blur: torch.Tensor
+    noise: torch.Tensor
+    noise_at: torch.Tensor
+
+    @classmethod
+    def at(cls, draws: Draws, step: int) -> Drawn:
+        """Return the draws of ``step``."""
+        return cls(**{f.name: torch.from_numpy(getattr(draws, f.name)[step]) for f in fields(cls)})
 
 
 def augmented(
-    images: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator
+    images: torch.Tensor, labels: torch.Tensor, drawn: Drawn, noise: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a batch under one random rotation (±20°), scale (0.8–1.25), and intensity change each.
+    """Return patches turned, scaled and changed in intensity as ``drawn``; labels are turned with them.
 
-    Intensities: contrast and brightness on every patch; gamma, blur by lower resolution, and noise now and then.
+    ``images`` (patch, channel, x, y, z), ``labels`` (patch, 1, x, y, z) class indices.
     """
-    n = len(images)
-    matrices = torch.from_numpy(np.stack([_affine(rng) for _ in range(n)])).to(images)
-    size = torch.tensor(images.shape[:1:-1], dtype=images.dtype, device=images.device)
-    matrices[:, :, :3] *= size[None, None, :] / size[None, :, None]  # rotate in voxels, not in relative units
-    field = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    shape = images.shape
+    size = torch.tensor(shape[:1:-1], dtype=images.dtype, device=images.device)
+    turn = drawn.matrix.flip(1, 2) * (size[None, None, :] / size[None, :, None])  # z y x, in relative units
+    theta = torch.cat([turn, torch.zeros_like(turn[:, :, :1])], dim=2)
+    field = functional.affine_grid(theta, list(shape), align_corners=False)
     images = functional.grid_sample(images, field, mode="bilinear", padding_mode="border", align_corners=False)
     labels = functional.grid_sample(
         labels.to(images.dtype), field, mode="nearest", padding_mode="border", align_corners=False
     )
-    return torch.stack([_intensity(image, rng) for image in images]), labels
+    by_patch = {name: getattr(drawn, name).view(-1, 1, 1, 1, 1) for name in _BY_PATCH}
+    images = images * by_patch["contrast"] + by_patch["brightness"]
+    low, high = images.amin((1, 2, 3, 4), keepdim=True), images.amax((1, 2, 3, 4), keepdim=True)
+    span = (high - low).clamp_min(1e-6)
+    images = ((images - low) / span).clamp_min(0.0) ** by_patch["gamma"] * span + low
+    small = functional.avg_pool3d(images, 2)
+    soft = functional.interpolate(small, size=shape[2:], mode="trilinear", align_corners=False)
+    images = torch.lerp(images, soft, by_patch["blur"].expand_as(images))
+    many = math.prod(shape[1:])
+    at = (drawn.noise_at[:, None] + torch.arange(many, device=images.device)) % len(noise)
+    return images + by_patch["noise"] * noise[at].view(shape), labels
 
 
-def _affine(rng: np.random.Generator) -> np.ndarray:
-    a, b, c = rng.uniform(-math.pi / 9, math.pi / 9, 3) * (rng.random() < 0.5)
-    scale = math.exp(rng.uniform(-0.22, 0.22)) if rng.random() < 0.5 else 1.0
-    rotate_x = np.array([[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]])
-    rotate_y = np.array([[math.cos(b), 0, math.sin(b)], [0, 1, 0], [-math.sin(b), 0, math.cos(b)]])
-    rotate_z = np.array([[math.cos(c), -math.sin(c), 0], [math.sin(c), math.cos(c), 0], [0, 0, 1]])
-    return np.concatenate([scale * rotate_x @ rotate_y @ rotate_z, np.zeros((3, 1))], axis=1)
+_BY_PATCH = ("contrast", "brightness", "gamma", "blur", "noise")
 
 
-def _intensity(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    image = image * rng.uniform(0.75, 1.25) + rng.uniform(-0.2, 0.2)
-    if rng.random() < 0.3:
-        low, high = image.amin(), image.amax()
-        span = (high - low).clamp_min(1e-6)
-        image = ((image - low) / span) ** rng.uniform(0.7, 1.5) * span + low
-    if rng.random() < 0.2:
-        factor = rng.uniform(0.5, 1.0)
-        small = functional.interpolate(image[None], scale_factor=factor, mode="trilinear", align_corners=False)
-        image = functional.interpolate(small, size=image.shape[1:], mode="trilinear", align_corners=False)[0]
-    if rng.random() < 0.2:
-        noise = torch.from_numpy(rng.standard_normal(tuple(image.shape), dtype=np.float32)).to(image.device)
-        image = image + rng.uniform(0.0, 0.2) * noise
-    return image
+def _patches(padded: Sequence[Case], drawn: Drawn, patch: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cut the drawn patches: (patch, channel, x, y, z) and their class indices (patch, 1, x, y, z)."""
+    images, labels = [], []
+    for case, start in zip(drawn.case.tolist(), drawn.start.tolist(), strict=True):
+        box = tuple(slice(s, s + p) for s, p in zip(start, patch, strict=True))
+        images.append(padded[case][0][(slice(None), *box)])
+        labels.append(padded[case][1][box][None])
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))
 
 
-def _padded(image: np.ndarray, label: np.ndarray, patch: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return both arrays padded evenly, by their edge and with background, to hold at least one patch."""
-    missing = [max(p - n, 0) for p, n in zip(patch, label.shape, strict=True)]
+def _padded(image: np.ndarray, labels: np.ndarray, patch: tuple[int, ...]) -> Case:
+    """Return a scan that holds at least one patch: voxels continue its edge, and none of them is annotated."""
+    missing = [max(p - n, 0) for p, n in zip(patch, labels.shape, strict=True)]
     width = [(m // 2, m - m // 2) for m in missing]
-    return np.pad(image, [(0, 0), *width], mode="edge"), np.pad(label, width)
+    return np.pad(image, [(0, 0), *width], mode="edge"), np.pad(labels, width, constant_values=IGNORED)
 
 
 def save(weights: dict[str, torch.Tensor], path: Path) -> None:
@@ -189,15 +247,3 @@ def load(settings: Unet, path: Path, channels: int, outputs: int) -> torch.nn.Mo
     network = build(settings, channels, outputs)
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return network.to(settings.device).eval()
-
-
-def label(network: torch.nn.Module, voxels: np.ndarray, patch: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
-    """Return class indices on the scan's own grid of ``shape``; probabilities, not labels, are resampled."""
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        images = torch.from_numpy(voxels)[None].to(device)
-        logits: Any = sliding_window_inference(images, patch, 2, network, overlap=0.5, mode="gaussian")
-        if tuple(logits.shape[2:]) != shape:
-            logits = functional.interpolate(logits.softmax(1), size=shape, mode="trilinear", align_corners=False)
-        winner: np.ndarray = logits.argmax(1)[0].cpu().numpy()
-    return winner

@@ -49,3 +49,23 @@ def test_labels_keep_their_values_and_their_volume():
     coarse = labels_to_spacing(labels, (1.0, 1.0, 1.0), (2.0, 2.0, 2.0))
     assert set(np.unique(coarse)) == {0, 5}
     assert (coarse == 5).mean() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("ratio", [1.3, 1.9, 2.6])
+def test_annotated_slices_survive_a_coarser_grid(ratio):
+    labels = np.full((12, 12, 40), -1)
+    kept = np.arange(2, 40, 5)
+    labels[:, :, kept] = np.arange(len(kept))
+    coarse = labels_to_spacing(labels, (1.0, 1.0, 1.0), (ratio, ratio, ratio), ignored=-1)
+    assert coarse.shape == tuple(round(n / ratio) for n in labels.shape)
+    assert set(np.unique(coarse)) == {-1, *range(len(kept))}
+    for value, index in enumerate(kept):
+        at = np.unique(np.argwhere(coarse == value)[:, 2])
+        assert abs((at.mean() + 0.5) * 40 / coarse.shape[2] - (index + 0.5)) <= ratio / 2 + 0.51
+
+
+def test_a_finer_grid_keeps_ignored_voxels_ignored():
+    labels = np.full((4, 4, 6), -1)
+    labels[:, :, 3] = 1
+    fine = labels_to_spacing(labels, (1.0, 1.0, 3.0), (1.0, 1.0, 1.0), ignored=-1)
+    assert np.unique(np.argwhere(fine == 1)[:, 2]).tolist() == [9, 10, 11]
