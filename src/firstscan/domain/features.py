@@ -12,6 +12,9 @@ from .arrays import Embeddings, PerCase
 from .case import repeated
 from .errors import UsageError
 
+EMBEDDING = "embedding"
+"""What ``embeddings`` are called among the feature groups."""
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
@@ -25,6 +28,8 @@ class FeatureTable:
     typicality : (case,) float, finite, or None: computed over the pool when a strategy needs it.
     covariates : columns of length ``case`` that should *not* drive selection (voxel count, site, …);
         used for the signal audit, for groups and for quotas, never shown to a strategy.
+    groups : further features by name, (case, dim) float, finite: what ``--features`` chooses from besides
+        ``embedding``, which names ``embeddings``.
 
     Raises
     ------
@@ -36,6 +41,7 @@ class FeatureTable:
     uncertainty: PerCase
     typicality: PerCase | None = None
     covariates: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    groups: Mapping[str, Embeddings] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         ids = tuple(str(i) for i in self.case_ids)
@@ -49,6 +55,10 @@ class FeatureTable:
         object.__setattr__(self, "uncertainty", _checked("uncertainty", self.uncertainty, ids, ndim=1))
         if self.typicality is not None:
             object.__setattr__(self, "typicality", _checked("typicality", self.typicality, ids, ndim=1))
+        if EMBEDDING in self.groups:
+            raise UsageError(f"the name {EMBEDDING!r} is taken by the embeddings themselves; call the group otherwise")
+        groups = {name: _checked(f"feature group {name!r}", v, ids, ndim=2) for name, v in self.groups.items()}
+        object.__setattr__(self, "groups", MappingProxyType(groups))
         columns: dict[str, np.ndarray] = {}
         for name, column in self.covariates.items():
             values = np.asarray(column)
@@ -74,6 +84,7 @@ class FeatureTable:
             uncertainty=self.uncertainty[rows],
             typicality=None if self.typicality is None else self.typicality[rows],
             covariates={k: v[rows] for k, v in self.covariates.items()},
+            groups={k: v[rows] for k, v in self.groups.items()},
         )
 
     def only(self, case_ids: Collection[str]) -> FeatureTable:

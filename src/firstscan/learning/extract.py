@@ -18,22 +18,27 @@ from firstscan.domain.volume import Crop
 from .compiling import Compiled
 from .lanes import Lanes
 from .masking import hidden_windows, window_voxels
-from .network import Network, foreground_average, packed_weights
+from .network import Network, foreground_average, foreground_parts, packed_weights
 from .presets import Preset, resolve_device
 from .views import NINE_VIEWS, restore, transform
 from .weights import load_weights
 
 Region = Literal["foreground", "all"]
 GPU_BATCH = 8
+_Signals = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFeatures:
-    """``embedding`` (dim,) float32; ``uncertainty`` in squared units of the normalised intensity, ≥ 0."""
+    """``embedding`` (dim,) float32; ``uncertainty`` in squared units of the normalised intensity, ≥ 0.
+
+    ``positions`` (dim · 27,) is the deepest stage averaged over 3³ parts of the crop instead of over all of it.
+    """
 
     case_id: str
     embedding: Float[np.ndarray, " dim"]
     uncertainty: float
+    positions: Float[np.ndarray, " dim27"]
 
 
 class Extractor:
@@ -87,13 +92,13 @@ class Extractor:
             measured = self._side_by_side(crops, self._lanes)
         else:
             starts = range(0, len(crops), self.batch_size)
-            measured = [pair for start in starts for pair in self._in_one_batch(crops[start : start + self.batch_size])]
+            measured = [one for start in starts for one in self._in_one_batch(crops[start : start + self.batch_size])]
         return [
-            CaseFeatures(crop.case_id, embedding.numpy(), float(uncertainty))
-            for crop, (embedding, uncertainty) in zip(crops, measured, strict=True)
+            CaseFeatures(crop.case_id, embedding.numpy(), float(uncertainty), positions.numpy())
+            for crop, (embedding, uncertainty, positions) in zip(crops, measured, strict=True)
         ]
 
-    def _side_by_side(self, crops: Sequence[Crop], lanes: Lanes) -> list[tuple[Tensor, Tensor]]:
+    def _side_by_side(self, crops: Sequence[Crop], lanes: Lanes) -> list[_Signals]:
         cases = [(torch.from_numpy(np.array(crop.voxels, order="C")), self._counted(crop)) for crop in crops]
         starts = range(0, 1 + len(NINE_VIEWS), self._views_at_once)
 
@@ -101,25 +106,25 @@ class Extractor:
             case, start = task
             return self._views(cases[case][0][None], range(start, start + self._views_at_once))
 
-        def conclude(case: int) -> tuple[Tensor, Tensor]:
+        def conclude(case: int) -> _Signals:
             first = case * len(starts)
             embedded = passed[first][0]
             cubes = torch.cat([restored for _, restored in passed[first : first + len(starts)]])
-            embedding, uncertainty = _signals(embedded, cubes, cases[case][1][None])
-            return embedding[0].clone(), uncertainty[0]
+            embedding, uncertainty, positions = _signals(embedded, cubes, cases[case][1][None])
+            return embedding[0].clone(), uncertainty[0], positions[0].clone()
 
         passed = lanes.map(pass_through, product(range(len(crops)), starts))
         return lanes.map(conclude, range(len(crops)))
 
-    def _in_one_batch(self, crops: Sequence[Crop]) -> list[tuple[Tensor, Tensor]]:
+    def _in_one_batch(self, crops: Sequence[Crop]) -> list[_Signals]:
         filled = [*crops, *[crops[-1]] * (self.batch_size - len(crops))]
         voxels = self._moved(torch.from_numpy(np.stack([crop.voxels for crop in filled])))
         foreground = self._moved(torch.stack([self._counted(crop) for crop in filled]))
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             embedded, restored = self._views(voxels, range(1 + len(NINE_VIEWS)))
         with torch.inference_mode():
-            embeddings, uncertainty = _signals(embedded, restored, foreground)
-        return list(zip(embeddings.cpu(), uncertainty.cpu(), strict=True))[: len(crops)]
+            signals = _signals(embedded, restored, foreground)
+        return list(zip(*(s.cpu() for s in signals), strict=True))[: len(crops)]
 
     def _views(self, voxels: Tensor, which: range) -> tuple[Tensor, Tensor]:
         """Pass some views of cubes (case, channel, s, s, s) through the network, view 0 being the unmasked case.
@@ -163,9 +168,12 @@ def cases_at_once(encoder: str) -> int | None:
     return 1 if encoder == "swin" else None
 
 
-def _signals(embedded: Tensor, restored: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
-    """Return z (case, dim) and U (case,): the foreground mean of the variance of nine reconstructions a voxel."""
+def _signals(embedded: Tensor, restored: Tensor, foreground: Tensor) -> _Signals:
+    """Return z (case, dim), U (case,) and positions (case, dim · 27).
+
+    U is the foreground mean of the variance of nine reconstructions a voxel.
+    """
     variance = restored.var(dim=0, unbiased=False).mean(dim=1, keepdim=True)
     voxels = (1, 2, 3, 4)
     uncertainty = (variance * foreground).sum(dim=voxels) / foreground.sum(dim=voxels).clamp_min(1.0)
-    return foreground_average(embedded, foreground), uncertainty
+    return foreground_average(embedded, foreground), uncertainty, foreground_parts(embedded, foreground)

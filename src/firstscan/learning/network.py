@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from .encoders import build_encoder
 
 PATCH = 4
+PARTS = 3
+"""Parts along each axis of the crop that ``positions`` keeps apart."""
 
 
 class Decoder(nn.Module):
@@ -123,3 +125,17 @@ def foreground_average(deepest: Tensor, foreground: Tensor) -> Tensor:
     """
     weights = F.adaptive_max_pool3d(foreground, deepest.shape[-3:])
     return torch.sum(deepest * weights, dim=(-3, -2, -1)) / weights.sum(dim=(-3, -2, -1)).clamp_min(1e-8)
+
+
+def foreground_parts(deepest: Tensor, foreground: Tensor, parts: int = PARTS) -> Tensor:
+    """Average a feature map over ``parts``³ equal parts of the crop, positions that hold foreground only.
+
+    Shapes as in :func:`foreground_average`; returns (batch, dim · parts³). A part without foreground takes the average
+    of the whole: it tells nothing.
+    """
+    weights = F.adaptive_max_pool3d(foreground, deepest.shape[-3:])
+    sums = F.adaptive_avg_pool3d(deepest * weights, parts)
+    counts = F.adaptive_avg_pool3d(weights, parts)
+    whole = foreground_average(deepest, foreground)[:, :, None, None, None]
+    found = torch.where(counts > 0, sums / counts.clamp_min(1e-8), whole)
+    return found.flatten(1)

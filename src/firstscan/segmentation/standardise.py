@@ -93,7 +93,7 @@ def _coarser(labels: np.ndarray, axis: int, wanted: int, ignored: int) -> np.nda
     ratio = labels.shape[axis] / wanted
     centre = (np.arange(wanted) + 0.5) * ratio - 0.5
     reach = max(int(np.ceil((ratio - 1) / 2)), 0)
-    found = np.take(labels, np.clip(np.round(centre).astype(int), 0, labels.shape[axis] - 1), axis=axis)
+    found: np.ndarray = np.take(labels, np.clip(np.round(centre).astype(int), 0, labels.shape[axis] - 1), axis=axis)
     for step in sorted(range(-reach, reach + 1), key=abs)[1:]:
         index = np.round(centre).astype(int) + step
         covered = (np.abs(index - centre) <= ratio / 2) & (index >= 0) & (index < labels.shape[axis])

@@ -129,7 +129,8 @@ def _start(spots: Spots, patch: Patch, share: float, rng: np.random.Generator) -
     if among is None:
         return np.array([int(rng.integers(r + 1)) for r in room])
     centre = np.array(np.unravel_index(among[int(rng.integers(len(among)))], spots.shape)) + missing // 2
-    return np.clip(centre - np.array(patch) // 2, 0, room)
+    start: np.ndarray = np.clip(centre - np.array(patch) // 2, 0, room)
+    return start
 
 
 def _turned(rng: np.random.Generator, spacing_mm: Sequence[float], coarse: int | None) -> np.ndarray:
@@ -150,4 +151,5 @@ def _turned(rng: np.random.Generator, spacing_mm: Sequence[float], coarse: int |
         about[i, j], about[j, i] = -math.sin(angle), math.sin(angle)
         turn = turn @ about
     spacing = np.asarray(spacing_mm, dtype=np.float64)
-    return (turn * scale) * spacing[None, :] / spacing[:, None]
+    in_voxels: np.ndarray = (turn * scale) * spacing[None, :] / spacing[:, None]
+    return in_voxels

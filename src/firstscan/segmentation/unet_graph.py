@@ -54,7 +54,7 @@ class Lane:
         self._around = torch.meshgrid(*(torch.arange(p, device=self._device) for p in patch), indexing="ij")
         rate = torch.tensor(peak, device=self._device)
         self._optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4, capturable=True)
-        self.stream = torch.cuda.Stream(self._device)
+        self.stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def begin(self, weights: Mapping[str, torch.Tensor], padded: Sequence[Case], draws: Draws) -> None:
@@ -68,9 +68,9 @@ class Lane:
                 for value in state.values():
                     value.zero_()
             for i, (image, labels) in enumerate(padded):
-                box = tuple(slice(n) for n in labels.shape)
-                self._images[(i, slice(None), *box)].copy_(torch.from_numpy(image))
-                self._labels[(i, 0, *box)].copy_(torch.from_numpy(labels.astype(np.int8)))
+                x, y, z = labels.shape
+                self._images[i, :, :x, :y, :z].copy_(torch.from_numpy(image))
+                self._labels[i, 0, :x, :y, :z].copy_(torch.from_numpy(labels.astype(np.int8)))
             for field in fields(Drawn):
                 given = torch.from_numpy(getattr(draws, field.name))
                 self._drawn[field.name][: len(given)].copy_(given)
@@ -117,7 +117,7 @@ class Lane:
         group["lr"].copy_(self._rates.index_select(0, self._counter)[0])
         self._optimizer.zero_grad(set_to_none=True)
         loss = loss_of(self._network(images.contiguous(memory_format=torch.channels_last_3d)), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP, foreach=True)
         self._optimizer.step()
         self._loss.copy_(loss.detach())

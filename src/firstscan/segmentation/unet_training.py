@@ -118,7 +118,7 @@ def _fitted(
         images, labels = augmented(images, labels, now, noise)
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(network(images.contiguous(memory_format=torch.channels_last_3d)), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         optimizer.step()
         if step % 10 == 9 or step + 1 == len(rates):

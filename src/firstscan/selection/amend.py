@@ -107,7 +107,13 @@ def extend(
         include=tuple(c for c in wanted.include if c not in selection.case_ids),
     )
     added = select(
-        features, more, selection.strategy, selection.seed, constraints=fixed, **_options(selection, features)
+        features,
+        more,
+        selection.strategy,
+        selection.seed,
+        constraints=fixed,
+        groups=groups_of(selection),
+        **_options(selection, features),
     )
     kept = {k: v for k, v in selection.diagnostics.items() if k == "replacements"}
     return replace(
@@ -116,6 +122,12 @@ def extend(
         budget=selection.budget + added.budget,
         diagnostics={**added.diagnostics, **kept, "extended_from": len(selection)},
     )
+
+
+def groups_of(selection: Selection) -> tuple[str, ...] | None:
+    """Return the feature groups that a selection was asked for; None: the embedding, or those of its strategy."""
+    told = selection.diagnostics
+    return (*told["features"], *told.get("features_constant", ())) if "features" in told else None
 
 
 def _options(selection: Selection, features: FeatureTable) -> Mapping[str, Any]:

@@ -10,11 +10,12 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from firstscan.domain.errors import UsageError
-from firstscan.domain.features import FeatureTable
+from firstscan.domain.features import EMBEDDING, FeatureTable
 from firstscan.domain.selection import Pick, Selection
 
 from .constraints import Constraints
 from .gate import Taken
+from .groups import DEFAULT, combine
 from .limits import Limits, numbers, read_limits
 from .pooling import canonical, check_ids, open_gate, rows_of
 from .protocol import Candidates, Outcome, Strategy
@@ -30,6 +31,7 @@ def select(
     seed: SupportsIndex = 42,
     *,
     constraints: Constraints | None = None,
+    groups: Sequence[str] | None = None,
     **options: Any,
 ) -> Selection:
     """Choose the ``budget`` cases of ``features`` to annotate first, best first, each with a reason.
@@ -41,6 +43,8 @@ def select(
     strategy : one of :func:`firstscan.selection.strategies`.
     seed : 0 … 2³²−1; the same seed gives the same picks.
     constraints : exclusions, fixed picks, groups, quotas, annotation time; see :class:`Constraints`.
+    groups : feature groups that the strategy sees, ``embedding`` among them; None: those that it asks for, as far as
+        the table holds them.
     options : parameters of the strategy; a value per case (``strata``) is a mapping from case id or a sequence in the
         order of the table's rows.
 
@@ -57,21 +61,34 @@ def select(
     limits = read_limits(table, wanted, labelled)
     count = _budget(budget, limits, len(table) - len(labelled))
     chooser = build_strategy(strategy, options, features, table)
+    seen = combine(table, shown_groups(type(chooser), table, groups))
     gate = open_gate(table, count, limits, labelled, rows_of(table, wanted.include))
     candidates = Candidates(
-        embeddings=table.embeddings,
+        embeddings=seen.table.embeddings,
         uncertainty=table.uncertainty,
         budget=count,
         seed=seed,
         covered=np.concatenate([labelled, np.array(gate.rows, dtype=np.intp)]),
         labelled=len(labelled),
-        stored_typicality=table.typicality,
+        stored_typicality=table.typicality if seen.used == DEFAULT else None,
         sizes=next((numbers(table.covariates[c]) for c in SIZE_COLUMNS if c in table.covariates), None),
     )
     outcome = chooser(candidates, gate)
     if len(gate.taken) != count:
         raise UsageError(f"strategy {strategy!r} picked {len(gate.taken)} of {count} scans; report this to its authors")
-    return replace(_selection(strategy, chooser, table, gate.taken, outcome, seed=seed), features=features)
+    chosen = _selection(strategy, chooser, table, gate.taken, outcome, seed=seed)
+    if seen.used != DEFAULT:
+        told = {"features": list(seen.used), "features_constant": list(seen.constant)}
+        chosen = replace(chosen, diagnostics={**chosen.diagnostics, **told})
+    return replace(chosen, features=features)
+
+
+def shown_groups(kind: type[Strategy], table: FeatureTable, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the feature groups that a strategy is shown: those asked for, or its own as far as the table has them."""
+    if asked:
+        return tuple(asked)
+    own = tuple(name for name in kind.groups if name == EMBEDDING or name in table.groups)
+    return own or DEFAULT
 
 
 def build_strategy(name: str, options: Mapping[str, Any], features: FeatureTable, table: FeatureTable) -> Strategy:

@@ -81,6 +81,11 @@ class Gate:
             self._open, self._waiting = self._waiting, np.zeros_like(self._waiting)
         return self._open
 
+    @property
+    def limited(self) -> bool:
+        """Whether constraints decide which rows can be taken together."""
+        return self._rules is not None
+
     def has_room(self) -> bool:
         """Whether the batch is incomplete and something can still be added to it."""
         return len(self._taken) != self._slots and bool(self.open.any())

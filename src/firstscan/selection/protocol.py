@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from firstscan.domain.arrays import Embeddings, Int, PerCase, Strata
+from firstscan.domain.features import EMBEDDING
 
 from .gate import Gate
 from .geometry import Density, typicality
@@ -74,7 +75,8 @@ class Strategy(ABC):
     """Base of every strategy: a frozen dataclass whose fields are its parameters.
 
     ``name`` is what users type, ``summary`` one line on what it does, ``reference`` the paper it follows, and
-    ``uses_uncertainty`` whether U decides anything. Annotations, and ``least``, ``above`` and ``most`` in a field's
+    ``uses_uncertainty`` whether U decides anything; ``groups`` are the feature groups that it is shown as embeddings
+    unless others are asked for. Annotations, and ``least``, ``above`` and ``most`` in a field's
     metadata, say what a parameter may be. A call takes picks through ``gate`` until it is full.
     """
 
@@ -82,6 +84,7 @@ class Strategy(ABC):
     summary: ClassVar[str]
     reference: ClassVar[str]
     uses_uncertainty: ClassVar[bool]
+    groups: ClassVar[tuple[str, ...]] = (EMBEDDING,)
 
     def __post_init__(self) -> None:
         """Raise UsageError where a parameter is not what its field says; who overrides this calls it, too."""

@@ -11,6 +11,7 @@ from firstscan.domain.errors import UsageError
 from .protocol import Strategy
 from .strategies.alps import Alps
 from .strategies.calr import Calr
+from .strategies.coverage import Coverage
 from .strategies.csal3d import Csal3d
 from .strategies.cscs import Cscs
 from .strategies.kcenter import KCenter
@@ -35,6 +36,7 @@ BUILT_IN: dict[str, type[Strategy]] = {
     "alps": Alps,
     "usl": Usl,
     "maxherding": MaxHerding,
+    "coverage": Coverage,
 }
 
 

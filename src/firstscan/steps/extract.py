@@ -12,8 +12,27 @@ from typing import Any, Literal
 import numpy as np
 
 from firstscan._version import __version__
-from firstscan.domain.features import FeatureTable
-from firstscan.learning import GPU_BATCH, CaseFeatures, Extractor, Preset, cases_at_once, resolve_device
+from firstscan.domain.features import EMBEDDING, FeatureTable
+from firstscan.domain.volume import Crop
+from firstscan.imaging.measures import (
+    APPEARANCE_CELLS,
+    LARGEST_GROUP,
+    TEXTURE_NUMBERS,
+    appearance,
+    projected,
+    shape,
+    texture,
+)
+from firstscan.learning import (
+    GPU_BATCH,
+    PARTS,
+    CaseFeatures,
+    Extractor,
+    Preset,
+    cases_at_once,
+    encoder_dim,
+    resolve_device,
+)
 from firstscan.store import Located, ShardStore, identity
 
 from .check import Checked
@@ -23,6 +42,8 @@ from .pretrain import Learned
 from .run import Run
 from .standardise import CropFile, CropFiles
 
+GROUPS = (EMBEDDING, "positions", "appearance", "texture", "shape")
+"""The embedding and the feature groups, in the order in which a row stores them."""
 _CORES = 4
 """CPU cores of a cluster's worker where a case is measured with several threads."""
 
@@ -34,6 +55,7 @@ class Extracted:
     case_ids: tuple[str, ...]
     rows: Located
     covariates: Mapping[str, np.ndarray]
+    layout: Mapping[str, slice]
 
     def only(self, case_ids: Collection[str]) -> Extracted:
         """Return those of ``case_ids``, in this order."""
@@ -41,14 +63,14 @@ class Extracted:
         kept = [i for i, case_id in enumerate(self.case_ids) if case_id in wanted]
         rows = replace(self.rows, shard=self.rows.shard[kept], row=self.rows.row[kept])
         columns = {name: values[kept] for name, values in self.covariates.items()}
-        return Extracted(tuple(self.case_ids[i] for i in kept), rows, columns)
+        return Extracted(tuple(self.case_ids[i] for i in kept), rows, columns, self.layout)
 
     def table(self) -> FeatureTable:
         """Read all into memory."""
-        embeddings, uncertainty = zip(*self.rows.read(), strict=True)
-        return FeatureTable(
-            self.case_ids, np.concatenate(embeddings), np.concatenate(uncertainty), covariates=self.covariates
-        )
+        wide, uncertainty = (np.concatenate(part) for part in zip(*self.rows.read(), strict=True))
+        parts = {name: np.ascontiguousarray(wide[:, place]) for name, place in self.layout.items()}
+        embeddings = parts.pop(EMBEDDING)
+        return FeatureTable(self.case_ids, embeddings, uncertainty, covariates=self.covariates, groups=parts)
 
 
 def extract(
@@ -59,7 +81,7 @@ def extract(
     What is measured is on disk soon after: a run that is killed loses a few seconds' worth and what workers were at.
     """
     preset = learned.preset
-    folder = identity(__version__, learned.sha256, preset.name, preset.size, config.seed, region)
+    folder = identity(__version__, learned.sha256, preset.name, preset.size, config.seed, region, GROUPS)
     store = ShardStore(run.workspace.folder("features", folder))
     keys = [crops.keys[i] for i in crops.case_ids]
     missing = store.locate(keys, repair=True).missing
@@ -77,12 +99,28 @@ def extract(
         progress.advance(len(keys) - len(todo))
         for measured in _run(meter, todo, run):
             for case in measured:
-                writer.append(case.case_id, crops.keys[case.case_id], case.embedding, case.uncertainty)
+                parts = {**case.parts, "shape": shape(checked.summaries[case.case_id])}
+                wide = np.concatenate([parts[name] for name in GROUPS])
+                writer.append(case.case_id, crops.keys[case.case_id], wide, case.uncertainty)
             progress.advance(len(measured))
-    return Extracted(crops.case_ids, store.locate(keys), covariates(checked))
+    dim = encoder_dim(preset.encoder, len(crops.channels))
+    return Extracted(crops.case_ids, store.locate(keys), covariates(checked), layout(dim, len(crops.channels)))
 
 
-def _run(meter: _Meter, todo: Sequence[CropFile], run: Run) -> Iterator[list[CaseFeatures]]:
+def layout(dim: int, channels: int) -> dict[str, slice]:
+    """Return which numbers of a stored row are the embedding, and which are each feature group."""
+    sizes = {
+        EMBEDDING: dim,
+        "positions": min(dim * PARTS**3, LARGEST_GROUP),
+        "appearance": min(channels * APPEARANCE_CELLS**3, LARGEST_GROUP),
+        "texture": channels * TEXTURE_NUMBERS,
+        "shape": 4,
+    }
+    ends = np.cumsum([0, *sizes.values()]).tolist()
+    return {name: slice(a, b) for name, a, b in zip(sizes, ends, ends[1:], strict=False)}
+
+
+def _run(meter: _Meter, todo: Sequence[CropFile], run: Run) -> Iterator[list[MeasuredCase]]:
     """Measure on GPUs in batches, the next one read meanwhile; on a CPU as many cases at once as suits the network.
 
     A cluster is handed batches unless ``--device cpu`` tells that it has no GPU for them.
@@ -137,8 +175,28 @@ class Loaded:
     gate: AbstractContextManager[Any]
 
 
-def measure(loaded: Loaded, files: Sequence[CropFile]) -> list[CaseFeatures]:
+@dataclass(frozen=True)
+class MeasuredCase:
+    """What is measured of one crop: ``parts`` holds the embedding and the feature groups by name."""
+
+    case_id: str
+    uncertainty: float
+    parts: Mapping[str, np.ndarray]
+
+
+def measure(loaded: Loaded, files: Sequence[CropFile]) -> list[MeasuredCase]:
     """Measure some cases; what comes of one does not depend on the others."""
     crops = [file.read() for file in files]
     with loaded.gate:
-        return loaded.extractor(crops)
+        found = loaded.extractor(crops)
+    return [_with_groups(features, crop) for features, crop in zip(found, crops, strict=True)]
+
+
+def _with_groups(features: CaseFeatures, crop: Crop) -> MeasuredCase:
+    parts = {
+        EMBEDDING: features.embedding,
+        "positions": projected(features.positions, "positions"),
+        "appearance": appearance(crop),
+        "texture": texture(crop),
+    }
+    return MeasuredCase(features.case_id, features.uncertainty, parts)

@@ -158,7 +158,9 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
     checked = _compared(begun.checked, found.table(), config)
     write_findings(begun.out / FINDINGS, checked.pool.findings)
     found = found.only(checked.pool.case_ids)
-    stream_features(begun.out / FEATURES, found.case_ids, found.rows.read(), covariates=found.covariates)
+    stream_features(
+        begun.out / FEATURES, found.case_ids, found.rows.read(), layout=found.layout, covariates=found.covariates
+    )
     return Measured(crops, learned, found.table(), checked)
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from firstscan.domain.errors import DataError, UsageError
-from firstscan.domain.features import FeatureTable
+from firstscan.domain.features import EMBEDDING, FeatureTable
 
 from .atomic import atomic_write
 from .shards import BATCH_ROWS, ShardStore
@@ -23,21 +23,32 @@ SCHEMA_VERSION = 1
 _GROUP_ROWS = 4 * BATCH_ROWS
 _TRIES = 5
 _KEY = b"firstscan"
+_GROUP = "features_"
 _OWN = ("case_id", "embedding", "uncertainty", "typicality")
+Layout = Mapping[str, slice]
+"""Which columns of a wide matrix are the ``embedding``, and which are each further feature group."""
 
 
 def write_features(path: str | Path, features: FeatureTable) -> None:
     """Write a feature table; embeddings become a fixed-size list column, covariates columns of their own.
 
-    A covariate named like one of the table's own columns is stored as ``covariate_<name>``.
+    A covariate named like one of the table's own columns is stored as ``covariate_<name>``, a feature group as
+    ``features_<name>``.
     """
+    parts = {EMBEDDING: features.embeddings, **features.groups}
+    ends = np.cumsum([0, *(p.shape[1] for p in parts.values())]).tolist()
+    layout = {name: slice(a, b) for name, a, b in zip(parts, ends, ends[1:], strict=False)}
+
+    def batch(start: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = slice(start, start + _GROUP_ROWS)
+        wide = [p[rows] for p in parts.values()]
+        return (wide[0] if len(wide) == 1 else np.concatenate(wide, axis=1)), features.uncertainty[rows]
+
     stream_features(
         path,
         features.case_ids,
-        (
-            (features.embeddings[i : i + _GROUP_ROWS], features.uncertainty[i : i + _GROUP_ROWS])
-            for i in range(0, len(features), _GROUP_ROWS)
-        ),
+        (batch(i) for i in range(0, len(features), _GROUP_ROWS)),
+        layout=layout,
         typicality=features.typicality,
         covariates=features.covariates,
     )
@@ -48,31 +59,41 @@ def stream_features(
     case_ids: Sequence[str],
     measured: Iterable[tuple[np.ndarray, np.ndarray]],
     *,
+    layout: Layout | None = None,
     typicality: np.ndarray | None = None,
     covariates: Mapping[str, np.ndarray],
 ) -> None:
     """Write a feature table whose embeddings and uncertainties come a batch at a time: memory is that of a batch.
 
     The bytes are those of :func:`write_features` for the same table, however the rows were batched.
-    ``measured`` yields (embeddings, uncertainty) in the order of ``case_ids``.
+    ``measured`` yields (embeddings, uncertainty) in the order of ``case_ids``. With a ``layout`` the embeddings hold
+    all feature groups side by side.
     """
+    parts = layout or {EMBEDDING: slice(None)}
+    lists = {name: name if name == EMBEDDING else f"{_GROUP}{name}" for name in parts}
     names = {name: f"covariate_{name}" if name in _OWN else name for name in covariates}
     whole = {"case_id": pa.array(case_ids, pa.string())}
     if typicality is not None:
         whole["typicality"] = pa.array(typicality)
     whole |= {names[name]: _to_arrow(values) for name, values in covariates.items()}
     meta = {"schema_version": SCHEMA_VERSION, "covariates": {stored: name for name, stored in names.items()}}
+    if len(lists) > 1:
+        meta["groups"] = {stored: name for name, stored in lists.items() if name != EMBEDDING}
     described = {_KEY: json.dumps(meta, sort_keys=True).encode()}
-    order = [n for n in dict.fromkeys((*_OWN, *whole)) if n in {*whole, "embedding", "uncertainty"}]
+    order = [
+        n for n in dict.fromkeys((*_OWN, *lists.values(), *whole)) if n in {*whole, *lists.values(), "uncertainty"}
+    ]
 
     def content(file: object) -> None:
         done = 0
         with ExitStack() as stack:
             writer: Any = None
             for embeddings, uncertainty in _in_groups(measured):
-                flat = pa.array(np.ascontiguousarray(embeddings).reshape(-1))
                 columns = {name: array.slice(done, len(uncertainty)) for name, array in whole.items()}
-                columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
+                for name, stored in lists.items():
+                    part = embeddings[:, parts[name]]
+                    flat = pa.array(np.ascontiguousarray(part).reshape(-1))
+                    columns[stored] = pa.FixedSizeListArray.from_arrays(flat, part.shape[1])
                 columns["uncertainty"] = pa.array(uncertainty)
                 table = pa.table({name: columns[name] for name in order}).replace_schema_metadata(described)
                 if writer is None:
@@ -125,17 +146,19 @@ def read_features(path: str | Path) -> FeatureTable:
         raise UsageError(f"No feature table at {file}. Make one with: firstscan extract SOURCE --out DIR")
     try:
         parquet = pq.ParquetFile(file)
-        table = parquet.read([name for name in parquet.schema_arrow.names if name != "embedding"])
+        meta = _meta(file, parquet.schema_arrow.metadata or {})
+        groups = meta.get("groups", {})
+        table = parquet.read([n for n in parquet.schema_arrow.names if n != EMBEDDING and n not in groups])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file} is not a readable Parquet file: {error}") from error
-    meta = _meta(file, parquet.schema_arrow.metadata or {})
     missing = [c for c in _OWN[:3] if c not in parquet.schema_arrow.names]
     if missing:
         raise DataError(f"{file} is not a feature table: it lacks the column(s) {', '.join(missing)}.")
     stored = meta.get("covariates", {})
     return FeatureTable(
         case_ids=tuple(table["case_id"].cast(pa.string()).to_pylist()),
-        embeddings=_matrix(file, parquet),
+        embeddings=_matrix(file, parquet, EMBEDDING),
+        groups={name: _matrix(file, parquet, stored) for stored, name in groups.items()},
         uncertainty=_numbers(file, table, "uncertainty"),
         typicality=_numbers(file, table, "typicality") if "typicality" in table.column_names else None,
         covariates={stored.get(c, c): _from_arrow(table[c]) for c in table.column_names if c not in _OWN},
@@ -167,12 +190,12 @@ def _meta(file: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
     return meta
 
 
-def _matrix(file: Path, parquet: pq.ParquetFile) -> np.ndarray:
-    """Read the embeddings a row group at a time into one array: memory is that of the array."""
+def _matrix(file: Path, parquet: pq.ParquetFile, name: str) -> np.ndarray:
+    """Read one list column a row group at a time into one array: memory is that of the array."""
     matrix: np.ndarray | None = None
     done = 0
     for number in range(parquet.num_row_groups):
-        array = parquet.read_row_group(number, columns=["embedding"])["embedding"].combine_chunks()
+        array = parquet.read_row_group(number, columns=[name])[name].combine_chunks()
         if len(array) == 0:
             continue
         values = array.flatten()
@@ -183,15 +206,13 @@ def _matrix(file: Path, parquet: pq.ParquetFile) -> np.ndarray:
             not pa.types.is_fixed_size_list(array.type)
             and not pc.all(pc.equal(pc.list_value_length(array), dim)).as_py()
         ):
-            raise DataError(
-                f"{file}: the lists in column 'embedding' differ in length; every case needs the same length."
-            )
+            raise DataError(f"{file}: the lists in column {name!r} differ in length; every case needs the same length.")
         if matrix is None:
             matrix = np.empty((parquet.metadata.num_rows, dim), values.type.to_pandas_dtype())
         matrix[done : done + len(array)] = values.to_numpy(zero_copy_only=False).reshape(-1, dim)
         done += len(array)
     if matrix is None or done != len(matrix):
-        raise DataError(f"{file}: the column 'embedding' must hold one list of numbers a case, all of one length.")
+        raise DataError(f"{file}: the column {name!r} must hold one list of numbers a case, all of one length.")
     return matrix
 
 

@@ -50,6 +50,12 @@ def parameter_count(name: str, channels: int) -> int:
     return sum(parameter.numel() for parameter in build_encoder(name, channels).parameters())
 
 
+def encoder_dim(name: str, channels: int) -> int:
+    """Return how many channels the deepest stage of the encoder ``name`` has."""
+    dim: int = build_encoder(name, channels).dim  # type: ignore[assignment]
+    return dim
+
+
 def build_encoder(name: str, channels: int) -> nn.Module:
     """Return a freshly initialised encoder for cubes of ``channels`` channels.
 
