@@ -11,6 +11,7 @@ import numpy as np
 from .arrays import Embeddings, PerCase
 from .case import repeated
 from .errors import UsageError
+from .slices import ScanGeometry
 
 EMBEDDING = "embedding"
 """What ``embeddings`` are called among the feature groups."""
@@ -30,6 +31,8 @@ class FeatureTable:
         used for the signal audit, for groups and for quotas, never shown to a strategy.
     groups : further features by name, (case, dim) float, finite: what ``--features`` chooses from besides
         ``embedding``, which names ``embeddings``.
+    geometry : (case, 24) how scans are stored and where the patient is in them
+        (:class:`firstscan.domain.slices.ScanGeometry`), or None: plans by slice need it, strategies never see it.
 
     Raises
     ------
@@ -42,6 +45,7 @@ class FeatureTable:
     typicality: PerCase | None = None
     covariates: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
     groups: Mapping[str, Embeddings] = field(default_factory=lambda: MappingProxyType({}))
+    geometry: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         ids = tuple(str(i) for i in self.case_ids)
@@ -59,6 +63,8 @@ class FeatureTable:
             raise UsageError(f"the name {EMBEDDING!r} is taken by the embeddings themselves; call the group otherwise")
         groups = {name: _checked(f"feature group {name!r}", v, ids, ndim=2) for name, v in self.groups.items()}
         object.__setattr__(self, "groups", MappingProxyType(groups))
+        if self.geometry is not None:
+            object.__setattr__(self, "geometry", _checked("geometry", self.geometry, ids, ndim=2))
         columns: dict[str, np.ndarray] = {}
         for name, column in self.covariates.items():
             values = np.asarray(column)
@@ -85,7 +91,14 @@ class FeatureTable:
             typicality=None if self.typicality is None else self.typicality[rows],
             covariates={k: v[rows] for k, v in self.covariates.items()},
             groups={k: v[rows] for k, v in self.groups.items()},
+            geometry=None if self.geometry is None else self.geometry[rows],
         )
+
+    def geometry_of(self, case_id: str) -> ScanGeometry | None:
+        """Return how a scan is stored, None where the table does not tell."""
+        if self.geometry is None:
+            return None
+        return ScanGeometry.of(case_id, self.geometry[self.case_ids.index(case_id)])
 
     def only(self, case_ids: Collection[str]) -> FeatureTable:
         """Return the rows whose id is in ``case_ids``, in the table's order."""

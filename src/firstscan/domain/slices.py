@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -64,6 +64,47 @@ class SlicePlan:
     def of(self, case_id: str) -> PlannedSlices | None:
         """Return the slices of one scan, None where the plan does not hold it."""
         return next((case for case in self.cases if case.case_id == case_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanGeometry:
+    """How a scan is stored, and where the patient is in it.
+
+    ``shape``, ``spacing_mm``, ``direction`` (3×3 cosines in LPS, a column an axis, rows flattened) and ``origin_mm``
+    (LPS) are the file's own, along its stored axes x, y, z. ``patient`` is the first and the last index along each of
+    these axes between which the patient lies.
+    """
+
+    case_id: str
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    direction: tuple[float, ...]
+    origin_mm: tuple[float, float, float]
+    patient: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """All of it but the id as 24 numbers, as feature tables keep it."""
+        ends = (float(i) for pair in self.patient for i in pair)
+        return (*map(float, self.shape), *self.spacing_mm, *self.direction, *self.origin_mm, *ends)
+
+    @classmethod
+    def of(cls, case_id: str, numbers: Sequence[float]) -> ScanGeometry:
+        """Return the geometry that :attr:`numbers` stands for."""
+        n = [float(v) for v in numbers]
+        whole = [int(v) for v in (*n[:3], *n[18:24])]
+        return cls(
+            case_id,
+            (whole[0], whole[1], whole[2]),
+            (n[3], n[4], n[5]),
+            tuple(n[6:15]),
+            (n[15], n[16], n[17]),
+            ((whole[3], whole[4]), (whole[5], whole[6]), (whole[7], whole[8])),
+        )
+
+
+GEOMETRY_NUMBERS = 24
+"""How many numbers :attr:`ScanGeometry.numbers` are."""
 
 
 def ignore_value(classes: Mapping[str, int]) -> int:

@@ -67,7 +67,8 @@ class CaseSummary:
     ``extent_mm``: size of the foreground's bounding box along each canonical axis; ``voxel_count``: product of the
     stored shape; ``air_share``: share of stored voxels outside the foreground, in [0, 1]; ``foreground_ml``: foreground
     volume in millilitres; ``intensity_scale``: 99th minus 1st percentile of the first channel's foreground;
-    ``fingerprint``: SHA-256 over every file's bytes, in channel order.
+    ``fingerprint``: SHA-256 over every file's bytes, in channel order; ``geometry``: how the first channel is stored
+    and where the patient is in it (:attr:`firstscan.domain.slices.ScanGeometry.numbers`).
     """
 
     case_id: str
@@ -82,3 +83,4 @@ class CaseSummary:
     foreground_ml: float
     intensity_scale: float
     file_type: str
+    geometry: tuple[float, ...] = ()

@@ -32,7 +32,8 @@ class Material:
     """A selection with the scans it names.
 
     ``labels`` maps case ids to label files that exist already; ``classes`` maps class names to label values, without
-    background; ``name`` is shown by the target tool.
+    background; ``ignore`` is the value of voxels in them that nobody is to annotate, None where there are none;
+    ``name`` is shown by the target tool.
     """
 
     selection: Selection
@@ -40,6 +41,7 @@ class Material:
     name: str = "firstscan"
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     classes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    ignore: int | None = None
 
     def __post_init__(self) -> None:
         missing = [c for c in self.selection.case_ids if c not in self.pool]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.slices import IGNORE
 
 from .material import Handed, Item, Material, Place
 from .names import safe_names, write_table
@@ -50,7 +51,7 @@ def write_nnunet(material: Material, folder: Path, place: Place) -> Handed:
             place(channel, image)
         given = material.place_label(case.case_id, dataset / "labelsTr" / f"{name}.nii.gz", place)
         items.append(Item(case.case_id, pick.rank, name, images, given))
-    write_dataset_json(dataset, channel_names, material.classes, len(picks))
+    write_dataset_json(dataset, channel_names, material.classes, len(picks), ignore=material.ignore)
     write_table(
         dataset / NAMES,
         ("name", "case_id", "rank", "reason", "image", "label"),
@@ -66,23 +67,27 @@ def dataset_name(name: str, dataset_id: int = DATASET_ID) -> str:
     return f"Dataset{dataset_id:03d}_{re.sub(r'[^A-Za-z0-9]+', '', name) or 'Picks'}"
 
 
-def write_dataset_json(folder: Path, channel_names: Mapping[str, str], classes: Mapping[str, int], count: int) -> None:
-    """Write ``dataset.json``; ``classes`` maps names to values 1, 2, … without gaps.
+def write_dataset_json(
+    folder: Path, channel_names: Mapping[str, str], classes: Mapping[str, int], count: int, *, ignore: int | None = None
+) -> None:
+    """Write ``dataset.json``; ``classes`` maps names to values 1, 2, … without gaps, ``ignore`` is the next one.
 
     Raises
     ------
     UsageError : values with gaps, repeated values, or a class called background.
     """
     values = sorted(classes.values())
-    if values != list(range(1, len(values) + 1)) or "background" in classes:
+    if values != list(range(1, len(values) + 1)) or {"background", IGNORE} & set(classes):
         raise UsageError(
             f"nnU-Net needs class values 1, 2, 3, … without gaps besides background 0; found {dict(classes)}; "
             "renumber the label maps"
         )
-    ordered = dict(sorted(classes.items(), key=lambda kv: kv[1]))
+    ordered = dict(sorted(classes.items(), key=lambda kv: kv[1])) or {"target": 1}
+    if ignore is not None:
+        ordered[IGNORE] = ignore
     content = {
         "channel_names": dict(channel_names),
-        "labels": {"background": 0, **(ordered or {"target": 1})},
+        "labels": {"background": 0, **ordered},
         "numTraining": count,
         "file_ending": ".nii.gz",
     }

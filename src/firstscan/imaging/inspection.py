@@ -48,7 +48,7 @@ def inspect(
     with np.errstate(over="ignore", invalid="ignore"):
         volume = as_volume(case, raw, modality=modality)
         found += check_quality(volume, case.path)
-        summary = summarise(volume, fingerprint=identity, file_type=file_type(case))
+        summary = summarise(volume, fingerprint=identity, file_type=file_type(case), header=raw.headers[0])
     return summary, tuple(dict.fromkeys(found))
 
 

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from firstscan.domain.arrays import Float, Mask, Voxels
+from firstscan.domain.arrays import Float, Mask
 from firstscan.domain.volume import CaseSummary, Crop
 
 from .standardise import well_inside
@@ -63,7 +63,7 @@ def shape(summary: CaseSummary) -> Vector:
     return np.array([*extents, np.log(max(summary.foreground_ml, 1e-3)) / 3], dtype=np.float32)
 
 
-def projected(values: Vector, name: str) -> Vector:
+def projected(values: Vector, name: str) -> Float[np.ndarray, " kept"]:
     """Return at most 256 numbers whose distances are those of ``values`` but for a few percent.
 
     A fixed Gaussian matrix, drawn from the name and the length: storing a hundred thousand scans stays cheap.
@@ -92,7 +92,7 @@ def _box(mask: Mask) -> tuple[slice, slice, slice]:
     return box[0], box[1], box[2]
 
 
-def _cell_means(values: Voxels, axis: int, cells: int) -> Voxels:
+def _cell_means(values: Float[np.ndarray, "_ _ _ _"], axis: int, cells: int) -> Float[np.ndarray, "_ _ _ _"]:
     """Return means over ``cells`` equal parts of one axis; voxels on a border count by their share in each part."""
     n = values.shape[axis]
     sums = np.concatenate([np.zeros_like(np.take(values, [0], axis)), np.cumsum(values, axis=axis)], axis=axis)

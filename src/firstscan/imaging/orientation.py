@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,15 +37,22 @@ class Placed:
         return affine
 
 
+def canonical_axes(direction: Sequence[float]) -> list[tuple[int, int]]:
+    """Return for each stored axis the canonical one that it runs along, and 1 or −1: whether in its direction.
+
+    ``direction``: the 3×3 cosines, a column an axis, rows flattened.
+    """
+    filters = sitk().DICOMOrientImageFilter
+    return [_AXES[letter] for letter in filters.GetOrientationFromDirectionCosines([float(d) for d in direction])]
+
+
 def canonical(stored: Placed, like: Placed | None = None) -> Placed:
     """Return the same voxels with x to the patient's left, y to the back and z to the head, as nearly as axes allow.
 
     What ``SimpleITK.DICOMOrient`` does, and by its judgement of which axis is which, without a copy. Axes half-way
     between two of the patient's are turned as those of ``like`` are: a rounding must not part the channels of a scan.
     """
-    filters = sitk().DICOMOrientImageFilter
-    letters = filters.GetOrientationFromDirectionCosines([float(d) for d in (like or stored).direction.ravel()])
-    ends = [_AXES[letter] for letter in letters]
+    ends = canonical_axes((like or stored).direction.ravel().tolist())
     order = sorted(range(3), key=lambda axis: ends[axis][0])
     direction, origin = stored.direction.copy(), stored.origin_mm.copy()
     steps: list[slice] = []

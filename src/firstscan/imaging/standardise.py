@@ -11,7 +11,10 @@ from scipy import ndimage
 from firstscan.domain.arrays import Float, Mask, Voxels
 from firstscan.domain.errors import UsageError
 from firstscan.domain.sampling import inside, sample_inside
-from firstscan.domain.volume import CaseSummary, Crop, Modality, Volume
+from firstscan.domain.slices import ScanGeometry
+from firstscan.domain.volume import CaseSummary, Crop, Header, Modality, Volume
+
+from .orientation import canonical_axes
 
 CT_WINDOW_HU = (-1000.0, 400.0)
 """Lung to soft tissue and contrast-filled vessels; bone saturates."""
@@ -21,10 +24,11 @@ _SHARE_INSIDE = 0.499
 _EDGE_SHARE = 0.01
 
 
-def summarise(volume: Volume, *, fingerprint: str, file_type: str) -> CaseSummary:
+def summarise(volume: Volume, *, fingerprint: str, file_type: str, header: Header | None = None) -> CaseSummary:
     """Return what standardising the pool and auditing signals need to know of one scan.
 
     ``extent_mm`` is twice the farthest reach of the foreground from the centre that :func:`standardise` uses.
+    ``header`` is the first channel's, as stored; without it nothing is told of how the scan is stored.
     """
     mask = volume.foreground
     shape = (int(mask.shape[0]), int(mask.shape[1]), int(mask.shape[2]))
@@ -44,6 +48,26 @@ def summarise(volume: Volume, *, fingerprint: str, file_type: str) -> CaseSummar
         foreground_ml=int(mask.sum()) * voxel_ml,
         intensity_scale=float(high - low),
         file_type=file_type,
+        geometry=() if header is None else _geometry(volume, header).numbers,
+    )
+
+
+def _geometry(volume: Volume, header: Header) -> ScanGeometry:
+    """Return how a scan is stored; the patient's box, found in canonical orientation, along the stored axes."""
+    patient = []
+    for stored, (axis, sign) in enumerate(canonical_axes(header.direction)):
+        planes = np.flatnonzero(volume.foreground.any(axis=tuple(a for a in range(3) if a != axis)))
+        n = header.shape[stored]
+        first, last = (int(planes[0]), int(planes[-1])) if planes.size else (0, n - 1)
+        patient.append((first, last) if sign > 0 else (n - 1 - last, n - 1 - first))
+    shape, spacing, origin = header.shape, header.spacing_mm, header.origin_mm
+    return ScanGeometry(
+        volume.case_id,
+        (int(shape[0]), int(shape[1]), int(shape[2])),
+        (float(spacing[0]), float(spacing[1]), float(spacing[2])),
+        tuple(float(d) for d in header.direction),
+        (float(origin[0]), float(origin[1]), float(origin[2])),
+        (patient[0], patient[1], patient[2]),
     )
 
 

@@ -16,11 +16,10 @@ from .dataset import ENDING, RawDataset, check_dataset, list_images, read_datase
 from .grids import Grid, read_channels, read_labels, write_labels
 from .protocol import Progress, silent
 from .standardise import Scale, labels_to_spacing, scale_of, to_spacing, working_spacing
-from .unet_draws import IGNORED
+from .unet_draws import IGNORED, STRIDE, patch_of
 
 WEIGHTS = "unet.pt"
 SETTINGS = "unet.json"
-_STRIDE = 8
 
 
 class Unet(BaseModel, frozen=True, extra="forbid"):
@@ -37,7 +36,7 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
     iterations: int = Field(250, ge=1, description="training steps")
     sparse_factor: float = Field(2.0, ge=1, description="training steps with ignored voxels, times iterations")
     batch_size: int = Field(2, ge=1, description="patches a step")
-    patch: int = Field(64, ge=16, multiple_of=_STRIDE, description="largest patch edge in voxels")
+    patch: int = Field(64, ge=16, multiple_of=STRIDE, description="largest patch edge in voxels")
     largest_voxels: int = Field(600_000, ge=4096, description="voxels of a scan after resampling, at most")
     features: int = Field(16, ge=4, description="channels of the first stage; doubled at each of three poolings")
     learning_rate: float = Field(3e-3, gt=0, description="peak of the one-cycle schedule")
@@ -82,7 +81,7 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
         from . import unet_training
 
         cases, spacing, scales = _prepared(raw, self.largest_voxels)
-        patch = _patch([c[0].shape[1:] for c in cases], self.patch)
+        patch = patch_of([c[0].shape[1:] for c in cases], self.patch)
         with unet_training.pinned(self.threads, seed):
             weights = unet_training.fit(self, cases, len(raw.classes), patch, spacing, seed=seed, progress=progress)
         unet_training.save(weights, model / WEIGHTS)
@@ -150,12 +149,6 @@ def _standardised(
         raise DataError(f"the model was trained on {len(scales)} channel(s); this scan has {len(voxels)}")
     resampled = to_spacing(voxels, grid.spacing_mm, spacing_mm)
     return np.stack([scale(channel) for scale, channel in zip(scales, resampled, strict=True)])
-
-
-def _patch(shapes: list[tuple[int, ...]], largest: int) -> tuple[int, ...]:
-    """Return the patch (voxels, x y z): the median scan rounded up to the network's stride, at most ``largest``."""
-    median = np.median(shapes, axis=0)
-    return tuple(int(min(largest, -(-n // _STRIDE) * _STRIDE)) for n in median)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ IGNORED = -1
 """Class index of voxels that nobody annotated."""
 NOISE = 1 << 20
 """How many normal numbers the noise of all patches is taken from."""
+STRIDE = 8
+"""What the network divides each edge of a patch by."""
 _ANISOTROPIC = 3.0
 
 Indices = Int[np.ndarray, "x y z"]
@@ -50,6 +52,12 @@ class Spots:
     shape: Patch
     classes: tuple[Int[np.ndarray, " _"], ...]
     annotated: Int[np.ndarray, " _"] | None
+
+
+def patch_of(shapes: Sequence[Patch], largest: int) -> Patch:
+    """Return the patch (voxels, x y z): the median scan rounded up to the network's stride, at most ``largest``."""
+    median = np.median(shapes, axis=0)
+    return tuple(int(min(largest, -(-n // STRIDE) * STRIDE)) for n in median)
 
 
 def spots_of(labels: Indices) -> Spots:

@@ -41,6 +41,7 @@ class Lane:
     ) -> None:
         cases, shape, steps = room
         self._device = torch.device(device)
+        self._on_gpu = self._device.type == "cuda"
         self._network = network.to(self._device).train()
         self._patch, self._peak, self._batch = patch, peak, batch
         channels = next(network.parameters()).shape[1]
@@ -53,12 +54,16 @@ class Lane:
         self._drawn = _room_for_draws(steps, batch, self._device)
         self._around = torch.meshgrid(*(torch.arange(p, device=self._device) for p in patch), indexing="ij")
         rate = torch.tensor(peak, device=self._device)
-        self._optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4, capturable=True)
-        self.stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self._optimizer = torch.optim.AdamW(
+            network.parameters(), lr=rate, weight_decay=1e-4, capturable=self._on_gpu, foreach=self._on_gpu
+        )
+        self.stream = torch.cuda.Stream(self._device) if self._on_gpu else None  # type: ignore[no-untyped-call]
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def begin(self, weights: Mapping[str, torch.Tensor], padded: Sequence[Case], draws: Draws) -> None:
-        """Load one training; ``weights`` are the first ones of its seed."""
+        """Load one training; ``weights`` are the first ones of its seed.  Raises ValueError where there is no room."""
+        if not self.fits(padded, draws):
+            raise ValueError("the training holds more, larger or longer scans than the lane has room for")
         if self._graph is None:
             self._capture()
         with torch.cuda.stream(self.stream), torch.no_grad():
@@ -80,9 +85,16 @@ class Lane:
     def step(self) -> None:
         """Queue one training step."""
         if self._graph is None:
-            raise RuntimeError("a lane steps after it has begun a training")
+            self._one()
+            return
         with torch.cuda.stream(self.stream):
             self._graph.replay()
+
+    def fits(self, padded: Sequence[Case], draws: Draws) -> bool:
+        """Tell whether a training fits into this lane."""
+        shape = np.max([labels.shape for _, labels in padded], axis=0)
+        room = self._labels.shape
+        return len(padded) <= room[0] and bool((shape <= room[2:]).all()) and len(draws.case) <= len(self._rates)
 
     @property
     def network(self) -> torch.nn.Module:
@@ -91,22 +103,32 @@ class Lane:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Wait for the training, and return its weights on the CPU.  Raises FloatingPointError where it diverged."""
-        self.stream.synchronize()
+        if self.stream is not None:
+            self.stream.synchronize()
         if not bool(torch.isfinite(self._loss)):
             raise FloatingPointError(f"the training loss became {float(self._loss)}")
         return {k: v.detach().cpu() for k, v in self._network.state_dict().items()}
 
     def _capture(self) -> None:
-        """Run the step a few times, so that every buffer is there, then record it."""
+        """Run the step a few times, so that every buffer is there, then record it; on a processor steps just run."""
+        if self.stream is None:
+            if not self._optimizer.state:
+                self._warm_up()
+            return
         self.stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self.stream):
-            for _ in range(_WARM_UP):
-                self._one()
+            self._warm_up()
         self.stream.synchronize()
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, stream=self.stream):
             self._one()
         self.stream.synchronize()
+
+    def _warm_up(self) -> None:
+        for _ in range(_WARM_UP):
+            self._counter.zero_()
+            self._one()
+        self._counter.zero_()
 
     def _one(self) -> None:
         now: dict[str, Any] = {n: t.index_select(0, self._counter)[0] for n, t in self._drawn.items()}

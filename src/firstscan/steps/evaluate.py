@@ -16,7 +16,7 @@ from firstscan.imaging.files import is_volume, split_ending
 from firstscan.segmentation.evaluate import TOLERANCE_MM, score_files
 from firstscan.store import atomic_write, file_sha256, identity, open_workspace, write_manifest
 
-from .labels import find_classes, match_labels, read_classes
+from .labels import find_classes, match_labels, read_classes, read_ignore
 from .results import finished, guard
 from .run import Settings
 
@@ -35,7 +35,7 @@ def evaluate(
     """Score every prediction in a folder against the label map of the same name.
 
     ``classes`` (name → value): default those of a ``dataset.json`` beside the labels, else the values found in labels
-    and predictions.
+    and predictions. Voxels that hold the ignore value of that ``dataset.json`` are left out.
 
     Raises
     ------
@@ -47,12 +47,13 @@ def evaluate(
     missing = [name for name in files if name not in truth]
     if missing:
         raise DataError(f"{len(missing)} prediction(s) have no label map in {labels}: {', '.join(missing[:5])}")
+    ignore = read_ignore(labels)
     named = dict(classes or read_classes(labels) or _found(files, truth))
     shown = progress or Silent()
     shown.start("Scoring", len(files))
     scores: list[Score] = []
     for name, path in files.items():
-        scores.extend(score_files(name, path, Path(truth[name]), named, tolerance_mm=tolerance_mm))
+        scores.extend(score_files(name, path, Path(truth[name]), named, tolerance_mm=tolerance_mm, ignore=ignore))
         shown.advance(1, name)
     shown.finish()
     return tuple(scores)

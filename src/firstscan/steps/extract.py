@@ -56,6 +56,7 @@ class Extracted:
     rows: Located
     covariates: Mapping[str, np.ndarray]
     layout: Mapping[str, slice]
+    geometry: np.ndarray
 
     def only(self, case_ids: Collection[str]) -> Extracted:
         """Return those of ``case_ids``, in this order."""
@@ -63,14 +64,16 @@ class Extracted:
         kept = [i for i, case_id in enumerate(self.case_ids) if case_id in wanted]
         rows = replace(self.rows, shard=self.rows.shard[kept], row=self.rows.row[kept])
         columns = {name: values[kept] for name, values in self.covariates.items()}
-        return Extracted(tuple(self.case_ids[i] for i in kept), rows, columns, self.layout)
+        return Extracted(tuple(self.case_ids[i] for i in kept), rows, columns, self.layout, self.geometry[kept])
 
     def table(self) -> FeatureTable:
         """Read all into memory."""
         wide, uncertainty = (np.concatenate(part) for part in zip(*self.rows.read(), strict=True))
         parts = {name: np.ascontiguousarray(wide[:, place]) for name, place in self.layout.items()}
         embeddings = parts.pop(EMBEDDING)
-        return FeatureTable(self.case_ids, embeddings, uncertainty, covariates=self.covariates, groups=parts)
+        return FeatureTable(
+            self.case_ids, embeddings, uncertainty, covariates=self.covariates, groups=parts, geometry=self.geometry
+        )
 
 
 def extract(
@@ -104,7 +107,10 @@ def extract(
                 writer.append(case.case_id, crops.keys[case.case_id], wide, case.uncertainty)
             progress.advance(len(measured))
     dim = encoder_dim(preset.encoder, len(crops.channels))
-    return Extracted(crops.case_ids, store.locate(keys), covariates(checked), layout(dim, len(crops.channels)))
+    geometry = np.array([checked.summaries[i].geometry for i in crops.case_ids], dtype=np.float64)
+    return Extracted(
+        crops.case_ids, store.locate(keys), covariates(checked), layout(dim, len(crops.channels)), geometry
+    )
 
 
 def layout(dim: int, channels: int) -> dict[str, slice]:

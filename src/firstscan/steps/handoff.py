@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import Field, field_validator
 
@@ -18,7 +19,8 @@ from firstscan.imaging.reading import read_raw
 from firstscan.segmentation.whole import require_written
 
 from .config import Config
-from .labels import find_classes, labels_of, read_classes
+from .labels import find_classes, labels_of, read_classes, read_ignore
+from .prefilled import ignore_of, prefilled
 
 
 class HandoffConfig(Config):
@@ -59,10 +61,13 @@ def handoff(
     *,
     labels: Mapping[str, str] | None = None,
     classes: Mapping[str, int] | None = None,
+    ignore: int | None = None,
 ) -> Handed:
     """Write the picks into the empty folder ``out`` for one target and one reader.
 
-    ``labels`` (case id → file) and ``classes`` (name → value) override what ``config`` says.
+    ``labels`` (case id → file), ``classes`` (name → value) and ``ignore`` (the value of voxels in the labels that
+    nobody annotated) override what ``config`` says. With a plan by slice every target that takes label maps gets one
+    a scan, in which all but the planned slices are ignored.
 
     Raises
     ------
@@ -73,8 +78,20 @@ def handoff(
     if labels is None and config.labels is not None:
         found = labels_of(config.labels, selection.case_ids)
     named = dict(classes) if classes is not None else classes_of(config, found)
-    material = Material(selection, pool, name=config.name, labels=found, classes=named)
-    return write(material, out.absolute(), place_of(pool.only(selection.case_ids), config.files))
+    if ignore is None and labels is None and config.labels is not None:
+        ignore = read_ignore(config.labels)
+    cases = pool.only(selection.case_ids)
+    place = place_of(cases, config.files)
+    if selection.slices is None:
+        material = Material(selection, pool, name=config.name, labels=found, classes=named, ignore=ignore)
+        return write(material, out.absolute(), place)
+    if config.target == "nnunet":
+        named = named or {"target": 1}
+    ignore = ignore_of(named) if ignore is None else ignore
+    with TemporaryDirectory() as folder:
+        maps = prefilled(selection.slices, pool, found, ignore, Path(folder), linked=all_linkable(cases) or not cases)
+        material = Material(selection, pool, name=config.name, labels=maps, classes=named, ignore=ignore)
+        return write(material, out.absolute(), place)
 
 
 def classes_of(config: HandoffConfig, labels: Mapping[str, str]) -> dict[str, int]:

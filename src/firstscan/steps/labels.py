@@ -13,6 +13,7 @@ import numpy as np
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.execution import run_cases
 from firstscan.imaging.files import is_volume, split_ending
+from firstscan.segmentation.dataset import split_labels
 from firstscan.segmentation.grids import read_labels
 
 _IMAGE_WORDS = r"(?:T1w|T2w|FLAIR|PDw|ct|image|img)"
@@ -95,13 +96,23 @@ def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
 def read_classes(folder: Path) -> dict[str, int]:
     """Return class names and values from a ``dataset.json`` in, above or one below ``folder``; empty without one.
 
-    nnU-Net's ``{name: value}`` and the Decathlon's ``{value: name}`` are understood; background is left out.
+    nnU-Net's ``{name: value}`` and the Decathlon's ``{value: name}`` are understood; background is left out, and the
+    value of voxels that nobody annotated is no class.
     """
+    path = _described_by(folder)
+    return {} if path is None else read_label_names(path)[0]
+
+
+def read_ignore(folder: Path) -> int | None:
+    """Return the value of voxels that nobody annotated, by the ``dataset.json`` that :func:`read_classes` reads."""
+    path = _described_by(folder)
+    return None if path is None else read_label_names(path)[1]
+
+
+def _described_by(folder: Path) -> Path | None:
     below = sorted(folder.glob("Dataset*/dataset.json")) if folder.is_dir() else []
-    for path in (folder / "dataset.json", folder.parent / "dataset.json", *below):
-        if path.is_file():
-            return read_class_names(path)
-    return {}
+    places = (folder / "dataset.json", folder.parent / "dataset.json", *below)
+    return next((path for path in places if path.is_file()), None)
 
 
 def find_classes(labels: Mapping[str, str], *, workers: int | None = None) -> dict[str, int]:
@@ -131,13 +142,19 @@ def _values(path: str) -> set[int]:
     return {int(v) for v in np.unique(read_labels(Path(path))[0])}
 
 
-def read_class_names(path: Path) -> dict[str, int]:
-    """Return class names and values of a ``dataset.json``.  Raises DataError where it names none."""
+def read_label_names(path: Path) -> tuple[dict[str, int], int | None]:
+    """Return the classes of a ``dataset.json`` (name → value) and its ignore value, None where it has none.
+
+    Raises
+    ------
+    DataError : it names no classes, regions instead of classes, or an ignore value that is a class.
+    """
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
         if all(str(k).isdigit() for k in labels):
             labels = {str(name): int(value) for value, name in labels.items()}
-        return {str(n): int(v) for n, v in labels.items() if int(v) != 0}
+        classes, ignore = split_labels(labels)
+        return {name: value for name, value in classes.items() if value != 0}, ignore
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} does not name its classes as nnU-Net or the Decathlon do: {error!r}") from error
 

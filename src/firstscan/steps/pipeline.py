@@ -159,7 +159,12 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
     write_findings(begun.out / FINDINGS, checked.pool.findings)
     found = found.only(checked.pool.case_ids)
     stream_features(
-        begun.out / FEATURES, found.case_ids, found.rows.read(), layout=found.layout, covariates=found.covariates
+        begun.out / FEATURES,
+        found.case_ids,
+        found.rows.read(),
+        layout=found.layout,
+        geometry=found.geometry,
+        covariates=found.covariates,
     )
     return Measured(crops, learned, found.table(), checked)
 

@@ -24,7 +24,8 @@ _GROUP_ROWS = 4 * BATCH_ROWS
 _TRIES = 5
 _KEY = b"firstscan"
 _GROUP = "features_"
-_OWN = ("case_id", "embedding", "uncertainty", "typicality")
+GEOMETRY = "geometry"
+_OWN = ("case_id", "embedding", "uncertainty", "typicality", "geometry")
 Layout = Mapping[str, slice]
 """Which columns of a wide matrix are the ``embedding``, and which are each further feature group."""
 
@@ -49,6 +50,7 @@ def write_features(path: str | Path, features: FeatureTable) -> None:
         features.case_ids,
         (batch(i) for i in range(0, len(features), _GROUP_ROWS)),
         layout=layout,
+        geometry=features.geometry,
         typicality=features.typicality,
         covariates=features.covariates,
     )
@@ -60,6 +62,7 @@ def stream_features(
     measured: Iterable[tuple[np.ndarray, np.ndarray]],
     *,
     layout: Layout | None = None,
+    geometry: np.ndarray | None = None,
     typicality: np.ndarray | None = None,
     covariates: Mapping[str, np.ndarray],
 ) -> None:
@@ -75,6 +78,9 @@ def stream_features(
     whole = {"case_id": pa.array(case_ids, pa.string())}
     if typicality is not None:
         whole["typicality"] = pa.array(typicality)
+    if geometry is not None:
+        flat_geometry = pa.array(np.ascontiguousarray(geometry, dtype=np.float64).reshape(-1))
+        whole[GEOMETRY] = pa.FixedSizeListArray.from_arrays(flat_geometry, geometry.shape[1])
     whole |= {names[name]: _to_arrow(values) for name, values in covariates.items()}
     meta = {"schema_version": SCHEMA_VERSION, "covariates": {stored: name for name, stored in names.items()}}
     if len(lists) > 1:
@@ -148,7 +154,8 @@ def read_features(path: str | Path) -> FeatureTable:
         parquet = pq.ParquetFile(file)
         meta = _meta(file, parquet.schema_arrow.metadata or {})
         groups = meta.get("groups", {})
-        table = parquet.read([n for n in parquet.schema_arrow.names if n != EMBEDDING and n not in groups])
+        wide = {EMBEDDING, GEOMETRY, *groups}
+        table = parquet.read([n for n in parquet.schema_arrow.names if n not in wide])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file} is not a readable Parquet file: {error}") from error
     missing = [c for c in _OWN[:3] if c not in parquet.schema_arrow.names]
@@ -158,6 +165,7 @@ def read_features(path: str | Path) -> FeatureTable:
     return FeatureTable(
         case_ids=tuple(table["case_id"].cast(pa.string()).to_pylist()),
         embeddings=_matrix(file, parquet, EMBEDDING),
+        geometry=_matrix(file, parquet, GEOMETRY) if GEOMETRY in parquet.schema_arrow.names else None,
         groups={name: _matrix(file, parquet, stored) for stored, name in groups.items()},
         uncertainty=_numbers(file, table, "uncertainty"),
         typicality=_numbers(file, table, "typicality") if "typicality" in table.column_names else None,

@@ -71,14 +71,16 @@ def plain(pool: Pool, labels: Mapping[str, str], folder: Path, run: Run, stage: 
     return Material(replace(pool, cases=cases), converted)
 
 
-def check_test(test: Material, classes: Mapping[str, int], *, workers: int | None = None) -> None:
+def check_test(
+    test: Material, classes: Mapping[str, int], *, ignore: int | None = None, workers: int | None = None
+) -> None:
     """Look whether every test case can be scored, before hours go into models that cannot be.
 
     Raises
     ------
     DataError : a label map on another grid than its scan, with values that are no class, or a file that is none.
     """
-    allowed = frozenset({0, *classes.values()})
+    allowed = frozenset({0, *classes.values()} | (set() if ignore is None else {ignore}))
     items = [(c.case_id, (Path(c.path), Path(test.labels[c.case_id]), allowed)) for c in test.pool]
     told = run_cases(_unfit, items, workers=workers if len(items) > _FEW else 1)
     problems = []

@@ -28,9 +28,36 @@ class Scans(_Part):
 
 
 class PoolScans(Scans):
-    """The scans to select from; ``table`` has more columns of them, joined by case id."""
+    """The scans to select from; ``table`` has more columns of them, joined by case id.
+
+    ``part``: once the test set is cut off, whole groups are parted into two halves, the same for every study with the
+    same ``part_seed``: on one, settings are developed, on the other they are confirmed, once.
+    """
 
     table: Path | None = None
+    part: Literal["all", "development", "confirmation"] = "all"
+    part_seed: int = Field(0, ge=0)
+
+
+class SubPools(_Part):
+    """Resampled sub-pools, the unit of replication: ``draws`` of them, each a ``share`` of the pool's groups."""
+
+    draws: int = Field(ge=2)
+    share: float = Field(0.6, gt=0, le=1)
+    seed: int = Field(0, ge=0)
+    disjoint: bool = False
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> SubPools:
+        if self.disjoint and self.draws * self.share > 1 + 1e-9:
+            raise ValueError(f"{self.draws} disjoint sub-pools of {self.share:g} are more than the pool; lower one")
+        return self
+
+
+class Every(_Part):
+    """Annotate every so manyth slice instead of whole scans."""
+
+    every: int = Field(ge=1)
 
 
 class Share(_Part):
@@ -41,16 +68,26 @@ class Share(_Part):
     group_by: str = "patient"
 
 
+Annotation = Literal["whole"] | Every
+
+
+def _annotations(value: Any) -> Any:
+    return [value] if isinstance(value, str | dict) else value
+
+
 class StrategyEntry(_Part):
     """One strategy with its ``options``; ``label`` tells two entries of one strategy apart.
 
-    ``region`` and ``preset`` replace the study's own for the features of this entry.
+    ``region`` and ``preset`` replace the study's own for the features of this entry; ``features`` names the feature
+    groups that it sees, and ``annotation`` what is annotated of its picks, where these are not the study's own.
     """
 
     name: str
     label: str
     region: Literal["foreground", "all"] | None = None
     preset: Literal["fast", "paper"] | None = None
+    features: tuple[str, ...] = ()
+    annotation: Annotated[tuple[Annotation, ...], BeforeValidator(_annotations)] = ()
     options: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -96,6 +133,13 @@ def _budget(value: Any) -> Any:
 Budget = Annotated[Annotated[int, Field(ge=1)] | str, BeforeValidator(_budget)]
 
 
+class Expected(_Part):
+    """How many scans the study that a plan repeats had, before a test set is cut off; another number is refused."""
+
+    scans: int = Field(ge=1)
+    because: str = ""
+
+
 class Plan(_Part):
     """A study: which scans, which strategies, which budgets, how often, and how they are trained on."""
 
@@ -107,6 +151,10 @@ class Plan(_Part):
         default_factory=lambda: {RANDOM: 15, "default": 3}
     )
     training_seeds: int = Field(1, ge=1)
+    pools: SubPools | None = None
+    random_draws: int = Field(3, ge=1)
+    annotation: Annotated[tuple[Annotation, ...], BeforeValidator(_annotations)] = Field(("whole",), min_length=1)
+    expects: Expected | None = None
     segmenter: Segmenter = Field(default_factory=Segmenter)
     preset: Literal["auto", "fast", "paper"] = "auto"
     region: Literal["foreground", "all"] = "foreground"
@@ -139,11 +187,20 @@ class Plan(_Part):
         return self
 
     def seeds_of(self, entry: StrategyEntry) -> int:
-        """Return how many selection seeds an entry gets: by its label, its strategy, or ``default``."""
+        """Return how many selection seeds an entry gets: by its label, its strategy, or ``default``.
+
+        In every sub-pool a strategy chooses once, and random ``random_draws`` times.
+        """
+        if self.pools is not None:
+            return self.random_draws if entry.name == RANDOM else 1
         for key in (entry.label, entry.name, "default"):
             if key in self.selection_seeds:
                 return int(self.selection_seeds[key])
         return 15 if entry.name == RANDOM else 3
+
+    def annotations_of(self, entry: StrategyEntry) -> tuple[Annotation, ...]:
+        """Return what is annotated of the picks of an entry."""
+        return entry.annotation or self.annotation
 
     def budgets_for(self, cases: int) -> tuple[int, ...]:
         """Return the budgets as numbers for a pool of ``cases``, increasing, shares rounded to the nearest case."""

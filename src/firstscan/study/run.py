@@ -18,6 +18,7 @@ from firstscan.execution import Progress, check_engine, engine_session
 from firstscan.imaging import fingerprint
 from firstscan.segmentation.registry import resolved, segmenter
 from firstscan.selection.registry import strategy_class
+from firstscan.selection.slicing import minutes_of
 from firstscan.steps.handoff import all_linkable
 from firstscan.steps.results import finished, guard
 from firstscan.steps.run import Run, Settings
@@ -25,7 +26,7 @@ from firstscan.store import atomic_write, dump_json, file_sha256, identity, open
 from firstscan.store.manifest import NAME as MANIFEST
 
 from .cells import Cell, expand, training_key, trainings
-from .data import StudyData, read_data
+from .data import StudyData, read_data, refuse_copies, subpools
 from .features import extractor, feature_seconds
 from .material import check_test, plain, test_images
 from .page import About
@@ -114,16 +115,64 @@ class _Order:
     only: Cell | None
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A study before it trains: every cell with its picks, and the trainings that they ask for.
+
+    ``needed`` maps each training's key to the first cell that it is for, ``fixed`` is what they all share, and
+    ``names`` leads from file names of test scans to case ids.
+    """
+
+    cells: Sequence[Cell]
+    needed: Mapping[str, Cell]
+    jobs: Sequence[Job]
+    fixed: Mapping[str, Any]
+    names: Mapping[str, str]
+
+
+def pending(plan: Plan, out: Path, settings: Settings) -> list[Job]:
+    """Extract features, let every strategy pick, and return the trainings that have no result yet.
+
+    They can be run elsewhere: where :attr:`Job.result` is written as :func:`run_job` writes it, the study counts it as
+    done. Such a result tells in ``device`` what it ran on.
+
+    Raises
+    ------
+    UsageError, DataError : see :func:`study`.
+    """
+    trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
+    with open_workspace(out) as workspace, engine_session(settings.engine):
+        run = Run(workspace, settings)
+        data = read_data(plan, run)
+        ready = _prepared(_Order(plan, data, None, None), run, resolved(trainer), fingerprints(data))
+    return [job for job in ready.jobs if read_result(job.result) is None]
+
+
 def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Do the work of a study and write every file but the manifest."""
     plan, data = order.plan, order.data
+    ready = _prepared(order, run, trainer, inputs)
+    sees = [Path(p.source) for p in (data.pool, data.test)]
+    results = _trained(ready.jobs, {k: _title(c) for k, c in ready.needed.items()}, run, sees)
+    told = [(c, results[training_key(c, ready.fixed, inputs)] if c.picks else _without_picks(c)) for c in ready.cells]
+    out = run.workspace.out
+    write_scores(out / SCORES, score_rows(plan.name, told, ready.names))
+    _write_tables(out, told)
+    atomic_write(out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
+    publish(out, read_scores(out / SCORES), background_of([out]))
+
+
+def _prepared(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> _Prepared:
+    """Bring scans and label maps into place, choose in every pool, and list the trainings."""
+    plan, data = order.plan, order.data
     workspace = run.workspace
+    refuse_copies(data, inputs)
     atomic_write(workspace.out / PLAN, dump_json(plan.model_dump(mode="json")))
     files = {name: found for name, found in inputs.items() if not name.startswith(COLUMNS)}
     place = workspace.folder("scans", identity(files))
     linked = [all_linkable(part) for part in (data.pool, data.test)]
     test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked[1])
-    check_test(test, data.classes, workers=run.settings.workers)
+    check_test(test, data.classes, ignore=data.ignore, workers=run.settings.workers)
     names = test_images(test.pool, place / "imagesTs")
     cells = [c for c in _selected(order, run) if order.only is None or c.name == order.only.name]
     picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
@@ -151,16 +200,13 @@ def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[st
             test_labels={name: Path(test.labels[case_id]) for name, case_id in names.items()},
             tolerance_mm=plan.tolerance_mm,
             folder=workspace.folder("cells"),
+            ignore=data.ignore,
+            slices=cell.slices,
+            work=cell.work,
         )
         for key, cell in needed.items()
     ]
-    sees = [Path(p.source) for p in (data.pool, data.test)]
-    results = _trained(jobs, {k: _title(c) for k, c in needed.items()}, run, sees)
-    told = [(c, results[training_key(c, fixed, inputs)] if c.picks else _without_picks(c)) for c in cells]
-    write_scores(workspace.out / SCORES, score_rows(plan.name, told, names))
-    _write_tables(workspace.out, told)
-    atomic_write(workspace.out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
-    publish(workspace.out, read_scores(workspace.out / SCORES), background_of([workspace.out]))
+    return _Prepared(cells, needed, jobs, fixed, names)
 
 
 def _about(plan: Plan, data: StudyData, run: Run, *, brought: bool) -> About:
@@ -204,9 +250,16 @@ def _selected(order: _Order, run: Run) -> list[Cell]:
     unknown = [c for c in usable if c not in data.pool]
     if unknown:
         raise UsageError(f"the feature table names cases that are not in the pool: {', '.join(unknown[:5])}")
-    total = sum(plan.seeds_of(e) for e in plan.strategies) * len(plan.budgets_for(len(usable)))
+    parts: list[tuple[str, ...]] = []
+    if plan.pools is not None:
+        largest = max(plan.budgets_for(round(plan.pools.share * len(usable))))
+        parts = subpools(data.pool, usable, plan.pools, largest_budget=largest)
+    a_pool = sum(plan.seeds_of(e) * len(plan.annotations_of(e)) for e in plan.strategies)
+    total = a_pool * len(plan.budgets) * max(len(parts), 1)
     with run.stage("Choosing", total) as progress:
-        return expand(plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label))
+        return expand(
+            plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label), parts
+        )
 
 
 def _trained(
@@ -264,7 +317,7 @@ def _without_picks(cell: Cell) -> dict[str, Any]:
 
 def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
     """Write what every cell picked and lacks, and what it cost; costs hold times: no part of the result's bytes."""
-    keys = ("strategy", "budget", "selection_seed", "training_seed")
+    keys = ("strategy", "budget", "selection_seed", "training_seed", "subpool", "annotation")
     cells = pd.DataFrame(
         [
             {
@@ -272,6 +325,7 @@ def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> 
                 "status": r["status"],
                 "reason": r["reason"],
                 "absent_classes": "; ".join(r.get("absent_classes", ())),
+                "device": r.get("device", ""),
                 "picks": " ".join(c.picks),
             }
             for c, r in told
@@ -283,6 +337,9 @@ def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> 
                 **{k: getattr(c, k) for k in keys},
                 "cases": len(c.picks),
                 "foreground_voxels": r.get("foreground_voxels"),
+                "slices": r.get("slices"),
+                "foreground_slices": r.get("foreground_slices"),
+                "minutes": None if r.get("slices") is None else minutes_of(len(c.picks), r["slices"]),
                 **{f"{part}_s": r["seconds"].get(part) for part in ("train", "predict", "score", "all")},
             }
             for c, r in told

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from firstscan.store import atomic_write
 
-from .cells import Cell
+from .cells import WHOLE, WHOLE_POOL, Cell
 
 SCHEMA = pa.schema(
     [
@@ -21,6 +21,8 @@ SCHEMA = pa.schema(
         ("budget", pa.int64()),
         ("selection_seed", pa.int64()),
         ("training_seed", pa.int64()),
+        ("subpool", pa.int64()),
+        ("annotation", pa.string()),
         ("case_id", pa.string()),
         ("label", pa.int64()),
         ("class", pa.string()),
@@ -45,6 +47,8 @@ def score_rows(
             "budget": cell.budget,
             "selection_seed": cell.selection_seed,
             "training_seed": cell.training_seed,
+            "subpool": cell.subpool,
+            "annotation": cell.annotation,
         }
         if result["status"] != "ok":
             empty = {"case_id": "", "label": None, "class": "", "dice": None, "hd95_mm": None, "nsd": None}
@@ -74,5 +78,16 @@ def write_scores(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def read_scores(*paths: Path) -> pd.DataFrame:
     """Return the rows of one study, or of several together."""
-    table: pd.DataFrame = pd.concat([pq.read_table(p, schema=SCHEMA).to_pandas() for p in paths], ignore_index=True)
+    table: pd.DataFrame = pd.concat([_read(p) for p in paths], ignore_index=True)
     return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Return the rows of one file; those of firstscan 0.2 are of the whole pool and of whole scans."""
+    there = pq.read_schema(path).names
+    rows: pd.DataFrame = pq.read_table(path, schema=pa.schema([f for f in SCHEMA if f.name in there])).to_pandas()
+    for name, value in (("subpool", WHOLE_POOL), ("annotation", WHOLE)):
+        if name not in there:
+            rows[name] = value
+    ordered: pd.DataFrame = rows[SCHEMA.names]
+    return ordered

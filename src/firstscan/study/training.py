@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from firstscan.domain.errors import DataError, FirstscanError
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
+from firstscan.domain.slices import SlicePlan
 from firstscan.segmentation.evaluate import score_folder
 from firstscan.segmentation.grids import read_labels
 from firstscan.segmentation.protocol import Progress, silent
@@ -26,7 +27,10 @@ _EXPECTED = (FirstscanError, OSError, RuntimeError, ArithmeticError, ValueError,
 
 @dataclass(frozen=True)
 class Job:
-    """Everything one training needs, picklable. ``test_labels`` maps names in ``images`` to label files."""
+    """Everything one training needs, picklable. ``test_labels`` maps names in ``images`` to label files.
+
+    ``slices``: all that is annotated, None where whole scans are; ``work``: what somebody has to look at, for costs.
+    """
 
     key: str
     picks: tuple[str, ...]
@@ -41,6 +45,9 @@ class Job:
     tolerance_mm: float
     folder: Path
     keep: bool = False
+    ignore: int | None = None
+    slices: SlicePlan | None = None
+    work: SlicePlan | None = None
 
     @property
     def result(self) -> Path:
@@ -77,10 +84,16 @@ def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
     dataset.mkdir(parents=True)
     ordered = sorted(job.picks)
     picks = tuple(Pick(c, i + 1, None, None, None, None, "picked in a study") for i, c in enumerate(ordered))
-    selection = Selection(picks, strategy="study", seed=0, budget=len(picks))
+    selection = Selection(picks, strategy="study", seed=0, budget=len(picks), slices=job.slices)
     labels = {c: job.labels[c] for c in ordered}
     handed = handoff(
-        selection, job.pool, HandoffConfig(target="nnunet", name="Picks"), dataset, labels=labels, classes=job.classes
+        selection,
+        job.pool,
+        HandoffConfig(target="nnunet", name="Picks"),
+        dataset,
+        labels=labels,
+        classes=job.classes,
+        ignore=job.ignore,
     )
     trainer = segmenter(job.segmenter, job.options)
     begun = time.perf_counter()
@@ -90,8 +103,10 @@ def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
     trained = time.perf_counter()
     trainer.predict(scratch / "model", job.images, scratch / "predictions", progress=progress)
     predicted = time.perf_counter()
-    scores = score_folder(scratch / "predictions", job.test_labels, job.classes, tolerance_mm=job.tolerance_mm)
-    voxels = _voxels((Path(p) for p in labels.values()), job.classes)
+    scores = score_folder(
+        scratch / "predictions", job.test_labels, job.classes, tolerance_mm=job.tolerance_mm, ignore=job.ignore
+    )
+    voxels, foreground_slices = _annotated(labels, job)
     seconds = {
         "load": round(clock - begun, 3),
         "train": round(trained - clock, 3),
@@ -102,20 +117,33 @@ def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
         "status": "ok",
         "reason": "",
         "scores": scores,
+        "device": "cpu",
         "foreground_voxels": sum(voxels.values()),
+        "slices": None if job.work is None else len(job.work),
+        "foreground_slices": foreground_slices,
         "absent_classes": [name for name, found in voxels.items() if not found],
         "seconds": seconds,
     }
 
 
-def _voxels(labels: Iterable[Path], classes: Mapping[str, int]) -> dict[str, int]:
-    """Return how many voxels of each class all label maps together hold."""
-    found = dict.fromkeys(classes, 0)
-    for path in labels:
-        values = read_labels(path)[0]
-        for name, value in classes.items():
+def _annotated(labels: Mapping[str, str], job: Job) -> tuple[dict[str, int], int | None]:
+    """Return how many voxels of each class are annotated, and how many of the slices looked at hold any class."""
+    found = dict.fromkeys(job.classes, 0)
+    held = None if job.work is None else 0
+    for case_id, path in labels.items():
+        values = read_labels(Path(path))[0]
+        planned = None if job.work is None else job.work.of(case_id)
+        if planned is not None and held is not None:
+            looked = np.take(values, planned.indices, axis=planned.axis)
+            held += int(np.isin(looked, [*job.classes.values()]).any(axis=_others(planned.axis)).sum())
+            values = values if job.slices is None else looked
+        for name, value in job.classes.items():
             found[name] += int(np.count_nonzero(values == value))
-    return found
+    return found, held
+
+
+def _others(axis: int) -> tuple[int, ...]:
+    return tuple(a for a in range(3) if a != axis)
 
 
 def read_result(path: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.slices import outside_ignored
 from firstscan.segmentation import unet_draws, unet_training
+from firstscan.segmentation.dataset import read_dataset
 from firstscan.segmentation.evaluate import score_folder
 from firstscan.segmentation.grids import read_grid, read_labels, write_labels
 from firstscan.segmentation.registry import segmenter
@@ -266,3 +267,39 @@ def test_settings_are_closed():
     with pytest.raises(UsageError, match=r"choose one of: .*unet"):
         segmenter("vnet", {})
     assert segmenter("unet", {"iterations": 3}) == Unet(iterations=3)
+
+
+def test_a_lane_trains_as_a_single_training_does_and_is_used_again(raw_dataset):
+    from firstscan.segmentation.unet import _prepared
+    from firstscan.segmentation.unet_graph import Lane
+
+    settings = QUICK.model_copy(update={"iterations": 4, "patch": 16})
+    cases, spacing, _ = _prepared(read_dataset(raw_dataset.folder), settings.largest_voxels)
+    patch = unet_draws.patch_of([c[0].shape[1:] for c in cases], settings.patch)
+    with unet_training.pinned(1, 3):
+        alone = unet_training.fit(settings, cases, 2, patch, spacing, seed=3, progress=lambda *_: None)
+    padded = [unet_training._padded(image, labels, patch) for image, labels in cases]
+    draws = unet_draws.draw(
+        [unet_draws.spots_of(labels) for _, labels in cases],
+        patch, spacing, steps=4, batch=2, foreground_share=settings.foreground_share, seed=3,
+    )  # fmt: skip
+    lane = Lane(
+        unet_training.build(settings, 1, 3), patch, settings.learning_rate, room=(5, (40, 40, 40), 9), device="cpu"
+    )
+    found = []
+    for _ in range(2):
+        with unet_training.pinned(1, 3):
+            first = unet_training.build(settings, 1, 3).state_dict()
+            lane.begin(first, padded, draws)
+            for _ in range(4):
+                lane.step()
+        found.append({name: weight.clone() for name, weight in lane.weights().items()})
+    assert all(torch.equal(weight, found[1][name]) for name, weight in found[0].items())
+    outputs = []
+    for weights_of in (alone, found[0]):
+        network = unet_training.build(settings, 1, 3).eval()
+        network.load_state_dict(weights_of)
+        outputs.append(network(torch.from_numpy(padded[0][0][None, :, :16, :16, :16])).detach())
+    torch.testing.assert_close(*outputs, atol=2e-3, rtol=2e-2)
+    with pytest.raises(ValueError, match="room"):
+        lane.begin(first, padded * 3, draws)
