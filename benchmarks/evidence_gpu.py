@@ -61,7 +61,7 @@ class Ready:
     job: dict[str, Any]
     padded: list[tuple[np.ndarray, np.ndarray]]
     draws: Any
-    weights: dict[str, torch.Tensor]
+    weights: dict[str, np.ndarray]
     patch: tuple[int, ...]
     spacing: tuple[float, ...]
     outputs: int
@@ -130,7 +130,7 @@ def prepared(folder: str, plan: str, job: dict[str, Any]) -> Ready:
         seed=job["seed"],
     )
     with pinned(1, job["seed"]):
-        weights = build(settings, 1, len(values) + 1).state_dict()
+        weights = {k: v.numpy() for k, v in build(settings, 1, len(values) + 1).state_dict().items()}
     padded = [_padded(image, labels, patch) for image, labels in cases]
     told = {
         "foreground_voxels": foreground,
@@ -240,7 +240,7 @@ class Slot:
         self.began = 0.0
 
     def begin(self, ready: Ready) -> None:
-        self.lane.begin(ready.weights, ready.padded, ready.draws)
+        self.lane.begin({k: torch.from_numpy(v) for k, v in ready.weights.items()}, ready.padded, ready.draws)
         self.ready, self.left, self.events, self.began = ready, len(ready.draws.case), [], time.perf_counter()
 
     def advance(self) -> bool:
