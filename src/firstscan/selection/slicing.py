@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
 
 import numpy as np
 
+from firstscan.domain.arrays import Float, Int
 from firstscan.domain.errors import UsageError
 from firstscan.domain.slices import Plane, PlannedSlices, ScanGeometry, SlicePlan
 
+from .stacks import PLANES, Stacks, Within, stacks_of
+
 EVERY = 4
 """The spacing where only a number of slices was asked for."""
-_UNIQUE = 1.1
-"""How much coarser than both others an axis has to be to count as the one that the scan was acquired in."""
-_PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
-"""Planes by the canonical axis they are cut across: x (left), y (posterior), z (superior)."""
-_FROM_TOP = (1, 1, -1)
-"""Whether slices are counted along LPS or against it: from the right, the front and the head."""
-_TO_RAS = (-1.0, -1.0, 1.0)
+TILTED = 10.0
+"""Degrees to its plane from which on a stack of slices is called tilted."""
+_TOP = {"axial": "the head", "coronal": "the front", "sagittal": "the right"}
 
 
 @dataclass(frozen=True)
 class Slicing:
-    """How a plan is laid: ``every`` so manyth slice, at least ``least`` of a scan.
+    """How a plan is laid: every ``every``-th slice, at least ``least`` of a scan.
 
-    ``plane`` overrules the one the scan was acquired in. ``within`` (from, to, unit) is where the target lies, counted
-    from the top of the scan, in ``mm`` or as a percentage of it (``%``).
+    ``plane`` overrules the one that a scan was acquired in. ``within`` (from, to, unit) is where the target lies,
+    counted from the top of the scan, in ``mm`` or as a percentage of it (``%``).
     """
 
     every: int = EVERY
     least: int = 1
     plane: Plane | None = None
-    within: tuple[float, float, str] | None = None
+    within: Within | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError where a number is out of range."""
         if self.every < 1:
-            raise UsageError(f"--every {self.every}: every 1st slice, or fewer (2, 4, …)")
+            raise UsageError(f"--every {self.every}: 1 plans all slices, 4 every 4th; it has to be at least 1")
         if self.least < 1:
             raise UsageError(f"--least {self.least}: at least 1 slice of a scan has to be annotated")
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The settings as plain data, for :attr:`firstscan.domain.slices.SlicePlan.settings`."""
+        return asdict(self)
 
-def read_range(text: str) -> tuple[float, float, str]:
+
+def read_range(text: str) -> Within:
     """Return (from, to, unit) of ``20:80`` (mm from the top of the scan) or ``25%:75%``.
 
     Raises
@@ -74,62 +78,98 @@ def read_plane(text: str) -> Plane:
 
 
 def plan_slices(scans: Sequence[ScanGeometry], slicing: Slicing, *, first_rank: int = 1) -> SlicePlan:
-    """Return the slices to annotate of ``scans``, in rank order from ``first_rank``.
+    """Return the slices to annotate of ``scans``, in rank order from ``first_rank``: every ``every``-th of each.
 
-    In each scan every ``every``-th slice of the patient, from an offset that goes through all of them from scan to scan
-    (van der Corput's sequence): over the batch, positions along the body are covered evenly. Slices are counted in the
-    patient, from the head, the front or the right, so that the plan is the same however the scan is stored.
+    The first slice moves on from scan to scan so that any ``every`` scans in a row (from rank 1) begin at all
+    ``every`` of them: positions along the body are covered evenly over the batch. Where ``least`` slices of a scan are
+    more than that, they lie closer together. Slices are counted in the patient, from the head, the front or the right,
+    so that the plan is the same however the scan is stored.
 
     Raises
     ------
-    UsageError : a scan that has too few slices for ``least``, or none in the range; the message names scans.
+    UsageError : a scan has fewer slices than ``least``, or none in the range; the message names it.
     """
-    planned = [_of_scan(scan, slicing, first_rank + i) for i, scan in enumerate(scans)]
-    return SlicePlan(tuple(planned), slicing.every)
+    stacks = _planned_stacks(scans, slicing)
+    room = stacks.room
+    every = np.minimum(slicing.every, room // slicing.least)
+    order = _in_turn(slicing.every)
+    turns = np.array([order[(first_rank - 1 + i) % slicing.every] for i in range(len(scans))], dtype=np.int64)
+    begin = turns * every // slicing.every
+    chosen = [range(b, m, k) for b, m, k in zip(begin.tolist(), room.tolist(), every.tolist(), strict=True)]
+    said = [_every_words(k) for k in every.tolist()]
+    return SlicePlan(_cases(scans, stacks, chosen, said, first_rank, slicing), slicing.every, slicing.plain)
 
 
-def within_budget(plan: SlicePlan, slices: int, slicing: Slicing) -> SlicePlan:
-    """Return the plan cut down to at most ``slices``: the last scans lose slices evenly, then drop out."""
-    kept: list[PlannedSlices] = []
-    left = slices
-    for case in plan:
-        if left < min(slicing.least, len(case)):
-            break
-        if len(case) > left:
-            at = _spread(len(case), left)
-            case = PlannedSlices(  # noqa: PLW2901
-                case.case_id,
-                case.rank,
-                case.axis,
-                case.plane,
-                case.slices,
-                tuple(case.indices[i] for i in at),
-                tuple(case.positions_mm[i] for i in at),
-                f"{left} slices spread over the patient: what is left of the {slices}",
-            )
-        kept.append(case)
-        left -= len(case)
-    return SlicePlan(tuple(kept), plan.every, plan.settings)
+def share_slices(
+    scans: Sequence[ScanGeometry], slices: int, slicing: Slicing, *, first_rank: int = 1, every: int | None = None
+) -> SlicePlan:
+    """Return a plan of exactly ``slices`` slices of ``scans``: as many as they have where that is fewer.
+
+    The distance between slices is the same in all scans but for rounding, ``least`` slices apart; the first slice is
+    staggered as by :func:`plan_slices`. ``every`` overrules the mean distance that the plan is called by.
+
+    Raises
+    ------
+    UsageError : as :func:`plan_slices`, and where ``slices`` is less than ``least`` a scan.
+    """
+    if slices < slicing.least * len(scans):
+        raise UsageError(
+            f"--slices {slices}: {len(scans)} scans with at least {slicing.least} slice(s) each (--least) need "
+            f"{slicing.least * len(scans)}. Ask for more slices, or for fewer scans"
+        )
+    stacks = _planned_stacks(scans, slicing)
+    counts = _shares(stacks.room, slices, slicing.least)
+    chosen = []
+    for rank, n, m in zip(
+        range(first_rank, first_rank + len(scans)), counts.tolist(), stacks.room.tolist(), strict=True
+    ):
+        part, whole = _van_der_corput(rank - 1)
+        chosen.append([(t * whole + part) * m // (n * whole) for t in range(n)])
+    said = [_shared_words(len(c), m) for c, m in zip(chosen, stacks.room.tolist(), strict=True)]
+    called = max(1, round(int(stacks.room.sum()) / max(int(counts.sum()), 1)))
+    settings = {**slicing.plain, "slices": slices}
+    return SlicePlan(_cases(scans, stacks, chosen, said, first_rank, slicing), every or called, settings)
 
 
 def scans_for(slices: int, scans: Sequence[ScanGeometry], slicing: Slicing) -> int:
     """Return how many scans a budget of ``slices`` is spread over, by the mean number planned in a scan of the pool.
 
+    Where the pool has too few scans for that, all of them: their slices then lie closer together.
+
     Raises
     ------
-    UsageError : more slices than the pool has.
+    UsageError : more slices than there are, fewer than ``least``, or no scan that slices can be planned in.
     """
-    counts = slice_counts(scans, slicing)
-    if slices > counts.sum():
-        all_of_them = f"every {_ordinal(slicing.every)} slice of all {len(scans)} scans are {int(counts.sum())}"
-        raise UsageError(f"--slices {slices}: {all_of_them}. Ask for fewer, or for a smaller --every")
-    return max(1, min(len(scans), round(slices / float(counts.mean()))))
+    room = stacks_of(scans, slicing.plane, slicing.within).room
+    room = room[room >= slicing.least]
+    if slices < slicing.least:
+        raise UsageError(f"--slices {slices}: at least {slicing.least} are needed, for one scan (--least)")
+    if slices > room.sum():
+        where = "in --range " if slicing.within else ""
+        raise UsageError(
+            f"--slices {slices}: the {len(room)} usable scans have {int(room.sum())} slices {where}in all. "
+            "Ask for fewer, or add scans"
+        )
+    mean = float(np.maximum(room / slicing.every, slicing.least).mean())
+    return min(max(1, int(slices / mean + 0.5)), slices // slicing.least, len(room))
 
 
-def slice_counts(scans: Sequence[ScanGeometry], slicing: Slicing) -> np.ndarray:
-    """Return how many slices of each scan a plan holds on average, (case,), at least ``least``."""
-    lengths = [len(_range_of(scan, *_stacked(scan, slicing.plane)[:1], slicing)) for scan in scans]
-    return np.maximum(np.array(lengths) / slicing.every, slicing.least)
+def slice_counts(scans: Sequence[ScanGeometry], slicing: Slicing) -> Float[np.ndarray, " case"]:
+    """Return how many slices of each scan a plan holds on average, (case,), at least ``least``; 0 where none can be."""
+    room = stacks_of(scans, slicing.plane, slicing.within).room
+    return np.where(room >= slicing.least, np.maximum(room / slicing.every, slicing.least), 0.0)
+
+
+def most_slices(scans: Sequence[ScanGeometry], slicing: Slicing) -> Int[np.ndarray, " case"]:
+    """Return how many slices of each scan a plan holds at most, (case,), whatever its rank; 0 where none can be."""
+    room = stacks_of(scans, slicing.plane, slicing.within).room
+    every = np.maximum(np.minimum(slicing.every, room // slicing.least), 1)
+    return np.asarray(np.where(room >= slicing.least, -(-room // every), 0))
+
+
+def unplannable(scans: Sequence[ScanGeometry], slicing: Slicing) -> dict[str, str]:
+    """Return by case id why no slices can be planned in a scan: too few of them, or none in the range."""
+    return _refused(scans, stacks_of(scans, slicing.plane, slicing.within), slicing)
 
 
 MINUTES_PER_SCAN, MINUTES_PER_SLICE = 5.0, 1.5
@@ -144,101 +184,102 @@ def minutes_of(
     return scans * per_scan + slices * per_slice
 
 
-def _of_scan(scan: ScanGeometry, slicing: Slicing, rank: int) -> PlannedSlices:
-    axis, canonical, sign = _stacked(scan, slicing.plane)
-    rows = _range_of(scan, axis, slicing)
-    start = int(_van_der_corput(rank - 1) * slicing.every)
-    kept = rows[start :: slicing.every]
-    if len(kept) < slicing.least:
-        if len(rows) < slicing.least:
-            raise UsageError(
-                f"{scan.case_id}: {len(rows)} slice(s) lie where slices are planned, --least asks for {slicing.least}. "
-                "Ask for fewer, widen --range, or exclude the scan"
+def _planned_stacks(scans: Sequence[ScanGeometry], slicing: Slicing) -> Stacks:
+    stacks = stacks_of(scans, slicing.plane, slicing.within)
+    refused = _refused(scans, stacks, slicing)
+    if refused:
+        case_id, why = next(iter(refused.items()))
+        more = f" ({len(refused) - 1} more scan(s) like it)" if len(refused) > 1 else ""
+        raise UsageError(f"{case_id}: {why}{more}. Correct --range or --least, or exclude the scan")
+    return stacks
+
+
+def _refused(scans: Sequence[ScanGeometry], stacks: Stacks, slicing: Slicing) -> dict[str, str]:
+    found = {}
+    for row in np.flatnonzero(stacks.room < slicing.least).tolist():
+        room, n = int(stacks.room[row]), int(stacks.slices[row])
+        if slicing.within is None:
+            why = f"the patient is in {room} of its slices, fewer than --least {slicing.least}"
+        else:
+            low, high, unit = slicing.within
+            length = f"{n * float(stacks.spacing_mm[row]):.0f} mm" if unit == "mm" else "100 %"
+            why = (
+                f"{room} slice(s) of the patient lie {low:g} to {high:g} {unit} from the top of the scan, which is "
+                f"{length} long in {n} slices; at least {slicing.least} are needed"
             )
-        kept = [rows[i] for i in _spread(len(rows), slicing.least)]
-    n = scan.shape[axis]
-    stored = sorted(i if sign * _FROM_TOP[canonical] > 0 else n - 1 - i for i in kept)
-    inside = "in the range" if slicing.within else "of the patient"
-    every = "every slice" if slicing.every == 1 else f"every {_ordinal(slicing.every)} slice"
-    start_at = f", from the {_ordinal(start + 1)}" if slicing.every > 1 else ""
-    return PlannedSlices(
-        scan.case_id,
-        rank,
-        axis,
-        _PLANES[canonical],
-        n,
-        tuple(stored),
-        tuple(_position(scan, axis, canonical, i) for i in stored),
-        f"{every} {inside}{start_at}: {len(stored)} of {len(rows)}",
-    )
+        found[scans[row].case_id] = why
+    return found
 
 
-def _stacked(scan: ScanGeometry, plane: Plane | None) -> tuple[int, int, int]:
-    """Return (stored axis, canonical axis, sign) of the slices: the axis asked for, the acquired one, or axial."""
-    canonical = _canonical_axes(scan.direction)
-    if plane is not None:
-        axis = next(a for a in range(3) if _PLANES[canonical[a][0]] == plane)
-    else:
-        coarse = int(np.argmax(scan.spacing_mm))
-        next_to = max(s for a, s in enumerate(scan.spacing_mm) if a != coarse)
-        acquired = scan.spacing_mm[coarse] > _UNIQUE * next_to and scan.shape[coarse] > 1
-        axis = coarse if acquired else next(a for a in range(3) if canonical[a][0] == 2)
-    return axis, *canonical[axis]
-
-
-def _canonical_axes(direction: Sequence[float]) -> list[tuple[int, int]]:
-    """Return for each stored axis the patient's axis it runs along, as nearly as axes allow, and in which direction."""
-    cosines = np.reshape(direction, (3, 3))
-    found: dict[int, int] = {}
-    left = np.abs(cosines)
-    for _ in range(3):
-        row, axis = np.unravel_index(int(np.argmax(left)), left.shape)
-        found[int(axis)] = int(row)
-        left[row, :] = left[:, axis] = -1.0
-    return [(found[a], 1 if cosines[found[a], a] >= 0 else -1) for a in range(3)]
-
-
-def _range_of(scan: ScanGeometry, axis: int, slicing: Slicing) -> list[int]:
-    """Return the slices that may be planned, counted from the top of the scan."""
-    canonical, sign = _canonical_axes(scan.direction)[axis]
-    n, (first, last) = scan.shape[axis], scan.patient[axis]
-    if sign * _FROM_TOP[canonical] < 0:
-        first, last = n - 1 - last, n - 1 - first
-    rows = list(range(first, last + 1))
-    if slicing.within is None:
-        return rows
-    low, high, unit = slicing.within
-    step = scan.spacing_mm[axis] if unit == "mm" else 100.0 / n
-    chosen = [i for i in rows if low <= (i + 0.5) * step <= high]
-    if not chosen:
-        size = f"{n * scan.spacing_mm[axis]:.0f} mm" if unit == "mm" else "100 %"
-        raise UsageError(
-            f"{scan.case_id}: no slice of the patient lies {low:g} to {high:g} {unit} from the top of the scan, which "
-            f"is {size} long in {n} slices; correct --range, or exclude the scan"
+def _cases(
+    scans: Sequence[ScanGeometry],
+    stacks: Stacks,
+    chosen: Sequence[Sequence[int]],
+    said: Sequence[str],
+    first_rank: int,
+    slicing: Slicing,
+) -> tuple[PlannedSlices, ...]:
+    """Return what is planned of each scan; ``chosen`` counts from the first slice that may be planned."""
+    where = "in the range" if slicing.within else "that show the patient"
+    columns = (stacks.axis, stacks.patient_axis, stacks.turned, stacks.slices, stacks.first, stacks.room)
+    places = (stacks.start_mm, stacks.step_mm, stacks.tilt)
+    cases = []
+    rows = zip(scans, chosen, said, *(c.tolist() for c in (*columns, *places)), strict=True)
+    for rank, row in enumerate(rows, start=first_rank):
+        scan, kept, words, axis, along, turned, n, first, room, start, step, tilt = row
+        plane = PLANES[along]
+        indices = [n - 1 - first - i for i in reversed(kept)] if turned else [first + i for i in kept]
+        reason = f"{words} of the {room} {plane} slices {where}, from the {_ordinal(kept[0] + 1)} counted from "
+        tilted = f"; the scan is tilted {tilt:.0f}° to the {plane} plane" if tilt > TILTED else ""
+        cases.append(
+            PlannedSlices(
+                case_id=scan.case_id,
+                rank=rank,
+                axis=axis,
+                plane=plane,
+                slices=n,
+                indices=tuple(indices),
+                positions_mm=tuple([round(start + step * i, 4) + 0.0 for i in indices]),
+                reason=f"{reason}{_TOP[plane]}{tilted}",
+            )
         )
-    return chosen
+    return tuple(cases)
 
 
-def _position(scan: ScanGeometry, axis: int, canonical: int, index: int) -> float:
-    """Return where the middle of a slice lies along the patient's axis, in RAS mm."""
-    cosines = np.reshape(scan.direction, (3, 3))
-    middle = (np.array(scan.shape) - 1) / 2
-    middle[axis] = index
-    lps = np.array(scan.origin_mm) + cosines @ (middle * np.array(scan.spacing_mm))
-    return round(float(_TO_RAS[canonical] * lps[canonical]), 4)
+def _every_words(every: int) -> str:
+    return "every one" if every == 1 else f"every {_ordinal(every)}"
 
 
-def _spread(n: int, wanted: int) -> list[int]:
-    """Return ``wanted`` of ``n`` places, evenly spread, the ends as far from the edges as half a step."""
-    return [int((i + 0.5) * n / wanted) for i in range(wanted)]
+def _shared_words(planned: int, room: int) -> str:
+    return "every one" if planned == room else f"{planned}, evenly spaced,"
 
 
-def _van_der_corput(n: int) -> float:
-    value, share = 0.0, 0.5
+def _shares(room: Int[np.ndarray, " case"], slices: int, least: int) -> Int[np.ndarray, " case"]:
+    """Return how many slices each scan gives: in proportion to its ``room``, at least ``least``, ``slices`` in all."""
+    if slices >= room.sum():
+        return room
+    ideal = slices * room / room.sum()
+    counts = np.clip(np.floor(ideal).astype(np.int64), least, room)
+    while (missing := slices - int(counts.sum())) != 0:
+        step = 1 if missing > 0 else -1
+        open_ = np.flatnonzero(counts < room if step > 0 else counts > least)
+        order = open_[np.argsort(-step * (ideal - counts)[open_], kind="stable")]
+        counts[order[: abs(missing)]] += step
+    return counts
+
+
+def _in_turn(every: int) -> list[int]:
+    """Return 0 … ``every`` − 1 in an order in which neighbours are far apart."""
+    return sorted(range(every), key=lambda n: _van_der_corput(n)[0] / _van_der_corput(n)[1])
+
+
+def _van_der_corput(n: int) -> tuple[int, int]:
+    """Return the ``n``-th number of van der Corput's sequence, from 0, as a fraction."""
+    part, whole = 0, 1
     while n:
         n, bit = divmod(n, 2)
-        value, share = value + bit * share, share / 2
-    return value
+        part, whole = 2 * part + bit, 2 * whole
+    return part, whole
 
 
 def _ordinal(n: int) -> str:
