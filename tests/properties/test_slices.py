@@ -15,10 +15,9 @@ ORIENTATIONS = [(order, flips) for order in permutations(range(3)) for flips in 
 
 def scan(name: str, slices: int, first: int, last: int, spacing: float = 3.0) -> ScanGeometry:
     """An axial scan whose patient lies from stored slice ``first`` to ``last``."""
-    return ScanGeometry(
-        name, (40, 40, slices), (1.0, 1.0, spacing), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), (-20.0, -20.0, -100.0),
-        ((2, 37), (3, 36), (first, last)),
-    )  # fmt: skip
+    upright = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    box = ((2, 37), (3, 36), (first, last))
+    return ScanGeometry(name, (40, 40, slices), (1.0, 1.0, spacing), upright, (-20.0, -20.0, -100.0), box)
 
 
 def rotated(angles: tuple[float, float, float], shape: tuple[int, int, int], spacing: tuple[float, ...]):
@@ -83,18 +82,16 @@ spacings = st.tuples(*[st.sampled_from([0.5, 0.9, 1.0, 1.05, 3.0])] * 3)
 def test_the_same_slices_are_planned_however_a_scan_is_stored(angles, spacing, shape, every, rank, plane, within):
     scan = rotated(angles, shape, spacing)
     slicing = Slicing(every=every, plane=plane, within=within)
-    [first] = plan_slices([scan], slicing, first_rank=rank)
-    [shared] = share_slices([scan], 3, slicing, first_rank=rank)
+    [first] = plan_slices([scan], slicing, ranks=[rank])
+    [shared] = share_slices([scan], 3, slicing, ranks=[rank])
     for order, flips in ORIENTATIONS:
         other = stored_as(scan, order, flips)
-        [again] = plan_slices([other], slicing, first_rank=rank)
+        [again] = plan_slices([other], slicing, ranks=[rank])
         assert again.plane == first.plane
         assert same(physical(scan, first), physical(other, again))
         assert np.allclose(sorted(first.positions_mm), sorted(again.positions_mm), atol=1e-3)
         assert list(again.indices) == sorted(set(again.indices))
-        assert same(
-            physical(scan, shared), physical(other, share_slices([other], 3, slicing, first_rank=rank).cases[0])
-        )
+        assert same(physical(scan, shared), physical(other, share_slices([other], 3, slicing, ranks=[rank]).cases[0]))
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])

@@ -77,8 +77,8 @@ def read_plane(text: str) -> Plane:
     return found  # type: ignore[no-any-return]
 
 
-def plan_slices(scans: Sequence[ScanGeometry], slicing: Slicing, *, first_rank: int = 1) -> SlicePlan:
-    """Return the slices to annotate of ``scans``, in rank order from ``first_rank``: every ``every``-th of each.
+def plan_slices(scans: Sequence[ScanGeometry], slicing: Slicing, *, ranks: Sequence[int] | None = None) -> SlicePlan:
+    """Return the slices to annotate of ``scans``, every ``every``-th of each; their ``ranks`` are 1, 2, … by default.
 
     The first slice moves on from scan to scan so that any ``every`` scans in a row (from rank 1) begin at all
     ``every`` of them: positions along the body are covered evenly over the batch. Where ``least`` slices of a scan are
@@ -92,21 +92,23 @@ def plan_slices(scans: Sequence[ScanGeometry], slicing: Slicing, *, first_rank: 
     stacks = _planned_stacks(scans, slicing)
     room = stacks.room
     every = np.minimum(slicing.every, room // slicing.least)
-    order = _in_turn(slicing.every)
-    turns = np.array([order[(first_rank - 1 + i) % slicing.every] for i in range(len(scans))], dtype=np.int64)
+    order, numbered = _in_turn(slicing.every), _ranks(scans, ranks)
+    turns = np.array([order[(rank - 1) % slicing.every] for rank in numbered], dtype=np.int64)
     begin = turns * every // slicing.every
     chosen = [range(b, m, k) for b, m, k in zip(begin.tolist(), room.tolist(), every.tolist(), strict=True)]
-    said = [_every_words(k) for k in every.tolist()]
-    return SlicePlan(_cases(scans, stacks, chosen, said, first_rank, slicing), slicing.every, slicing.plain)
+    said = [_said(_every_words(k), slicing) for k in every.tolist()]
+    cases = _cases(scans, stacks, chosen, ranks=numbered, words=said)
+    return SlicePlan(cases, slicing.every, slicing.plain)
 
 
 def share_slices(
-    scans: Sequence[ScanGeometry], slices: int, slicing: Slicing, *, first_rank: int = 1, every: int | None = None
+    scans: Sequence[ScanGeometry], slices: int, slicing: Slicing, *, ranks: Sequence[int] | None = None
 ) -> SlicePlan:
     """Return a plan of exactly ``slices`` slices of ``scans``: as many as they have where that is fewer.
 
-    The distance between slices is the same in all scans but for rounding, ``least`` slices apart; the first slice is
-    staggered as by :func:`plan_slices`. ``every`` overrules the mean distance that the plan is called by.
+    Each gives a number in proportion to what it has, at least ``least``, so that slices are equally far apart in all
+    scans, but for rounding; ``every`` of the plan is that distance. The first one is staggered as by
+    :func:`plan_slices`.
 
     Raises
     ------
@@ -118,17 +120,15 @@ def share_slices(
             f"{slicing.least * len(scans)}. Ask for more slices, or for fewer scans"
         )
     stacks = _planned_stacks(scans, slicing)
-    counts = _shares(stacks.room, slices, slicing.least)
+    counts, numbered = _shares(stacks.room, slices, slicing.least), _ranks(scans, ranks)
     chosen = []
-    for rank, n, m in zip(
-        range(first_rank, first_rank + len(scans)), counts.tolist(), stacks.room.tolist(), strict=True
-    ):
+    for rank, n, m in zip(numbered, counts.tolist(), stacks.room.tolist(), strict=True):
         part, whole = _van_der_corput(rank - 1)
         chosen.append([(t * whole + part) * m // (n * whole) for t in range(n)])
-    said = [_shared_words(len(c), m) for c, m in zip(chosen, stacks.room.tolist(), strict=True)]
+    said = [_said(_shared_words(len(c), m), slicing) for c, m in zip(chosen, stacks.room.tolist(), strict=True)]
     called = max(1, round(int(stacks.room.sum()) / max(int(counts.sum()), 1)))
-    settings = {**slicing.plain, "slices": slices}
-    return SlicePlan(_cases(scans, stacks, chosen, said, first_rank, slicing), every or called, settings)
+    cases = _cases(scans, stacks, chosen, ranks=numbered, words=said)
+    return SlicePlan(cases, called, {**slicing.plain, "slices": slices})
 
 
 def scans_for(slices: int, scans: Sequence[ScanGeometry], slicing: Slicing) -> int:
@@ -215,21 +215,19 @@ def _cases(
     scans: Sequence[ScanGeometry],
     stacks: Stacks,
     chosen: Sequence[Sequence[int]],
-    said: Sequence[str],
-    first_rank: int,
-    slicing: Slicing,
+    *,
+    ranks: Sequence[int],
+    words: Sequence[str],
 ) -> tuple[PlannedSlices, ...]:
     """Return what is planned of each scan; ``chosen`` counts from the first slice that may be planned."""
-    where = "in the range" if slicing.within else "that show the patient"
-    columns = (stacks.axis, stacks.patient_axis, stacks.turned, stacks.slices, stacks.first, stacks.room)
+    whole = (stacks.axis, stacks.patient_axis, stacks.turned, stacks.slices, stacks.first, stacks.room)
     places = (stacks.start_mm, stacks.step_mm, stacks.tilt)
     cases = []
-    rows = zip(scans, chosen, said, *(c.tolist() for c in (*columns, *places)), strict=True)
-    for rank, row in enumerate(rows, start=first_rank):
-        scan, kept, words, axis, along, turned, n, first, room, start, step, tilt = row
+    rows = zip(scans, ranks, chosen, words, *(column.tolist() for column in (*whole, *places)), strict=True)
+    for scan, rank, kept, said, axis, along, turned, n, first, room, start, step, tilt in rows:
         plane = PLANES[along]
         indices = [n - 1 - first - i for i in reversed(kept)] if turned else [first + i for i in kept]
-        reason = f"{words} of the {room} {plane} slices {where}, from the {_ordinal(kept[0] + 1)} counted from "
+        begins = f", from the {_ordinal(kept[0] + 1)} counted from {_TOP[plane]}"
         tilted = f"; the scan is tilted {tilt:.0f}° to the {plane} plane" if tilt > TILTED else ""
         cases.append(
             PlannedSlices(
@@ -240,10 +238,19 @@ def _cases(
                 slices=n,
                 indices=tuple(indices),
                 positions_mm=tuple([round(start + step * i, 4) + 0.0 for i in indices]),
-                reason=f"{reason}{_TOP[plane]}{tilted}",
+                reason=f"{said.format(n=room, plane=plane)}{begins}{tilted}",
             )
         )
     return tuple(cases)
+
+
+def _ranks(scans: Sequence[ScanGeometry], ranks: Sequence[int] | None) -> list[int]:
+    return list(range(1, len(scans) + 1)) if ranks is None else list(ranks)
+
+
+def _said(how: str, slicing: Slicing) -> str:
+    """Return the words of a plan with places for the number and the plane of slices."""
+    return f"{how} of the {{n}} {{plane}} slices {'in the range' if slicing.within else 'that show the patient'}"
 
 
 def _every_words(every: int) -> str:

@@ -21,7 +21,7 @@ _FROM_TOP = np.array([1, 1, -1])
 _TO_RAS = np.array([-1.0, -1.0, 1.0])
 _ORDERS = np.array(list(permutations(range(3))))
 _TIES = np.array([[1.0, 1e-4, 3e-4], [2e-4, 1.0, -2e-4], [-3e-4, 1e-4, 1.0]])
-"""Breaks ties between axes half-way between two of the patient's, by lines in the patient, not by how they are stored."""
+"""Parts axes that lie half-way between two of the patient's, by lines in the patient, not by how they are stored."""
 
 
 @dataclass(frozen=True, eq=False)

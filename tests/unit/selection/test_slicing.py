@@ -105,7 +105,7 @@ def test_a_scan_with_fewer_slices_than_the_least_is_named():
 def test_at_least_so_many_slices_of_a_small_scan():
     small = scan(box=((0, 63), (0, 63), (3, 10)))
     for rank in range(1, 9):
-        assert len(plan_slices([small], Slicing(every=8, least=3), first_rank=rank).cases[0]) >= 3
+        assert len(plan_slices([small], Slicing(every=8, least=3), ranks=[rank]).cases[0]) >= 3
 
 
 @pytest.mark.parametrize("every", [1, 2, 4, 8])
