@@ -37,7 +37,20 @@ Layout = Annotated[str, typer.Option(help="How the source is read; recognised by
 Out = Annotated[
     Path, typer.Option(parser=_folder, metavar="FOLDER", help="Folder for the results; made if it is not there.")
 ]
-Budget = Annotated[int, typer.Option(help="How many scans to pick.")]
+Budget = Annotated[int | None, typer.Option(help="How many scans to pick; or --slices.")]
+Slices = Annotated[
+    int | None, typer.Option(help="How many slices to annotate, of more scans: evenly spaced in each, every 4th.")
+]
+Every = Annotated[int | None, typer.Option(help="Annotate every K-th slice of each pick only.")]
+Least = Annotated[int, typer.Option(help="At least so many slices of a scan; with --slices or --every.")]
+Range = Annotated[
+    str | None, typer.Option(help="FROM:TO: plan slices only here, in mm from the top of the scan (or 25%:75%).")
+]
+SliceAxis = Annotated[
+    str | None, typer.Option(help="axial, coronal or sagittal slices, instead of those that a scan was acquired in.")
+]
+MinutesPerScan = Annotated[float, typer.Option(help="Minutes to open and understand a scan; for --minutes.")]
+MinutesPerSlice = Annotated[float, typer.Option(help="Minutes to annotate a slice; for --minutes.")]
 StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
 Preset = Annotated[str, typer.Option(help="fast (CPU), paper (the published network), auto (by device).")]
@@ -53,7 +66,9 @@ Include = Annotated[Path | None, typer.Option(help="File of case ids that are pi
 Labelled = Annotated[Path | None, typer.Option(help="File of case ids that are annotated already.")]
 GroupBy = Annotated[list[str] | None, typer.Option(help="Pick at most one scan per value of this column.")]
 Quota = Annotated[list[str] | None, typer.Option(help="COLUMN=GROUP:MIN-MAX: bounds on the scans of a group.")]
-Minutes = Annotated[float | None, typer.Option(help="Annotation time of the whole batch; needs --cost-column.")]
+Minutes = Annotated[
+    float | None, typer.Option(help="Annotation time of the whole batch; needs --cost-column, or --slices or --every.")
+]
 CostColumn = Annotated[str | None, typer.Option(help="Column with the minutes that each scan takes.")]
 Adjust = Annotated[list[str] | None, typer.Option(help="Take what this column explains off the signals.")]
 Stability = Annotated[int | None, typer.Option(help="Repeat the choice under so many seeds and pools.")]

@@ -10,7 +10,7 @@ from firstscan.domain.arrays import Bool, PerCase
 from firstscan.domain.errors import UsageError
 
 from .gate import Verdict
-from .limits import Limits, Rows, group_sizes
+from .limits import SLACK, Limits, Rows, group_sizes
 
 CaseMask = Bool[np.ndarray, " case"]
 
@@ -204,7 +204,8 @@ def _smallest_conflict(
         if _complete_with(looser, usable, count, fixed) is None:
             limits = looser
         else:
-            yield f"at most {limits.minutes:g} minutes (the {count} cheapest scans take {cheapest.sum():g})"
+            most = limits.minutes / (1 + SLACK)
+            yield f"at most {most:g} minutes (the {count} cheapest scans take {cheapest.sum():g})"
     if len(fixed) and _complete_with(limits, usable, count, fixed[:0]) is not None:
         yield f"include {', '.join(case_ids[i] for i in fixed[:5])}"
     yield f"a budget of {count} from {int(usable.sum())} usable scans"

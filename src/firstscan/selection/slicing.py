@@ -266,7 +266,7 @@ def _shares(room: Int[np.ndarray, " case"], slices: int, least: int) -> Int[np.n
     if slices >= room.sum():
         return room
     ideal = slices * room / room.sum()
-    counts = np.clip(np.floor(ideal).astype(np.int64), least, room)
+    counts = np.asarray(np.clip(np.floor(ideal).astype(np.int64), least, room))
     while (missing := slices - int(counts.sum())) != 0:
         step = 1 if missing > 0 else -1
         open_ = np.flatnonzero(counts < room if step > 0 else counts > least)

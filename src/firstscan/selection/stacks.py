@@ -48,7 +48,7 @@ class Stacks:
     @property
     def room(self) -> Int[np.ndarray, " case"]:
         """How many slices of each scan may be planned."""
-        return np.maximum(self.last - self.first + 1, 0)
+        return np.asarray(np.maximum(self.last - self.first + 1, 0))
 
 
 def stacks_of(scans: Sequence[ScanGeometry], plane: Plane | None, within: Within | None) -> Stacks:

@@ -23,6 +23,7 @@ from .config import PickConfig, parse_quota
 from .notes import HANDOFFS, REVIEW, read_log
 from .pick import constraints_of
 from .run import Run
+from .slicing import as_chosen
 
 QUICK = ("alps", "calr", "kcenter", "maxherding")
 """Strategies compared on every pool up to ``MOST_QUICK`` scans: seconds there."""
@@ -46,7 +47,7 @@ def afterwards(
     show_values : whether values of metadata may be shown; those that a quota names are in the settings anyway.
     """
     known = {k: v for k, v in settings.items() if k in PickConfig.model_fields}
-    config = PickConfig.of(**known) if "budget" in known else None
+    config = PickConfig.of(**known) if known.get("budget") or known.get("slices") else None
     handovers, collections = _handed(read_log(run.workspace.out / HANDOFFS))
     return Afterwards(
         others=() if config is None else other_choices(run, selection, used, config),
@@ -59,6 +60,7 @@ def afterwards(
 
 def other_choices(run: Run, selection: Selection, used: FeatureTable, config: PickConfig) -> tuple[OtherChoice, ...]:
     """Return what the cheap strategies pick from the same scans, for as many picks, seed and conditions alike."""
+    config, used = as_chosen(config, used, selection)
     names = [*(QUICK if len(used) <= MOST_QUICK else ()), *(SLOWER if len(used) <= MOST_SLOWER else ())]
     names = sorted(name for name in names if name != selection.strategy)
     if not names:

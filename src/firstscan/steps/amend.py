@@ -28,8 +28,9 @@ from firstscan.store import (
 )
 
 from .config import PickConfig, parse_quota
-from .results import FEATURES, FINDINGS, REPORT, SELECTION
+from .results import FEATURES, FINDINGS, REPORT, SELECTION, SLICES
 from .run import Run, Settings
+from .slicing import as_chosen, replanned
 
 AMENDMENTS = "amendments"
 VETOED = "vetoed"
@@ -107,9 +108,10 @@ def read_batch(out: Path) -> Batch:
     config = PickConfig.of(**{k: v for k, v in manifest.config.items() if k in PickConfig.model_fields})
     named = (i for entry in manifest.config.get(AMENDMENTS, ()) for i in entry.get("labelled", ()))
     config = _with_labelled(config, named)
-    features = read_features(out / FEATURES)
+    features, selection = read_features(out / FEATURES), read_selection(out)
     used = adjust(features, config.adjust) if config.adjust else features
-    return Batch(manifest, config, features, used, read_selection(out))
+    config, used = as_chosen(config, used, selection)
+    return Batch(manifest, config, features, used, selection)
 
 
 def _require_known(labelled: Sequence[str], known: Sequence[str], manifest: Manifest) -> None:
@@ -145,8 +147,12 @@ def require_folder(out: Path) -> None:
 
 
 def write_batch(run: Run, batch: Batch, selection: Selection, entry: dict[str, Any]) -> None:
-    """Put ``selection`` in the place of the batch, in one step; ``entry`` goes into the manifest's log of changes."""
-    with amending(run.workspace.out, (*SELECTION, REPORT)):
+    """Put ``selection`` in the place of the batch, in one step; ``entry`` goes into the manifest's log of changes.
+
+    A plan by slice goes on: see :func:`firstscan.steps.slicing.replanned`.
+    """
+    selection = replanned(selection, batch.selection.slices, batch.features)
+    with amending(run.workspace.out, (*SELECTION, SLICES, REPORT)):
         _write(run, selection, batch.features, batch.manifest, entry)
 
 

@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from firstscan.domain.errors import UsageError
+from firstscan.selection.slicing import (
+    EVERY,
+    MINUTES_PER_SCAN,
+    MINUTES_PER_SLICE,
+    Slicing,
+    read_plane,
+    read_range,
+)
 
 Modality = Literal["ct", "mr", "other"]
 Region = Literal["foreground", "all"]
@@ -28,7 +36,7 @@ class Config(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            lines = [f"--{_named(e['loc'])}{_said(e)}" for e in error.errors()]
+            lines = [f"--{_named(e['loc'])}{_said(e)}" if e["loc"] else _plainly(e) for e in error.errors()]
             raise UsageError("\n".join(lines)) from error
 
     def resolved(self) -> dict[str, Any]:
@@ -98,15 +106,59 @@ class ExtractConfig(Config):
     region: Region = "foreground"
 
 
-class PickConfig(TableConfig):
-    """Which batch: ids in ``exclude``, ``include`` and ``labelled``; at most one scan a value of ``group_by``.
+class SlicesConfig(Config):
+    """Which slices of the picks: none of these, and whole scans are annotated.
 
-    ``quota`` (``COLUMN=GROUP:MIN-MAX``, either number may be missing) bounds the scans of a group; ``minutes`` bounds
-    the sum of ``cost_column``. ``adjust`` takes columns off the signals, ``stability`` repeats the choice so often, and
-    ``option`` holds further parameters of the strategy by name.
+    ``slices`` is a budget in slices of all scans together, ``every`` the distance between two of a scan (4 means every
+    4th), ``least`` how many of a scan at least. ``range`` (``FROM:TO``, in mm from the top of a scan or in ``%`` of it)
+    is where the target lies, ``slice_axis`` the plane instead of the one that scans were acquired in.
+    ``minutes_per_scan`` and ``minutes_per_slice`` are what annotating is taken to cost.
     """
 
-    budget: int
+    slices: int | None = Field(default=None, ge=1)
+    every: int | None = Field(default=None, ge=1)
+    least: int = Field(default=1, ge=1)
+    range: str | None = None
+    slice_axis: str | None = None
+    minutes_per_scan: float = Field(default=MINUTES_PER_SCAN, ge=0)
+    minutes_per_slice: float = Field(default=MINUTES_PER_SLICE, gt=0)
+
+    @property
+    def slicing(self) -> Slicing | None:
+        """How slices are planned; None where whole scans are annotated."""
+        if self.slices is None and self.every is None:
+            return None
+        return Slicing(
+            every=EVERY if self.every is None else self.every,
+            least=self.least,
+            plane=None if self.slice_axis is None else read_plane(self.slice_axis),
+            within=None if self.range is None else read_range(self.range),
+        )
+
+    @model_validator(mode="after")
+    def _sliced(self) -> SlicesConfig:
+        if self.slicing is None:
+            asked = {"least": self.least > 1, "range": self.range, "slice-axis": self.slice_axis}
+            given = next((name for name, value in asked.items() if value), None)
+            if given is not None:
+                raise ValueError(
+                    f"--{given} is about slices, and whole scans are asked for; add --every K, or say --slices S "
+                    "instead of --budget B"
+                )
+        return self
+
+
+class PickConfig(TableConfig, SlicesConfig):
+    """Which batch: ``budget`` scans, or as many as ``slices`` slices are spread over.
+
+    ``exclude``, ``include`` and ``labelled`` hold ids; at most one scan a value of ``group_by`` is picked.
+    ``quota`` (``COLUMN=GROUP:MIN-MAX``, either number may be missing) bounds the scans of a group; ``minutes`` bounds
+    the sum of ``cost_column`` or, with a plan by slice, what the slices are taken to cost. ``adjust`` takes columns off
+    the signals, ``stability`` repeats the choice so often, and ``option`` holds further parameters of the strategy by
+    name.
+    """
+
+    budget: int | None = None
     strategy: str = "cscs"
     seed: int = Field(default=42, ge=0, lt=2**32)
     thin_strata: Literal["fill", "score"] | None = None
@@ -130,10 +182,21 @@ class PickConfig(TableConfig):
 
     @field_validator("budget")
     @classmethod
-    def _at_least_one(cls, value: int) -> int:
-        if value < 1:
+    def _at_least_one(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
             raise ValueError("at least 1 scan has to be picked")
         return value
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> PickConfig:
+        if self.budget is None and self.slices is None:
+            raise ValueError("say how much to annotate: --budget B scans, or --slices S slices")
+        if self.budget is not None and self.slices is not None:
+            raise ValueError(
+                "--budget and --slices: one of them decides; with --budget add --every K to plan every K-th slice of "
+                "each scan"
+            )
+        return self
 
     def strategy_options(self) -> dict[str, Any]:
         """Return the parameters of the strategy that were given."""
@@ -176,5 +239,8 @@ def _named(place: tuple[Any, ...]) -> str:
 
 def _said(error: Any) -> str:
     found = error["input"]
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message if isinstance(found, dict) else f"{found}: {message}"
+    return _plainly(error) if isinstance(found, dict) else f"{found}: {_plainly(error)}"
+
+
+def _plainly(error: Any) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -42,6 +42,12 @@ def covariates(checked: Checked) -> dict[str, np.ndarray]:
     return columns
 
 
+def stored(checked: Checked) -> np.ndarray:
+    """Return how usable scans are stored, (case, 24); see :class:`firstscan.domain.slices.ScanGeometry`."""
+    rows = [checked.summaries[i].geometry for i in checked.pool.case_ids]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+
+
 def with_columns(features: FeatureTable, columns: Columns) -> tuple[FeatureTable, tuple[Finding, ...]]:
     """Return the features with a spreadsheet's columns among their covariates, and where it says other things.
 

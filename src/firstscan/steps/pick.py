@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,9 @@ from firstscan.store import (
 from .config import PickConfig, parse_quota
 from .covariates import with_columns
 from .origin import known_scans, note_origin
-from .results import FEATURES, FINDINGS, SELECTION, finished, guard
+from .results import FEATURES, FINDINGS, finished, guard, selection_files
 from .run import Settings
+from .slicing import planned, settle
 from .trust import with_trust
 
 
@@ -59,12 +60,16 @@ def pick(
     DataError : a budget above what is usable, an included case that cannot be used.
     """
     reasons = left_out or {}
-    check_request(config, features.case_ids, features.covariates, reasons)
-    constraints = constraints_of(config, reasons)
-    used = adjust(features, config.adjust) if config.adjust else features
+    asked = settle(config, features.case_ids, features.covariates, features.geometry, reasons)
+    wanted = asked.config
+    check_request(wanted, features.case_ids, asked.columns, reasons)
+    constraints = constraints_of(wanted, reasons)
+    adjusted = adjust(features, config.adjust) if config.adjust else features
+    used = replace(adjusted, covariates=asked.columns)
     options = config.strategy_options()
-    selection = choose(used, config.budget, config.strategy, config.seed, constraints=constraints, **options)
-    return with_trust(selection, used, config, constraints, progress)
+    selection = choose(used, wanted.budget, config.strategy, config.seed, constraints=constraints, **options)
+    trusted = with_trust(selection, used, config, constraints, progress)
+    return planned(replace(trusted, features=adjusted), features, wanted, asked.refused)
 
 
 def check_strategy(config: PickConfig) -> None:
@@ -140,9 +145,14 @@ def _require_columns(config: PickConfig, columns: Collection[str]) -> None:
 def _require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[str]) -> None:
     closed = ids & {*config.exclude, *config.labelled}
     free = len(ids) - len(closed)
-    if config.budget > free:
+    if config.budget is not None and config.budget > free:
+        sliced = config.slicing is not None
         why = [f"{len(left_out)} of {len(ids) + len(left_out)} were left out, see findings.csv"] if left_out else []
-        why += [f"{len(closed)} are excluded or labelled already"] if closed else []
+        why += (
+            [f"{len(closed)} are excluded{', too short to plan slices in,' * sliced} or labelled already"]
+            if closed
+            else []
+        )
         because = f" ({'; '.join(why)})" if why else ""
         remedy = f"Ask for at most {free}, or add scans." if free else "Add scans, or shorten the lists of ids."
         raise DataError(f"--budget {config.budget}: only {free} scan(s) can be picked{because}. {remedy}")
@@ -249,7 +259,8 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
             raise UsageError(f"--table adds columns to the features, and {out} holds those; choose another --out")
         features = _with_table(features, config.table, file.parent, settings.progress)
         plain["table_content"] = file_sha256(config.table)
-    check_request(config, features.case_ids, features.covariates, {})
+    asked = settle(config, features.case_ids, features.covariates, features.geometry)
+    check_request(asked.config, features.case_ids, asked.columns, {})
     with open_workspace(out):
         manifest = read_manifest(out)
         joins = manifest is not None and manifest.kind == "extract" and FEATURES in manifest.files
@@ -262,6 +273,6 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
         write_selection(out, selection, {}, __version__)
         if (scans := known_scans(file.parent)) is not None:
             note_origin(out, file.parent, scans)
-        files = (FEATURES, *SELECTION)
+        files = (FEATURES, *selection_files(selection))
         write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=files)
     return selection, features

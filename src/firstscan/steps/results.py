@@ -8,14 +8,21 @@ from typing import Any
 
 from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
+from firstscan.domain.selection import Selection
 from firstscan.store import Manifest, differences, file_sha256, read_manifest
 from firstscan.store.manifest import NAME
 
 FINDINGS, TRAINING, FEATURES, REPORT = "findings.csv", "training.csv", "features.parquet", "report.html"
 SELECTION = ("selection.csv", "selection.json")
+SLICES = "slices.csv"
 
 CHAIN = ("index", "check", "pretrain", "extract", "select")
 """Commands in the order in which each does all that the one before does."""
+
+
+def selection_files(selection: Selection) -> tuple[str, ...]:
+    """Return the files that a batch is written as: with a plan by slice ``slices.csv`` is one of them."""
+    return SELECTION if selection.slices is None else (*SELECTION, SLICES)
 
 
 def guard(out: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool) -> Manifest | None:

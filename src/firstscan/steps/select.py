@@ -12,13 +12,14 @@ from firstscan.domain.selection import Selection
 from firstscan.store import read_findings, read_selection, write_selection
 
 from .config import SelectCommand
-from .covariates import covariates
+from .covariates import covariates, stored
 from .headers import headers_of
 from .index import index
 from .pick import check_request, check_strategy, pick
 from .pipeline import Started, measured, opened, settled, started
-from .results import FEATURES, FINDINGS, REPORT, SELECTION, TRAINING
+from .results import FEATURES, FINDINGS, REPORT, TRAINING, selection_files
 from .run import Settings
+from .slicing import settle
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     from .report import gathered, write_report
 
     usable = begun.checked.pool
-    check_request(config, usable.case_ids, covariates(begun.checked), left_out(usable))
+    asked = settle(config, usable.case_ids, covariates(begun.checked), stored(begun.checked), left_out(usable))
+    check_request(asked.config, usable.case_ids, asked.columns, left_out(usable))
     result = measured(begun, config)
     pool = result.checked.pool
     selection = pick(result.features, config, left_out(pool), begun.run.progress)
@@ -82,5 +84,5 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     )
     told = replace(told, show_metadata=begun.run.settings.show_metadata)
     write_report(begun.run, selection, result.features, told)
-    begun.finish("select", (FINDINGS, TRAINING, FEATURES, *SELECTION, REPORT))
+    begun.finish("select", (FINDINGS, TRAINING, FEATURES, *selection_files(selection), REPORT))
     return selection

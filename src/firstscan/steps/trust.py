@@ -14,6 +14,7 @@ from firstscan.selection import Association, Constraints, remedy_of, signal_audi
 from firstscan.selection.confounds import STATED_SHARE
 
 from .config import PickConfig
+from .slicing import MINUTES
 
 
 def with_trust(
@@ -28,8 +29,9 @@ def with_trust(
     ``used`` holds the signals that were selected on, adjusted or not.
     """
     found = dict(selection.diagnostics)
-    if used.covariates:
-        found["signal_audit"] = asdict(signal_audit(used, seed=config.seed))
+    known = {name: column for name, column in used.covariates.items() if name != MINUTES}
+    if known:
+        found["signal_audit"] = asdict(signal_audit(replace(used, covariates=known), seed=config.seed))
     if config.adjust:
         found["adjusted_for"] = list(config.adjust)
     if config.stability is not None:

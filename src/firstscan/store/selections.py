@@ -1,4 +1,4 @@
-"""``selection.csv`` for people and tools, ``selection.json`` for programs: the same picks."""
+"""``selection.csv`` (and ``slices.csv``) for people and tools, ``selection.json`` for programs: the same batch."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from firstscan.domain.selection import Pick, Selection
 
 from .atomic import atomic_write
 from .plain import dump_json, load_json, to_plain
+from .slice_plans import plan_body, plan_of, slices_table
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 holds a plan by slice; a batch of whole scans is written as 1, which versions before 0.3 can read."""
+SLICES = "slices.csv"
 COLUMNS = ("rank", "case_id", "stratum", "score", "typicality", "uncertainty", "reason", "path")
 _HEADLINE = ("dcr", "dcr_pvalue", "dcr_interval", "alpha_eff", "gamma")
 
 
 def write_selection(out: Path, selection: Selection, paths: Mapping[str, Sequence[str]], version: str) -> None:
-    """Write both files into ``out``.
+    """Write both files into ``out``, and ``slices.csv`` with a plan by slice; one that is there without goes.
 
     ``paths`` holds every file of a case by case id; the table shows the first one.  Numbers keep every digit.
     """
-    body = {
-        "schema_version": SCHEMA_VERSION,
+    body: dict[str, Any] = {
+        "schema_version": 1 if selection.slices is None else SCHEMA_VERSION,
         "version": version,
         "strategy": selection.strategy,
         "seed": selection.seed,
@@ -41,6 +44,11 @@ def write_selection(out: Path, selection: Selection, paths: Mapping[str, Sequenc
         "strata": selection.strata,
         "scores": selection.scores,
     }
+    if selection.slices is None:
+        (out / SLICES).unlink(missing_ok=True)
+    else:
+        body["slices"] = plan_body(selection.slices)
+        atomic_write(out / SLICES, slices_table(selection.slices))
     atomic_write(out / "selection.json", dump_json(body))
     atomic_write(out / "selection.csv", selection_table(selection, paths))
 
@@ -82,6 +90,7 @@ def read_selection(path: str | Path) -> Selection:
             options=MappingProxyType(body["options"]),
             strata=MappingProxyType(body["strata"]),
             scores=MappingProxyType(body["scores"]),
+            slices=plan_of(body["slices"]) if body.get("slices") else None,
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{file} is not a selection of firstscan: {error!r} is missing or wrong.") from error
