@@ -258,6 +258,8 @@ def pick(
     selection, used = run_pick(features, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.show_selection(selection, len(used), _reading(selection, used))
     terminal.say(f"\nSelection: {out / 'selection.csv'}")
+    if selection.slices is not None:
+        terminal.say(f"Slices:    {out / 'slices.csv'}")
     if known_scans(out) is not None:
         terminal.next_step(f"firstscan handoff {terminal.typed(out)} --to TOOL --out FOLDER")
 
@@ -318,11 +320,16 @@ def run(arguments: list[str]) -> int:
 
 def _reading(selection: Any, features: Any) -> tuple[str, ...]:
     from firstscan.report import ReportData
+    from firstscan.report.slices import in_short
     from firstscan.report.words import reading
     from firstscan.steps.trust import warnings_of
 
-    said = reading(ReportData(selection, features, "", len(features), 0))
-    return (*said, *(f"Note: {text}." for text in map(_bare, warnings_of(selection.diagnostics))))
+    told = ReportData(selection, features, "", len(features), 0)
+    return (
+        *in_short(told),
+        *reading(told),
+        *(f"Note: {text}." for text in map(_bare, warnings_of(selection.diagnostics))),
+    )
 
 
 def _bare(sentence: str) -> str:
@@ -339,6 +346,8 @@ def _show(selected: Any) -> None:
     features = read_features(selected.out)
     terminal.show_selection(selected.selection, selected.usable, _reading(selected.selection, features))
     terminal.say(f"\nSelection: {selected.out / 'selection.csv'}")
+    if selected.selection.slices is not None:
+        terminal.say(f"Slices:    {selected.out / 'slices.csv'}")
     terminal.say(f"Report:    {selected.out / 'report.html'}")
     terminal.next_step(f"firstscan handoff {terminal.typed(selected.out)} --to TOOL --out FOLDER")
 

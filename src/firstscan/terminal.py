@@ -255,6 +255,9 @@ def show_selection(selection: Selection, pool_size: int, reading: Iterable[str])
     )
     for name, justify in (("#", "right"), ("scan", "left"), ("stratum", "right"), ("T", "right"), ("U", "right")):
         table.add_column(name, justify=justify, no_wrap=name != "scan", overflow="fold")  # type: ignore[arg-type]
+    plan = selection.slices
+    if plan is not None:
+        table.add_column("slices", justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
     from rich.text import Text
 
@@ -266,6 +269,7 @@ def show_selection(selection: Selection, pool_size: int, reading: Iterable[str])
             stratum,
             _digits(pick.typicality),
             _digits(pick.uncertainty),
+            *([] if plan is None else [str(len(plan.of(pick.case_id) or ()))]),
             Text(pick.reason),
         )
     console.print(table)

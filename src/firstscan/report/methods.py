@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from firstscan.selection.slicing import ordinal
+
 from .data import LearnedFeatures, ReportData
 from .references import REFERENCES, Reference
 from .words import count, diagnostic, interval, number, p_value
@@ -65,6 +67,7 @@ def methods(data: ReportData) -> Methods:
             f"Nearest neighbours were searched approximately: on a sample, {recall:.1%} of the true ones were found."
         )
     sentences.append(f"The random seed was {data.selection.seed}. No annotation entered the selection.")
+    sentences += _slices(data)
     references = tuple(REFERENCES[key] for key in cite.keys)
     return Methods(" ".join(sentences), references, "\n\n".join(reference.bibtex for reference in references))
 
@@ -154,6 +157,23 @@ def _rule(data: ReportData, cite: _Citations) -> list[str]:
             "share of background enters them."
         )
     return sentences
+
+
+def _slices(data: ReportData) -> list[str]:
+    """Return what a plan by slice asks for; nothing for whole volumes."""
+    plan = data.selection.slices
+    if plan is None:
+        return []
+    planes = sorted({case.plane for case in plan})
+    kind = planes[0] if len(planes) == 1 else "acquired"
+    which = f"every {ordinal(plan.every)} {kind} slice" if plan.every > 1 else f"every {kind} slice"
+    within = plan.settings.get("within")
+    where = f", {within[0]:g} to {within[1]:g} {within[2]} from its top," if isinstance(within, list | tuple) else ""
+    return [
+        f"Of each volume not all slices were to be annotated but {which} within the patient{where} "
+        f"({count(len(plan), 'slice')} in all); the first one was staggered from volume to volume so that positions "
+        "along the body are covered evenly."
+    ]
 
 
 def _pacing(data: ReportData) -> str:

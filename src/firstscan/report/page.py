@@ -23,6 +23,7 @@ from .figures import MOST_NUMBERED, MOST_POINTS, audit_figure, plane_figure, poo
 from .maps import pool_map
 from .methods import methods
 from .privacy import flat, last_part, nameless, without_folders
+from .slices import advice, plan_told
 from .theme import DARK, FONT, LIGHT, chart_layout, chart_marks, stratum_style
 from .thumbnails import data_uri, stretched
 
@@ -70,6 +71,8 @@ def render(data: ReportData) -> str:
         "cards": made,
         "pictures_until": next((card.rank - 1 for card in made if made[0].images and not card.images), 0),
         "cards_left": max(len(data.selection) - MOST_CARDS, 0),
+        "plan": plan_told(data),
+        "advice": advice(data),
         "verdicts": words.trust(data),
         "reading": words.reading(data),
         "charts": charts,
@@ -187,8 +190,10 @@ def _script_json(value: object) -> Markup:
 
 
 def _facts(data: ReportData) -> tuple[tuple[str, str], ...]:
+    plan = data.selection.slices
     facts = [
         ("budget", words.count(len(data.selection), "scan")),
+        *([("slices", f"{len(plan):,}")] if plan is not None else []),
         ("pool", words.count(len(data.features), "scan")),
         ("strategy", data.selection.strategy),
         ("seed", str(data.selection.seed)),

@@ -69,7 +69,9 @@ def sentence(text: str) -> str:
 
 def headline(data: ReportData) -> str:
     """Return the answer in one line."""
-    n = len(data.selection)
+    n, plan = len(data.selection), data.selection.slices
+    if plan is not None:
+        return f"Annotate {count(len(plan), 'slice')} of {'this scan' if n == 1 else f'these {n:,} scans'} first"
     return "Annotate this scan first" if n == 1 else f"Annotate these {n:,} scans first"
 
 

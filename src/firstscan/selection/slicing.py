@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -131,6 +131,18 @@ def share_slices(
     return SlicePlan(cases, called, {**slicing.plain, "slices": slices})
 
 
+def slicing_of(plan: SlicePlan) -> Slicing:
+    """Return how a plan was laid."""
+    told: Mapping[str, Any] = plan.settings
+    within = told.get("within")
+    return Slicing(
+        every=int(told.get("every", plan.every)),
+        least=int(told.get("least", 1)),
+        plane=told.get("plane"),
+        within=None if within is None else (float(within[0]), float(within[1]), str(within[2])),
+    )
+
+
 def scans_for(slices: int, scans: Sequence[ScanGeometry], slicing: Slicing) -> int:
     """Return how many scans a budget of ``slices`` is spread over, by the mean number planned in a scan of the pool.
 
@@ -227,7 +239,7 @@ def _cases(
     for scan, rank, kept, said, axis, along, turned, n, first, room, start, step, tilt in rows:
         plane = PLANES[along]
         indices = [n - 1 - first - i for i in reversed(kept)] if turned else [first + i for i in kept]
-        begins = f", from the {_ordinal(kept[0] + 1)} counted from {_TOP[plane]}"
+        begins = f", from the {ordinal(kept[0] + 1)} counted from {_TOP[plane]}"
         tilted = f"; the scan is tilted {tilt:.0f}° to the {plane} plane" if tilt > TILTED else ""
         cases.append(
             PlannedSlices(
@@ -254,7 +266,7 @@ def _said(how: str, slicing: Slicing) -> str:
 
 
 def _every_words(every: int) -> str:
-    return "every one" if every == 1 else f"every {_ordinal(every)}"
+    return "every one" if every == 1 else f"every {ordinal(every)}"
 
 
 def _shared_words(planned: int, room: int) -> str:
@@ -289,6 +301,7 @@ def _van_der_corput(n: int) -> tuple[int, int]:
     return part, whole
 
 
-def _ordinal(n: int) -> str:
+def ordinal(n: int) -> str:
+    """Return ``1st``, ``2nd``, ``3rd``, …"""
     ending = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n}{ending}"

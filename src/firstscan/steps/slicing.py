@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from firstscan.selection.slicing import (
     scans_for,
     share_slices,
     slice_counts,
+    slicing_of,
     unplannable,
 )
 
@@ -141,18 +141,6 @@ def replanned(selection: Selection, before: SlicePlan | None, features: FeatureT
         made = {case.case_id: case for case in plan}
     cases = [replace(made.get(i) or kept[i], rank=ranks[i]) for i in selection.case_ids]
     return replace(selection, slices=replace(before, cases=tuple(cases)))
-
-
-def slicing_of(plan: SlicePlan) -> Slicing:
-    """Return how a plan was laid."""
-    told: Mapping[str, Any] = plan.settings
-    within = told.get("within")
-    return Slicing(
-        every=int(told.get("every", plan.every)),
-        least=int(told.get("least", 1)),
-        plane=told.get("plane"),
-        within=None if within is None else (float(within[0]), float(within[1]), str(within[2])),
-    )
 
 
 def geometries(features: FeatureTable, case_ids: Sequence[str]) -> list[ScanGeometry]:

@@ -1,0 +1,202 @@
+"""The plan by slice: what it asks for, where its slices lie, and what to say for and against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from firstscan.domain.slices import ScanGeometry, SlicePlan
+from firstscan.selection.evidence import RUNS, Compared
+from firstscan.selection.slicing import EVERY, MINUTES_PER_SCAN, MINUTES_PER_SLICE, minutes_of, ordinal, slicing_of
+from firstscan.selection.stacks import Stacks, stacks_of
+
+from .data import ReportData
+from .privacy import without_folders
+from .words import count
+
+STRIPS = 200
+"""Picks whose slices are drawn."""
+_WIDTH, _THICK, _THIN = 1000.0, 5.0, 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The slices of one pick: marks from the top (0) to the bottom (1000) of the scan, and where they may lie."""
+
+    rank: int
+    case_id: str
+    plane: str
+    planned: int
+    slices: int
+    numbers: str
+    reason: str
+    marks: tuple[float, ...]
+    thickness: float
+    band: tuple[float, float]
+    """Start and length of the part that slices were planned in."""
+
+
+@dataclass(frozen=True)
+class PlanTold:
+    """The section on slices: a sentence, a strip a pick, and the slices of all picks laid over each other."""
+
+    sentence: str
+    strips: tuple[Strip, ...]
+    together: tuple[float, ...]
+    more: int
+
+
+def plan_told(data: ReportData) -> PlanTold | None:
+    """Return what the page says of a plan by slice; None for whole scans."""
+    plan = data.selection.slices
+    if plan is None:
+        return None
+    stacks = _stacks(data, plan)
+    strips, together = [], []
+    for row, case in enumerate(plan.cases):
+        n = case.slices
+        turned = _turned(case.positions_mm) if stacks is None else bool(stacks.turned[row])
+        rows = [n - 1 - i if turned else i for i in case.indices]
+        first, last = (0, n - 1) if stacks is None else (int(stacks.first[row]), int(stacks.last[row]))
+        together += [_WIDTH * (i - first + 0.5) / max(last - first + 1, 1) for i in rows]
+        if row < STRIPS:
+            strips.append(
+                Strip(
+                    rank=case.rank,
+                    case_id=case.case_id,
+                    plane=case.plane,
+                    planned=len(case),
+                    slices=n,
+                    numbers=", ".join(map(str, case.indices)),
+                    reason=without_folders(case.reason),
+                    marks=tuple(round(_WIDTH * (i + 0.5) / n, 2) for i in sorted(rows)),
+                    thickness=min(max(0.6 * _WIDTH / n, _THIN), _THICK),
+                    band=(round(_WIDTH * first / n, 2), round(_WIDTH * (last - first + 1) / n, 2)),
+                )
+            )
+    drawn = tuple(round(place, 2) for place in sorted(together))
+    return PlanTold(plan_sentence(data), tuple(strips), drawn, max(len(plan.cases) - STRIPS, 0))
+
+
+def plan_sentence(data: ReportData) -> str:
+    """Return what is asked for in all, and what it is taken to cost; empty for whole scans."""
+    plan = data.selection.slices
+    if plan is None:
+        return ""
+    planes = sorted({case.plane for case in plan})
+    minutes = _minutes(plan, len(plan.cases), len(plan))
+    spread = "all slices" if plan.every == 1 else f"about every {ordinal(plan.every)}"
+    return (
+        f"{count(len(plan), f'{planes[0]} slice' if len(planes) == 1 else 'slice')} of "
+        f"{count(len(plan.cases), 'scan')}, {spread} where the patient is"
+        f"{' and the range says' if plan.settings.get('within') else ''}: about {_duration(minutes)} at "
+        f"{_costs(plan)[0]:g} min a scan and {_costs(plan)[1]:g} min a slice."
+    )
+
+
+def advice(data: ReportData, runs: Sequence[Compared] = RUNS) -> tuple[str, ...]:
+    """Return which plan to take for the work of this batch, and how far runs of firstscan support that.
+
+    Two sentences or three: the other way to spend as many slices, what was measured, and what was not. Empty where
+    nothing is known of the slices.
+    """
+    other = _other_way(data)
+    return (other, support(runs)) if other else ()
+
+
+def in_short(data: ReportData, runs: Sequence[Compared] = RUNS) -> tuple[str, ...]:
+    """Return the plan, the other way to spend as many slices, and what supports either, for a terminal."""
+    other = _other_way(data).replace("`", "")
+    if not runs:
+        known = "No committed run of firstscan has compared the two yet; what speaks for either is in the report."
+    else:
+        mean = sum(run.difference for run in runs) / len(runs)
+        known = (
+            f"In {count(len(runs), 'comparison')} at equal slices the plan gained {mean:+.3f} Dice on average; where, "
+            "and where that is not known, is in the report."
+        ).replace("-", "−")
+    return tuple(line for line in (plan_sentence(data), f"{other} {known}" if other else "") if line)
+
+
+def support(runs: Sequence[Compared] = RUNS) -> str:
+    """Return what committed runs say of plans by slice, and where they say nothing."""
+    limits = (
+        "Minutes are by the cost model: an isolated slice takes longer than one beside a slice that is done; set "
+        "`--minutes-per-scan` and `--minutes-per-slice` to your own."
+    )
+    if not runs:
+        return (
+            "Slices of one scan resemble each other, so as many slices of more scans show a network more of the pool; "
+            "studies of others found that it mostly helps, but no committed run of firstscan supports it yet, for any "
+            f"organ or network. {limits}"
+        )
+    told = "; ".join(
+        f"{run.collection}, every {ordinal(run.every)}: {run.difference:+.3f} Dice "
+        f"({run.low:+.3f} to {run.high:+.3f}, {run.subpools} sub-pools, {run.segmenter})".replace("-", "−")
+        for run in runs
+    )
+    works = sorted({n for run in runs for n in run.whole_scans})
+    return (
+        f"Measured against whole random scans at equal numbers of slices, the work of {works[0]} to {works[-1]} scans: "
+        f"{told}. Other organs, networks and amounts of work were not measured. {limits}"
+    )
+
+
+def _other_way(data: ReportData) -> str:
+    """Return how many whole scans the planned slices make, or how many scans the slices of whole ones would reach."""
+    plan, picks = data.selection.slices, len(data.selection)
+    stacks = _stacks(data, plan)
+    if stacks is None or not picks:
+        return ""
+    room = int(stacks.room.sum())
+    if plan is not None:
+        whole = max(1, round(len(plan) * picks / room))
+        minutes = (_minutes(plan, picks, len(plan)), _minutes(plan, whole, len(plan)))
+        return (
+            f"As many slices are those of {count(whole, 'whole scan')} ({_duration(minutes[1])} instead of "
+            f"{_duration(minutes[0])}): `--budget {whole}` without `--every`."
+        )
+    scans = min(picks * EVERY, len(data.features))
+    every = round(scans / picks)
+    if every < 2:
+        return ""
+    minutes = (_minutes(None, picks, room), _minutes(None, scans, room))
+    return (
+        f"These {count(picks, 'whole scan')} are {count(room, 'slice')} of the patient, about {_duration(minutes[0])}. "
+        f"As many slices of {scans} scans, every {ordinal(every)} of each, take about "
+        f"{_duration(minutes[1])}: `--slices {room}` instead of `--budget {picks}`."
+    )
+
+
+def _stacks(data: ReportData, plan: SlicePlan | None) -> Stacks | None:
+    """Return how the picks are sliced, in rank order; None where the features do not tell how they are stored."""
+    if data.features.geometry is None:
+        return None
+    row = {case_id: i for i, case_id in enumerate(data.features.case_ids)}
+    scans = [
+        ScanGeometry.of(case_id, data.features.geometry[row[case_id]].tolist()) for case_id in data.selection.case_ids
+    ]
+    asked = None if plan is None else slicing_of(plan)
+    return stacks_of(scans, None if asked is None else asked.plane, None if asked is None else asked.within)
+
+
+def _turned(positions_mm: Sequence[float]) -> bool:
+    """Tell whether slices are stored from the bottom to the top: RAS grows towards the head, the front, the right."""
+    return len(positions_mm) > 1 and positions_mm[-1] > positions_mm[0]
+
+
+def _costs(plan: SlicePlan | None) -> tuple[float, float]:
+    told = {} if plan is None else plan.settings
+    return (
+        float(str(told.get("minutes_per_scan", MINUTES_PER_SCAN))),
+        float(str(told.get("minutes_per_slice", MINUTES_PER_SLICE))),
+    )
+
+
+def _minutes(plan: SlicePlan | None, scans: int, slices: int) -> float:
+    per_scan, per_slice = _costs(plan)
+    return minutes_of(scans, slices, per_scan=per_scan, per_slice=per_slice)
+
+
+def _duration(minutes: float) -> str:
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
