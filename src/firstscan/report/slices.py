@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry, SlicePlan
 from firstscan.selection.evidence import RUNS, Compared
-from firstscan.selection.slicing import EVERY, MINUTES_PER_SCAN, MINUTES_PER_SLICE, minutes_of, ordinal, slicing_of
+from firstscan.selection.slicing import (
+    EVERY,
+    MINUTES_PER_SCAN,
+    MINUTES_PER_SLICE,
+    Slicing,
+    minutes_of,
+    ordinal,
+    slicing_of,
+)
 from firstscan.selection.stacks import Stacks, stacks_of
 
 from .data import ReportData
 from .privacy import without_folders
-from .words import count
+from .words import count, number
 
 STRIPS = 200
 """Picks whose slices are drawn."""
@@ -53,10 +62,8 @@ def plan_told(data: ReportData) -> PlanTold | None:
         return None
     stacks = _stacks(data, plan)
     strips, together = [], []
-    for row, case in enumerate(plan.cases):
+    for row, (case, rows) in enumerate(zip(plan.cases, from_top(plan, data.features), strict=True)):
         n = case.slices
-        turned = _turned(case.positions_mm) if stacks is None else bool(stacks.turned[row])
-        rows = [n - 1 - i if turned else i for i in case.indices]
         first, last = (0, n - 1) if stacks is None else (int(stacks.first[row]), int(stacks.last[row]))
         together += [_WIDTH * (i - first + 0.5) / max(last - first + 1, 1) for i in rows]
         if row < STRIPS:
@@ -78,6 +85,16 @@ def plan_told(data: ReportData) -> PlanTold | None:
     return PlanTold(plan_sentence(data), tuple(strips), drawn, max(len(plan.cases) - STRIPS, 0))
 
 
+def from_top(plan: SlicePlan, features: FeatureTable) -> list[list[int]]:
+    """Return for each scan its planned slices counted from 0 at the top, in the order of ``indices``."""
+    stacks = _stacks_of([case.case_id for case in plan], features, slicing_of(plan))
+    counted = []
+    for row, case in enumerate(plan.cases):
+        turned = _turned(case.positions_mm) if stacks is None else bool(stacks.turned[row])
+        counted.append([case.slices - 1 - i if turned else i for i in case.indices])
+    return counted
+
+
 def plan_sentence(data: ReportData) -> str:
     """Return what is asked for in all, and what it is taken to cost; empty for whole scans."""
     plan = data.selection.slices
@@ -85,7 +102,8 @@ def plan_sentence(data: ReportData) -> str:
         return ""
     planes = sorted({case.plane for case in plan})
     minutes = _minutes(plan, len(plan.cases), len(plan))
-    spread = "all slices" if plan.every == 1 else f"about every {ordinal(plan.every)}"
+    about = "about " * (plan.settings.get("slices") is not None)
+    spread = "all slices" if plan.every == 1 else f"{about}every {ordinal(plan.every)}"
     return (
         f"{count(len(plan), f'{planes[0]} slice' if len(planes) == 1 else 'slice')} of "
         f"{count(len(plan.cases), 'scan')}, {spread} where the patient is"
@@ -112,9 +130,9 @@ def in_short(data: ReportData, runs: Sequence[Compared] = RUNS) -> tuple[str, ..
     else:
         mean = sum(run.difference for run in runs) / len(runs)
         known = (
-            f"In {count(len(runs), 'comparison')} at equal slices the plan gained {mean:+.3f} Dice on average; where, "
-            "and where that is not known, is in the report."
-        ).replace("-", "−")
+            f"In {count(len(runs), 'comparison')} at equal slices the plan gained {_signed(mean)} Dice on average; "
+            "where, and where that is not known, is in the report."
+        )
     return tuple(line for line in (plan_sentence(data), f"{other} {known}" if other else "") if line)
 
 
@@ -131,8 +149,8 @@ def support(runs: Sequence[Compared] = RUNS) -> str:
             f"organ or network. {limits}"
         )
     told = "; ".join(
-        f"{run.collection}, every {ordinal(run.every)}: {run.difference:+.3f} Dice "
-        f"({run.low:+.3f} to {run.high:+.3f}, {run.subpools} sub-pools, {run.segmenter})".replace("-", "−")
+        f"{run.collection}, every {ordinal(run.every)}: {_signed(run.difference)} Dice "
+        f"({_signed(run.low)} to {_signed(run.high)}, {run.subpools} sub-pools, {run.segmenter})"
         for run in runs
     )
     works = sorted({n for run in runs for n in run.whole_scans})
@@ -169,15 +187,16 @@ def _other_way(data: ReportData) -> str:
 
 
 def _stacks(data: ReportData, plan: SlicePlan | None) -> Stacks | None:
-    """Return how the picks are sliced, in rank order; None where the features do not tell how they are stored."""
-    if data.features.geometry is None:
+    return _stacks_of(data.selection.case_ids, data.features, None if plan is None else slicing_of(plan))
+
+
+def _stacks_of(case_ids: Sequence[str], features: FeatureTable, slicing: Slicing | None) -> Stacks | None:
+    """Return how scans are sliced; None where the features do not tell how they are stored."""
+    if features.geometry is None:
         return None
-    row = {case_id: i for i, case_id in enumerate(data.features.case_ids)}
-    scans = [
-        ScanGeometry.of(case_id, data.features.geometry[row[case_id]].tolist()) for case_id in data.selection.case_ids
-    ]
-    asked = None if plan is None else slicing_of(plan)
-    return stacks_of(scans, None if asked is None else asked.plane, None if asked is None else asked.within)
+    row = {case_id: i for i, case_id in enumerate(features.case_ids)}
+    scans = [ScanGeometry.of(case_id, features.geometry[row[case_id]].tolist()) for case_id in case_ids]
+    return stacks_of(scans, slicing.plane, slicing.within) if slicing else stacks_of(scans, None, None)
 
 
 def _turned(positions_mm: Sequence[float]) -> bool:
@@ -200,3 +219,7 @@ def _minutes(plan: SlicePlan | None, scans: int, slices: int) -> float:
 
 def _duration(minutes: float) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _signed(value: float) -> str:
+    return number(value, signed=True, digits=3)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from firstscan.domain.errors import FirstscanError
 from firstscan.report.maps import PoolMap
 from firstscan.store.selections import selection_table
+from firstscan.store.slice_plans import slices_table
 
 from . import session as reviewing
 from .scene import batch_told, css_variables, log_told, pool_told, state_told
@@ -138,6 +139,14 @@ def _add_review(app: FastAPI, session: Session, layout: PoolMap) -> None:
         text = selection_table(session.selection(session.state), paths)
         headers = {"content-disposition": 'attachment; filename="selection.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+    @app.get("/api/slices.csv")
+    def slices() -> Response:
+        plan = session.selection(session.state).slices
+        if plan is None:
+            raise UnknownNameError("slices.csv")
+        headers = {"content-disposition": 'attachment; filename="slices.csv"'}
+        return Response(slices_table(plan), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _add_pictures(app: FastAPI, session: Session, viewer: Viewer) -> None:

@@ -16,6 +16,7 @@ from firstscan.report import theme
 from firstscan.report.cards import percentiles
 from firstscan.report.maps import PoolMap
 from firstscan.report.privacy import without_folders
+from firstscan.report.slices import from_top
 from firstscan.selection import describe
 from firstscan.store import to_plain
 
@@ -75,6 +76,7 @@ def batch_told(session: Session, selection: Selection) -> dict[str, Any]:
     """Return a batch: its picks, and the stratum of every scan."""
     rows = session.rows
     found = selection.diagnostics
+    planned = _planned(session, selection)
     return {
         "strategy": selection.strategy,
         "budget": len(selection),
@@ -82,11 +84,29 @@ def batch_told(session: Session, selection: Selection) -> dict[str, Any]:
         "gamma": to_plain(found.get("gamma")),
         "picks": [
             {"row": rows[p.case_id], "rank": p.rank, "stratum": p.stratum, "score": to_plain(p.score),
-             "reason": without_folders(p.reason)}
+             "reason": without_folders(p.reason), "slices": planned.get(p.case_id)}
             for p in selection
         ],
         "strata": _strata(selection, session.chooser.table.case_ids),
     }  # fmt: skip
+
+
+def _planned(session: Session, selection: Selection) -> dict[str, dict[str, Any]]:
+    """Return the planned slices of each pick, from the top of the scan: place there, stored index, number, mm."""
+    plan = selection.slices
+    if plan is None:
+        return {}
+    told = {}
+    for case, places in zip(plan, from_top(plan, session.held.batch.features), strict=True):
+        rows = sorted(zip(places, case.indices, case.positions_mm, strict=True))
+        told[case.case_id] = {
+            "plane": case.plane,
+            "of": case.slices,
+            "top": [place for place, _, _ in rows],
+            "index": [index for _, index, _ in rows],
+            "mm": [position for _, _, position in rows],
+        }
+    return told
 
 
 def log_told(events: Sequence[Event], most: int = 200) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.selection import strategies
 from firstscan.steps.amend import VETOED
 from firstscan.steps.review import Chooser, Held, Wishes, published
+from firstscan.steps.slicing import replanned
 from firstscan.store import atomic_write, read_selection, to_plain
 
 from .log import NAME, Event, ReviewLog
@@ -108,7 +109,8 @@ class Session:
         fewest, most = self.bounds(state)
         if not fewest <= budget <= most:
             raise UsageError(f"The batch can hold {fewest} to {most} scans; found {budget}.")
-        return self._shown(state, self.chooser.choose(Wishes(budget, strategy, state.unwanted, state.held)))
+        chosen = self.chooser.choose(Wishes(budget, strategy, state.unwanted, state.held))
+        return self._planned(self._shown(state, chosen))
 
     def bounds(self, state: State) -> tuple[int, int]:
         """Return the smallest and the largest batch there can be."""
@@ -118,11 +120,15 @@ class Session:
 
     def selection(self, state: State) -> Selection:
         """Return the batch of a state in full: its strata, scores and diagnostics too."""
-        return self._in_full(state, self._replacements(state))
+        return self._planned(self._in_full(state, self._replacements(state)))
 
     def strategy(self, state: State) -> str:
         """Return the name of the strategy that a state's batch comes from."""
         return state.frame.strategy or self._base(state.frame.seq).strategy
+
+    def _planned(self, selection: Selection) -> Selection:
+        """Return the batch with its plan by slice as an export would write it, where the results have one."""
+        return replanned(selection, self.held.batch.selection.slices, self.held.batch.features)
 
     def _write(self, event: Event) -> None:
         self._log.append(event)

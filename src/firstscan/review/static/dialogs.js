@@ -52,6 +52,7 @@ const KEYS = [
   ["P", "pin it: it must be in the batch"], ["U", "undo the last action"], ["E", "export the batch"],
   ["C", "compare strategies"], ["[ ]", "batch, all scans, vetoed"], ["− +", "make the batch smaller or larger"],
   ["/", "search"], ["L", "what was done"], ["? H", "this help"], ["Esc", "close"], ["← →", "while looking: the pick before, after"], ["1 2 3", "while looking: channel"],
+  ["N B", "while looking: the planned slice below, above"],
 ];
 
 export const help = () =>
@@ -97,7 +98,7 @@ export const askExport = (run) => {
     { class: "small-dialog" },
     element("p", { class: "strong", text: said }),
     waiting ? element("p", { class: "note caution", text: `${waiting} of them ${waiting === 1 ? "has" : "have"} not been accepted yet.` }) : null,
-    element("p", { text: "selection.csv, selection.json and report.html of the results folder become those of this batch; the selection that the review began with stays in its folder “review”." }),
+    element("p", { text: `selection.csv, selection.json${state.picks.some((p) => p.slices) ? ", slices.csv" : ""} and report.html of the results folder become those of this batch; the selection that the review began with stays in its folder “review”.` }),
     element("p", { class: "quiet small" }, "Then hand it over: ", element("code", { text: `firstscan handoff ${pool.out} --to slicer --out for-slicer` })),
     element(
       "div",

@@ -4,6 +4,7 @@ import { address, get } from "./api.js";
 import { buttons, heading, metadata, meters, reason, warnings } from "./detail.js";
 import { dialog } from "./dialogs.js";
 import { button, element } from "./dom.js";
+import { planned } from "./planned.js";
 import { batch, listen, nameOf, pickOf, store } from "./store.js";
 
 const PLANES = ["axial", "coronal", "sagittal"];
@@ -49,6 +50,15 @@ class Volumes {
     this.niivue?.moveCrosshairInVox(0, 0, by);
   }
 
+  // The slice that is ``top`` slices below the top of a scan of ``n``; planes are cut across x, y, z of RAS.
+  jump(plane, top, n) {
+    if (!this.niivue?.volumes.length) return;
+    const voxel = [...this.niivue.frac2vox(this.niivue.scene.crosshairPos)];
+    voxel[{ sagittal: 0, coronal: 1, axial: 2 }[plane]] = Math.floor((n - 1 - top) / open.facts.reduced);
+    this.niivue.scene.crosshairPos = this.niivue.vox2frac(voxel);
+    this.niivue.drawScene();
+  }
+
   stop() {
     this.niivue?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
   }
@@ -68,6 +78,13 @@ class Slices {
   step(by) {
     this.sliders.axial.value = Number(this.sliders.axial.value) + by * 0.01;
     this.go("axial", Number(this.sliders.axial.value));
+  }
+
+  jump(plane, top, n) {
+    const along = plane === "axial" ? n - 1 - top : top;
+    const place = n > 1 ? along / (n - 1) : 0.5;
+    this.sliders[plane].value = place;
+    this.go(plane, place);
   }
 
   plane(plane) {
@@ -113,10 +130,24 @@ const showChannel = async (channel) => {
     open.reader ??= hasWebGl() ? new Volumes() : new Slices();
     if (!open.started) await (open.started = open.reader.start(open.stage));
     await open.started;
-    if (open?.ticket === ticket) await open.reader.show(nameOf(row), facts, channel);
+    if (open?.ticket !== ticket) return;
+    await open.reader.show(nameOf(row), facts, channel);
+    if (open?.ticket === ticket && open.jumped !== ticket) jump(open.planned);
   } catch (error) {
     if (open?.ticket === ticket) problem(error.message);
   }
+};
+
+const slicesOf = (row) => pickOf(row)?.slices ?? null;
+
+// Go to a planned slice, by its place in the list from the top.
+const jump = (at) => {
+  const slices = slicesOf(open.row);
+  if (!slices || at < 0 || at >= slices.top.length) return;
+  open.jumped = open.ticket;
+  open.planned = at;
+  open.reader?.jump(slices.plane, slices.top[at], slices.of);
+  open.list?.mark(at);
 };
 
 const problem = (text) => {
@@ -133,7 +164,8 @@ const note = (facts) => {
 const describe = () => {
   const row = open.row;
   const pick = pickOf(row);
-  open.side.replaceChildren(heading(row), reason(row), meters(row), warnings(row) ?? "", metadata(row), buttons(row));
+  open.list = planned(slicesOf(row), open.planned ?? 0, jump);
+  open.side.replaceChildren(heading(row), reason(row), open.list?.box ?? "", meters(row), warnings(row) ?? "", metadata(row), buttons(row));
   const rows = order();
   const at = rows.indexOf(row);
   open.position.textContent = pick ? `${at + 1} of ${rows.length}` : "not in the batch";
@@ -143,7 +175,7 @@ const describe = () => {
 
 const show = async (row) => {
   const ticket = Symbol("scan");
-  Object.assign(open, { row, ticket });
+  Object.assign(open, { row, ticket, planned: Math.floor((slicesOf(row)?.top.length ?? 0) / 2) });
   open.box.querySelector("h2").textContent = nameOf(row);
   open.choose(row);
   describe();
@@ -173,6 +205,8 @@ export const viewerKey = (event) => {
   else if (event.key === "ArrowLeft" || event.key === "PageUp") go(-1);
   else if (event.key === "ArrowUp") open.reader?.step(1);
   else if (event.key === "ArrowDown") open.reader?.step(-1);
+  else if (event.key === "n") jump((open.planned ?? 0) + 1);
+  else if (event.key === "b") jump((open.planned ?? 0) - 1);
   else if (/^[1-9]$/.test(event.key) && open.facts?.channels[Number(event.key) - 1]) showChannel(Number(event.key) - 1);
   else return false;
   return true;
