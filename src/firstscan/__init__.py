@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from .domain.finding import Finding
     from .domain.pool import Pool
     from .domain.selection import Pick, Selection
+    from .domain.slices import PlannedSlices, SlicePlan
     from .selection import Constraints, Quota, select, strategies
-    from .steps.api import extract, index
+    from .steps.api import extract, index, plan_slices
     from .store import read_features, read_selection, write_features
 
 _HOMES = {
@@ -34,12 +35,15 @@ _HOMES = {
     "Finding": "domain.finding",
     "FirstscanError": "domain.errors",
     "Pick": "domain.selection",
+    "PlannedSlices": "domain.slices",
     "Pool": "domain.pool",
     "Quota": "selection",
     "Selection": "domain.selection",
+    "SlicePlan": "domain.slices",
     "UsageError": "domain.errors",
     "extract": "steps.api",
     "index": "steps.api",
+    "plan_slices": "steps.api",
     "read_features": "store",
     "read_selection": "store",
     "select": "selection",
@@ -56,13 +60,16 @@ __all__ = [
     "Finding",
     "FirstscanError",
     "Pick",
+    "PlannedSlices",
     "Pool",
     "Quota",
     "Selection",
+    "SlicePlan",
     "UsageError",
     "__version__",
     "extract",
     "index",
+    "plan_slices",
     "read_features",
     "read_selection",
     "select",

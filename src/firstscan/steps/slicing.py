@@ -106,16 +106,22 @@ def as_chosen(config: PickConfig, used: FeatureTable, selection: Selection) -> t
 
 def planned(selection: Selection, features: FeatureTable, config: PickConfig, refused: Mapping[str, str]) -> Selection:
     """Return the selection with the slices of its picks, and what was left out for them among its diagnostics."""
-    slicing = config.slicing
-    if slicing is None:
+    if config.slicing is None:
         return selection
-    scans = geometries(features, selection.case_ids)
+    plan = laid(geometries(features, selection.case_ids), config)
+    told = {"slices_refused": dict(sorted(refused.items()))} if refused else {}
+    return replace(selection, slices=plan, diagnostics={**selection.diagnostics, **told})
+
+
+def laid(scans: Sequence[ScanGeometry], config: PickConfig) -> SlicePlan:
+    """Return the plan that settings ask for, of scans in rank order."""
+    slicing = config.slicing or Slicing()
     if config.slices is None:
         plan = plan_slices(scans, slicing)
     else:
         plan = share_slices(scans, _affordable(config, len(scans)), slicing)
-    told = {"slices_refused": dict(sorted(refused.items()))} if refused else {}
-    return replace(selection, slices=_with_costs(plan, config), diagnostics={**selection.diagnostics, **told})
+    costs = {"minutes_per_scan": config.minutes_per_scan, "minutes_per_slice": config.minutes_per_slice}
+    return replace(plan, settings={**plan.settings, **costs})
 
 
 def replanned(selection: Selection, before: SlicePlan | None, features: FeatureTable) -> Selection:
@@ -186,8 +192,3 @@ def _affordable(config: PickConfig, scans: int) -> int:
         return budget
     left = config.minutes - minutes_of(scans, 0, per_scan=config.minutes_per_scan)
     return min(budget, math.floor(left / config.minutes_per_slice + 1e-6))
-
-
-def _with_costs(plan: SlicePlan, config: PickConfig) -> SlicePlan:
-    costs = {"minutes_per_scan": config.minutes_per_scan, "minutes_per_slice": config.minutes_per_slice}
-    return replace(plan, settings={**plan.settings, **costs})

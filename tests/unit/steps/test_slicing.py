@@ -10,6 +10,7 @@ import firstscan as fs
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry
+from firstscan.imaging import write_image
 from firstscan.steps.amend import extend, replace
 from firstscan.steps.config import PickConfig
 from firstscan.steps.pick import pick, run_pick
@@ -185,3 +186,30 @@ def test_minutes_hold_for_a_substitute(tmp_path):
         replace(tmp_path / "out", fs.read_selection(tmp_path / "out").case_ids[0], "motion", NOW)
         plan = fs.read_selection(tmp_path / "out").slices
         assert 5 * 4 + 1.5 * len(plan) <= 60
+
+
+def test_from_python_slices_are_planned_of_a_table_a_folder_or_the_scans_themselves(tmp_path):
+    rng = np.random.default_rng(3)
+    (tmp_path / "scans").mkdir()
+    for i in range(4):
+        voxels = np.zeros((20, 22, 12), dtype=np.float32)
+        voxels[3:17, 3:19, 2:10] = 100 + rng.normal(0, 5, (14, 16, 8))
+        write_image(tmp_path / "scans" / f"s{i}.nii.gz", voxels, np.diag([2.0, 2.0, 6.0, 1.0]))
+    pool = fs.index(tmp_path / "scans")
+    chosen = fs.select(FeatureTable(pool.case_ids, rng.normal(size=(4, 3)), rng.random(4)), 2)
+    planned = fs.plan_slices(chosen, pool, every=2, workers=1)
+    assert planned.picks == chosen.picks
+    assert [(c.plane, c.axis, c.slices) for c in planned.slices] == [("axial", 2, 12)] * 2
+    assert {i for c in planned.slices for i in c.indices} <= set(range(1, 11)), "within the patient"
+    assert len(fs.plan_slices(chosen, pool, slices=5, workers=1).slices) == 5
+
+    known = table()
+    again = fs.select(known, 3)
+    write_features(tmp_path / "features.parquet", known)
+    assert fs.plan_slices(again, known).slices == fs.plan_slices(again, tmp_path).slices
+    with pytest.raises(UsageError, match="not in the pool"):
+        fs.plan_slices(again, pool)
+    with pytest.raises(UsageError, match="one of them decides"):
+        fs.plan_slices(again, known, every=2, slices=9)
+    with pytest.raises(UsageError, match="do not say how the scans are stored"):
+        fs.plan_slices(again, changed(known, geometry=None))
