@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import firstscan as fs
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.features import FeatureTable
+from firstscan.domain.slices import ScanGeometry
 from firstscan.imaging import fingerprint, write_image
 from firstscan.steps.config import PickConfig
 from firstscan.steps.pick import run_pick
@@ -65,8 +66,8 @@ class Served:
         return [json.loads(line) for line in (self.out / "review.jsonl").read_text().splitlines()]
 
 
-def write_results(folder: Path) -> Path:
-    """Results of scans with two channels, the hostile name among the picks."""
+def write_results(folder: Path, **plan: object) -> Path:
+    """Results of scans with two channels, the hostile name among the picks; ``plan`` asks for slices."""
     rng = np.random.default_rng(0)
     (folder / "scans").mkdir(parents=True)
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, s) for s in (24, 26, 20)], indexing="ij"))
@@ -79,9 +80,11 @@ def write_results(folder: Path) -> Path:
             write_image(path, voxels.astype(np.float32), np.diag([2.0, 2.0, 2.5, 1.0]))
         cases[name] = Case(name, tuple(Channel(p.name[3:5], str(p)) for p in paths))
     sites = np.array(["north", "south"] * 12)
-    table = FeatureTable(NAMES, rng.normal(size=(24, 5)), rng.random(24), covariates={"site": sites})
+    stored = np.array([stored_as_written(name).numbers for name in NAMES])
+    table = FeatureTable(NAMES, rng.normal(size=(24, 5)), rng.random(24), covariates={"site": sites}, geometry=stored)
     write_features(folder / "features.parquet", table)
-    run_pick(folder / "features.parquet", PickConfig(budget=5, include=(HOSTILE,)), folder / "out", Settings())
+    asked = PickConfig.of(budget=5, include=(HOSTILE,), **plan)
+    run_pick(folder / "features.parquet", asked, folder / "out", Settings())
     story = Story(
         source=str(folder / "scans"), found=24, left_out=0, cases=cases, modalities=dict.fromkeys(NAMES, "mr"),
         fingerprints={i: fingerprint(c) for i, c in cases.items()}, findings=(), history=(), learned=None, settings={},
@@ -89,6 +92,12 @@ def write_results(folder: Path) -> Path:
     with open_workspace(folder / "out") as workspace:
         keep_story(workspace, story)
     return folder / "out"
+
+
+def stored_as_written(name: str) -> ScanGeometry:
+    upright = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    box = ((2, 21), (2, 23), (3, 16))
+    return ScanGeometry(name, (24, 26, 20), (2.0, 2.0, 2.5), upright, (0.0, 0.0, 0.0), box)
 
 
 @contextmanager
@@ -432,3 +441,48 @@ def test_it_fits_a_small_laptop_in_either_scheme(visit, served, scheme):
     brightness = sum(int(v) for v in re.findall(r"\d+", paper)[:3]) / 765
     assert (brightness < 0.2) if scheme == "dark" else (brightness > 0.8)
     page.context.close()
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Path:
+    return write_results(tmp_path, every=4)
+
+
+def test_the_viewer_goes_from_planned_slice_to_planned_slice(visit, planned):
+    case = fs.read_selection(planned).slices.cases[0]
+    with serving(planned) as served:
+        page, _ = visit(served)
+        page.keyboard.press("Enter")
+        chips = page.locator(".planned .chips button")
+        page.locator(".gl-box canvas").wait_for()
+        eventually(page, "document.querySelector('.viewer-foot .quiet.small').textContent.includes('voxels')")
+        assert chips.all_inner_texts() == [str(i + 1) for i in reversed(case.indices)]
+        shown = page.locator(".planned .chips button[aria-pressed=true]")
+        middle = len(case) // 2
+        assert shown.inner_text() == chips.nth(middle).inner_text()
+        page.wait_for_timeout(500)
+        before = page.locator(".gl-box canvas").screenshot()
+        page.keyboard.press("b")
+        assert shown.inner_text() == chips.nth(middle - 1).inner_text()
+        page.wait_for_timeout(500)
+        assert page.locator(".gl-box canvas").screenshot() != before, "another slice is drawn"
+        page.keyboard.press("n")
+        page.wait_for_timeout(500)
+        assert page.locator(".gl-box canvas").screenshot() == before, "and the first one again"
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_planned_slices_drawn_by_the_server_are_those_of_the_plan(launch, tmp_path, plane):
+    out = write_results(tmp_path, every=4, slice_axis=plane)
+    case = fs.read_selection(out).slices.cases[0]
+    with serving(out) as served:
+        browser = launch(NO_WEBGL)
+        page = watched(browser, served, Heard())
+        page.keyboard.press("Enter")
+        image = page.locator(f".slices img[alt='{plane} slice']")
+        image.wait_for()
+        for chip in page.locator(".planned .chips button").all():
+            chip.click()
+            place = float(re.search(r"place=([\d.]+)", image.get_attribute("src"))[1])
+            assert round(place * (case.slices - 1)) == int(chip.inner_text()) - 1, "files here lie in LPS+ already"
+        browser.close()
