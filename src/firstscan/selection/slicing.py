@@ -13,7 +13,7 @@ from firstscan.domain.arrays import Float, Int
 from firstscan.domain.errors import UsageError
 from firstscan.domain.slices import Plane, PlannedSlices, ScanGeometry, SlicePlan
 
-from .stacks import PLANES, Stacks, Within, stacks_of
+from .stacks import PLANES, Scans, Stacks, Within, stacks_of
 
 EVERY = 4
 """The spacing where only a number of slices was asked for."""
@@ -143,7 +143,7 @@ def slicing_of(plan: SlicePlan) -> Slicing:
     )
 
 
-def scans_for(slices: int, scans: Sequence[ScanGeometry], slicing: Slicing) -> int:
+def scans_for(slices: int, scans: Scans, slicing: Slicing) -> int:
     """Return how many scans a budget of ``slices`` is spread over, by the mean number planned in a scan of the pool.
 
     Where the pool has too few scans for that, all of them: their slices then lie closer together.
@@ -166,22 +166,22 @@ def scans_for(slices: int, scans: Sequence[ScanGeometry], slicing: Slicing) -> i
     return min(max(1, int(slices / mean + 0.5)), slices // slicing.least, len(room))
 
 
-def slice_counts(scans: Sequence[ScanGeometry], slicing: Slicing) -> Float[np.ndarray, " case"]:
+def slice_counts(scans: Scans, slicing: Slicing) -> Float[np.ndarray, " case"]:
     """Return how many slices of each scan a plan holds on average, (case,), at least ``least``; 0 where none can be."""
     room = stacks_of(scans, slicing.plane, slicing.within).room
     return np.where(room >= slicing.least, np.maximum(room / slicing.every, slicing.least), 0.0)
 
 
-def most_slices(scans: Sequence[ScanGeometry], slicing: Slicing) -> Int[np.ndarray, " case"]:
+def most_slices(scans: Scans, slicing: Slicing) -> Int[np.ndarray, " case"]:
     """Return how many slices of each scan a plan holds at most, (case,), whatever its rank; 0 where none can be."""
     room = stacks_of(scans, slicing.plane, slicing.within).room
     every = np.maximum(np.minimum(slicing.every, room // slicing.least), 1)
     return np.asarray(np.where(room >= slicing.least, -(-room // every), 0))
 
 
-def unplannable(scans: Sequence[ScanGeometry], slicing: Slicing) -> dict[str, str]:
+def unplannable(case_ids: Sequence[str], scans: Scans, slicing: Slicing) -> dict[str, str]:
     """Return by case id why no slices can be planned in a scan: too few of them, or none in the range."""
-    return _refused(scans, stacks_of(scans, slicing.plane, slicing.within), slicing)
+    return _refused(case_ids, stacks_of(scans, slicing.plane, slicing.within), slicing)
 
 
 MINUTES_PER_SCAN, MINUTES_PER_SLICE = 5.0, 1.5
@@ -198,7 +198,7 @@ def minutes_of(
 
 def _planned_stacks(scans: Sequence[ScanGeometry], slicing: Slicing) -> Stacks:
     stacks = stacks_of(scans, slicing.plane, slicing.within)
-    refused = _refused(scans, stacks, slicing)
+    refused = _refused([scan.case_id for scan in scans], stacks, slicing)
     if refused:
         case_id, why = next(iter(refused.items()))
         more = f" ({len(refused) - 1} more scan(s) like it)" if len(refused) > 1 else ""
@@ -206,7 +206,7 @@ def _planned_stacks(scans: Sequence[ScanGeometry], slicing: Slicing) -> Stacks:
     return stacks
 
 
-def _refused(scans: Sequence[ScanGeometry], stacks: Stacks, slicing: Slicing) -> dict[str, str]:
+def _refused(case_ids: Sequence[str], stacks: Stacks, slicing: Slicing) -> dict[str, str]:
     found = {}
     for row in np.flatnonzero(stacks.room < slicing.least).tolist():
         room, n = int(stacks.room[row]), int(stacks.slices[row])
@@ -219,7 +219,7 @@ def _refused(scans: Sequence[ScanGeometry], stacks: Stacks, slicing: Slicing) ->
                 f"{room} slice(s) of the patient lie {low:g} to {high:g} {unit} from the top of the scan, which is "
                 f"{length} long in {n} slices; at least {slicing.least} are needed"
             )
-        found[scans[row].case_id] = why
+        found[case_ids[row]] = why
     return found
 
 

@@ -9,9 +9,11 @@ from itertools import permutations
 import numpy as np
 
 from firstscan.domain.arrays import Float, Int
-from firstscan.domain.slices import Plane, ScanGeometry
+from firstscan.domain.slices import GEOMETRY_NUMBERS, Plane, ScanGeometry
 
 Within = tuple[float, float, str]
+Scans = Sequence[ScanGeometry] | Float[np.ndarray, "case 24"]
+"""Scans, or their :attr:`firstscan.domain.slices.ScanGeometry.numbers` as a feature table holds them."""
 PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
 """Planes by the patient's axis they are cut across: x (left), y (posterior), z (superior)."""
 ALIKE = 1.1
@@ -51,18 +53,17 @@ class Stacks:
         return np.asarray(np.maximum(self.last - self.first + 1, 0))
 
 
-def stacks_of(scans: Sequence[ScanGeometry], plane: Plane | None, within: Within | None) -> Stacks:
-    """Return the stacks of ``scans``.
+def stacks_of(scans: Scans, plane: Plane | None, within: Within | None) -> Stacks:
+    """Return the stacks of ``scans``, in their order.
 
     ``plane`` names the plane; None: the one that a scan was acquired in, whose slices are farthest apart. Where axes
     are equally coarse, axial goes before coronal and sagittal. The stored axis nearest to the patient's counts.
     ``within`` (from, to, ``mm`` or ``%``), from the top of the scan, bounds where the middle of a planned slice lies.
     """
-    shape = np.array([s.shape for s in scans], dtype=np.int64).reshape(-1, 3)
-    spacing = np.array([s.spacing_mm for s in scans], dtype=np.float64).reshape(-1, 3)
-    cosines = np.array([s.direction for s in scans], dtype=np.float64).reshape(-1, 3, 3)
-    origin = np.array([s.origin_mm for s in scans], dtype=np.float64).reshape(-1, 3)
-    box = np.array([s.patient for s in scans], dtype=np.int64).reshape(-1, 3, 2)
+    numbers = scans if isinstance(scans, np.ndarray) else np.array([s.numbers for s in scans])
+    numbers = numbers.reshape(-1, GEOMETRY_NUMBERS)
+    shape, box = numbers[:, :3].astype(np.int64), numbers[:, 18:].astype(np.int64).reshape(-1, 3, 2)
+    spacing, cosines, origin = numbers[:, 3:6], numbers[:, 6:15].reshape(-1, 3, 3), numbers[:, 15:18]
     rows = np.arange(len(scans))
     stored = stored_axes(cosines)
     along = np.full(len(scans), PLANES.index(plane)) if plane else _acquired(spacing, stored)

@@ -71,20 +71,19 @@ def settle(
         return Settled(config, columns, {})
     if geometry is None:
         raise UsageError(NO_GEOMETRY)
-    scans = [ScanGeometry.of(case_id, row) for case_id, row in zip(case_ids, geometry.tolist(), strict=True)]
-    refused = unplannable(scans, slicing)
-    _require_planned(config, refused, len(scans))
-    settled, columns = costed(config, scans, columns, slicing)
+    refused = unplannable(case_ids, geometry, slicing)
+    _require_planned(config, refused, len(case_ids))
+    settled, columns = _costed(config, geometry, columns, slicing)
     excluded = {*config.exclude, *config.labelled, *refused, *left_out}
     exclude = (*config.exclude, *(i for i in refused if i not in {*config.exclude, *config.labelled}))
     budget = config.budget
     if budget is None:
-        budget = _scans(config, [s for s in scans if s.case_id not in excluded], slicing)
+        budget = _scans(config, geometry[[i not in excluded for i in case_ids]], slicing)
     return Settled(settled.model_copy(update={"budget": budget, "exclude": exclude}), columns, refused)
 
 
-def costed(
-    config: PickConfig, scans: Sequence[ScanGeometry], columns: Mapping[str, np.ndarray], slicing: Slicing
+def _costed(
+    config: PickConfig, scans: np.ndarray, columns: Mapping[str, np.ndarray], slicing: Slicing
 ) -> tuple[PickConfig, Mapping[str, np.ndarray]]:
     """Return settings and columns in which minutes without a column of their own are those of the planned slices."""
     if config.minutes is None or config.cost_column is not None:
@@ -166,9 +165,9 @@ def _require_planned(config: PickConfig, refused: Mapping[str, str], scans: int)
         raise DataError(f"no slices can be planned in any of the {scans} scan(s). {case_id}: {why}")
 
 
-def _scans(config: PickConfig, scans: Sequence[ScanGeometry], slicing: Slicing) -> int:
+def _scans(config: PickConfig, scans: np.ndarray, slicing: Slicing) -> int:
     """Return how many scans a budget in slices is spread over, and a limit in minutes allows."""
-    if not scans:
+    if not len(scans):
         raise DataError(
             "no scan is left to plan slices in. Shorten the lists of excluded and labelled scans, or add scans"
         )

@@ -91,7 +91,7 @@ def test_a_range_outside_of_a_scan_names_the_scan_and_how_long_it_is():
     slicing = Slicing(within=(300.0, 400.0, "mm"))
     with pytest.raises(UsageError, match=r"a: 0 slice\(s\) .* 300 to 400 mm .* 120 mm long in 24 slices"):
         plan_slices([scan()], slicing)
-    assert list(unplannable([scan(), scan("b", shape=(64, 64, 99))], slicing)) == ["a"]
+    assert list(unplannable(["a", "b"], [scan(), scan("b", shape=(64, 64, 99))], slicing)) == ["a"]
 
 
 def test_a_scan_with_fewer_slices_than_the_least_is_named():
