@@ -120,9 +120,11 @@ def one_pool(
     UsageError : no batch, or fewer than three draws: there is nothing to take a variance from.
     """
     if len(scores) < 1 or len(random) < 3:
-        raise UsageError(f"a comparison on one pool needs a batch and 3 random draws; found {len(scores)}, {len(random)}")
+        raise UsageError(
+            f"a comparison on one pool needs a batch and 3 random draws; found {len(scores)}, {len(random)}"
+        )
     variance = float(random.var(ddof=1)) * (1 / len(scores) + 1 / len(random))
-    return _estimate(float(scores.mean() - random.mean()), variance, len(random) - 1, level)
+    return _estimate(float(scores.mean() - random.mean()), variance, float(len(random) - 1), level)
 
 
 def these(parts: Sequence[Estimate], *, level: float = 0.95) -> Estimate:
@@ -160,13 +162,13 @@ def of_this_kind(parts: Sequence[Estimate], *, level: float = 0.95) -> KindEstim
         low, high = (middle, high) if excess(middle) > 0 else (low, middle)
     weight = 1 / (v + high)
     mean = float((weight * y).sum() / weight.sum())
-    found = _estimate(mean, float((weight * (y - mean) ** 2).sum() / ((k - 1) * weight.sum())), k - 1, level)
+    found = _estimate(mean, float((weight * (y - mean) ** 2).sum() / ((k - 1) * weight.sum())), float(k - 1), level)
     half = float(stats.t.ppf(0.5 + level / 2, k - 2)) * math.sqrt(high + found.se**2)
     return KindEstimate(found, math.sqrt(high), mean - half, mean + half)
 
 
 def subpools_needed(effect: float, deviation: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Return how many sub-pools a two-sided test needs to find ``effect`` where one paired difference has ``deviation``."""
+    """Return how many sub-pools find a true ``effect`` with ``power``; ``deviation``: SD of one paired difference."""
     reach = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) * deviation / effect
     return math.ceil(reach**2) + 2
 
