@@ -36,9 +36,15 @@ def every_command(
 def select(
     source: o.Source,
     *,
-    budget: o.Budget,
     out: o.Out,
-    strategy: o.StrategyName = "cscs",
+    budget: o.Budget = None,
+    slices: o.Slices = None,
+    every: o.Every = None,
+    least: o.Least = 1,
+    slice_axis: o.SliceAxis = None,
+    range: o.Range = None,
+    features: o.Features = None,
+    strategy: o.StrategyName = "coverage",
     seed: o.Seed = 42,
     preset: o.Preset = "auto",
     layout: o.Layout = "auto",
@@ -51,6 +57,8 @@ def select(
     group_by: o.GroupBy = None,
     quota: o.Quota = None,
     minutes: o.Minutes = None,
+    minutes_per_scan: o.MinutesPerScan = 5.0,
+    minutes_per_slice: o.MinutesPerSlice = 1.5,
     cost_column: o.CostColumn = None,
     adjust: o.Adjust = None,
     stability: o.Stability = None,
@@ -212,13 +220,20 @@ def extract(
 
 @app.command()
 def pick(
-    features: Annotated[
-        Path, typer.Argument(help="A Parquet table with case_id, embedding, uncertainty; or its folder.")
+    measured: Annotated[
+        Path,
+        typer.Argument(metavar="FEATURES", help="A Parquet table with case_id, embedding, uncertainty; or its folder."),
     ],
     *,
-    budget: o.Budget,
     out: o.Out,
-    strategy: o.StrategyName = "cscs",
+    budget: o.Budget = None,
+    slices: o.Slices = None,
+    every: o.Every = None,
+    least: o.Least = 1,
+    slice_axis: o.SliceAxis = None,
+    range: o.Range = None,
+    features: o.Features = None,
+    strategy: o.StrategyName = "coverage",
     seed: o.Seed = 42,
     table: o.Table = None,
     exclude: o.Exclude = None,
@@ -227,6 +242,8 @@ def pick(
     group_by: o.GroupBy = None,
     quota: o.Quota = None,
     minutes: o.Minutes = None,
+    minutes_per_scan: o.MinutesPerScan = 5.0,
+    minutes_per_slice: o.MinutesPerSlice = 1.5,
     cost_column: o.CostColumn = None,
     adjust: o.Adjust = None,
     stability: o.Stability = None,
@@ -241,9 +258,10 @@ def pick(
     from firstscan.steps.origin import known_scans
     from firstscan.steps.pick import run_pick
 
-    selection, used = run_pick(features, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
+    selection, used = run_pick(measured, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.show_selection(selection, len(used), _reading(selection, used))
     terminal.say(f"\nSelection: {out / 'selection.csv'}")
+    _show_plan(selection, out, len(used))
     if known_scans(out) is not None:
         terminal.next_step(f"firstscan handoff {terminal.typed(out)} --to TOOL --out FOLDER")
 
@@ -311,6 +329,16 @@ def _reading(selection: Any, features: Any) -> tuple[str, ...]:
     return (*said, *(f"Note: {text}." for text in map(_bare, warnings_of(selection.diagnostics))))
 
 
+def _show_plan(selection: Any, out: Path, pool: int) -> None:
+    from firstscan import terminal
+    from firstscan.steps.slicing import SLICES, advice, told
+
+    if selection.slices is not None:
+        terminal.say(f"Slices:    {out / SLICES} ({told(selection.slices)})")
+    elif tip := advice(selection, pool):
+        terminal.tell(tip)
+
+
 def _bare(sentence: str) -> str:
     return sentence.rstrip(".")
 
@@ -325,6 +353,7 @@ def _show(selected: Any) -> None:
     features = read_features(selected.out)
     terminal.show_selection(selected.selection, selected.usable, _reading(selected.selection, features))
     terminal.say(f"\nSelection: {selected.out / 'selection.csv'}")
+    _show_plan(selected.selection, selected.out, selected.usable)
     terminal.say(f"Report:    {selected.out / 'report.html'}")
     terminal.next_step(f"firstscan handoff {terminal.typed(selected.out)} --to TOOL --out FOLDER")
 

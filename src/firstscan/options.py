@@ -10,7 +10,7 @@ import typer
 EXECUTION = frozenset(
     {
         "out",
-        "features",
+        "measured",
         "workers",
         "engine",
         "device",
@@ -37,7 +37,18 @@ Layout = Annotated[str, typer.Option(help="How the source is read; recognised by
 Out = Annotated[
     Path, typer.Option(parser=_folder, metavar="FOLDER", help="Folder for the results; made if it is not there.")
 ]
-Budget = Annotated[int, typer.Option(help="How many scans to pick.")]
+Budget = Annotated[int | None, typer.Option(help="How many scans to pick.")]
+Slices = Annotated[int | None, typer.Option(help="How many slices to annotate, instead of --budget.")]
+Every = Annotated[int | None, typer.Option(help="Annotate every so manyth slice of each scan, not all.")]
+Least = Annotated[int, typer.Option(help="At least so many slices of a scan.")]
+SliceAxis = Annotated[str | None, typer.Option(help="axial, coronal or sagittal; by default as acquired.")]
+Range = Annotated[
+    str | None, typer.Option(help="FROM:TO, where the target lies: mm from the top of the scan, or 25%:75%.")
+]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(help="What the strategy sees: embedding, positions, appearance, texture, shape; repeat for several."),
+]
 StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
 Preset = Annotated[str, typer.Option(help="fast (CPU), paper (the published network), auto (by device).")]
@@ -53,7 +64,9 @@ Include = Annotated[Path | None, typer.Option(help="File of case ids that are pi
 Labelled = Annotated[Path | None, typer.Option(help="File of case ids that are annotated already.")]
 GroupBy = Annotated[list[str] | None, typer.Option(help="Pick at most one scan per value of this column.")]
 Quota = Annotated[list[str] | None, typer.Option(help="COLUMN=GROUP:MIN-MAX: bounds on the scans of a group.")]
-Minutes = Annotated[float | None, typer.Option(help="Annotation time of the whole batch; needs --cost-column.")]
+Minutes = Annotated[float | None, typer.Option(help="Annotation time of the whole batch, in minutes.")]
+MinutesPerScan = Annotated[float, typer.Option(help="Minutes that opening a scan takes, without --cost-column.")]
+MinutesPerSlice = Annotated[float, typer.Option(help="Minutes that a slice takes, without --cost-column.")]
 CostColumn = Annotated[str | None, typer.Option(help="Column with the minutes that each scan takes.")]
 Adjust = Annotated[list[str] | None, typer.Option(help="Take what this column explains off the signals.")]
 Stability = Annotated[int | None, typer.Option(help="Repeat the choice under so many seeds and pools.")]
@@ -85,6 +98,10 @@ Consensus = Annotated[
     str, typer.Option(help="Where several readers labelled a scan: the first one's, or the majority of each voxel.")
 ]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Take label maps in which nothing is marked, too.")]
+ConfirmEmpty = Annotated[
+    bool,
+    typer.Option("--confirm-empty", help="Planned slices in which nothing is marked were looked at: they are empty."),
+]
 Workers = Annotated[int | None, typer.Option(help="Processes or threads at work; one a CPU core by default.")]
 Engine = Annotated[str, typer.Option(help="Where work runs: local, or ray (a cluster; see docs/cluster.md).")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

@@ -18,6 +18,12 @@ _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "calr": ("by hierarchical clustering with information density (CALR) {0}", ("jin2022",)),
     "alps": ("by k-means, taking the scan nearest to each centre (ALPS) {0}", ("yuan2020",)),
     "usl": ("by unsupervised selective labelling {0}", ("wang2022",)),
+    "coverage": (
+        "by k-medoids: such that the mean distance of every volume to its nearest chosen one is smallest {0}, over "
+        "features of a network with their positions, appearance at low resolution, texture, and shape, each reduced to "
+        "its leading principal components and scaled alike",
+        ("kaufman1990",),
+    ),
     "maxherding": ("by MaxHerding, a generalised coverage criterion {0}", ("bae2024",)),
 }
 
@@ -59,6 +65,13 @@ def methods(data: ReportData) -> Methods:
             f"{', '.join(map(str, columns))} (numbers by rank, categories by indicators)."
         )
     sentences += _rule(data, cite)
+    plan = data.selection.slices
+    if plan is not None:
+        planes = " and ".join(sorted({case.plane for case in plan}))
+        sentences.append(
+            f"Of the chosen volumes, one {planes} slice in {plan.every} within the patient is annotated, {len(plan)} in "
+            "all, offsets staggered from volume to volume; all other slices are ignored in training."
+        )
     recall = diagnostic(data, "neighbour_recall")
     if recall is not None:
         sentences.append(

@@ -195,8 +195,11 @@ def _facts(data: ReportData) -> tuple[tuple[str, str], ...]:
     ]
     if words.diagnostic(data, "dcr") is not None:
         facts.append(("DCR", words.number(words.diagnostic(data, "dcr"), signed=True)))
-    if words.diagnostic(data, "gamma") is not None:
+    if words.diagnostic(data, "gamma") is not None and words.uses_pacing(data):
         facts.append(("γ", words.number(words.diagnostic(data, "gamma"), digits=3)))
+    plan = data.selection.slices
+    if plan is not None:
+        facts.append(("slices", f"{len(plan)}, every {plan.every} of {len(plan.cases)} scans"))
     return tuple(facts)
 
 

@@ -144,6 +144,24 @@ def minutes_of(
     return scans * per_scan + slices * per_slice
 
 
+def located(plane: Plane, positions_mm: Sequence[float], scan: ScanGeometry) -> tuple[int, tuple[int, ...]]:
+    """Return the stored axis and the indices of planned slices in ``scan``, however it is stored by now.
+
+    Raises
+    ------
+    UsageError : a position that no slice of the scan lies at, to half a slice.
+    """
+    axis, canonical, _ = _stacked(scan, plane)
+    places = np.array([_position(scan, axis, canonical, i) for i in range(scan.shape[axis])])
+    found = []
+    for position in positions_mm:
+        index = int(np.abs(places - position).argmin())
+        if abs(places[index] - position) > scan.spacing_mm[axis] / 2:
+            raise UsageError(f"{scan.case_id}: no {plane} slice lies at {position:g} mm; is it the scan of the plan?")
+        found.append(index)
+    return axis, tuple(sorted(found))
+
+
 def _of_scan(scan: ScanGeometry, slicing: Slicing, rank: int) -> PlannedSlices:
     axis, canonical, sign = _stacked(scan, slicing.plane)
     rows = _range_of(scan, axis, slicing)

@@ -30,6 +30,7 @@ from firstscan.store import (
 from .config import PickConfig, parse_quota
 from .results import FEATURES, FINDINGS, REPORT, SELECTION
 from .run import Run, Settings
+from .slicing import SLICES, planned, with_costs, write_slices
 
 AMENDMENTS = "amendments"
 VETOED = "vetoed"
@@ -108,7 +109,8 @@ def read_batch(out: Path) -> Batch:
     named = (i for entry in manifest.config.get(AMENDMENTS, ()) for i in entry.get("labelled", ()))
     config = _with_labelled(config, named)
     features = read_features(out / FEATURES)
-    used = adjust(features, config.adjust) if config.adjust else features
+    used, config = with_costs(features, config)
+    used = adjust(used, config.adjust) if config.adjust else used
     return Batch(manifest, config, features, used, read_selection(out))
 
 
@@ -146,7 +148,8 @@ def require_folder(out: Path) -> None:
 
 def write_batch(run: Run, batch: Batch, selection: Selection, entry: dict[str, Any]) -> None:
     """Put ``selection`` in the place of the batch, in one step; ``entry`` goes into the manifest's log of changes."""
-    with amending(run.workspace.out, (*SELECTION, REPORT)):
+    sliced = (SLICES,) if SLICES in batch.manifest.files else ()
+    with amending(run.workspace.out, (*SELECTION, *sliced, REPORT)):
         _write(run, selection, batch.features, batch.manifest, entry)
 
 
@@ -158,6 +161,7 @@ def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings)
         _require_known(named, batch.features.case_ids, batch.manifest)
         config, vetoed = _with_labelled(batch.config, named), batch.selection.diagnostics.get(VETOED, {})
         selection = change(batch.selection, batch.used, constraints_of(config, batch.features.case_ids, vetoed))
+        selection = planned(changed(selection, slices=batch.selection.slices), batch.features, config)
         write_batch(Run(workspace, settings), batch, selection, entry)
     return selection
 
@@ -170,6 +174,7 @@ def _write(run: Run, selection: Selection, features: FeatureTable, manifest: Man
     story = told(load_json(kept), findings) if kept.is_file() else None
     paths = {} if story is None else {i: case.paths for i, case in story.cases.items()}
     write_selection(out, selection, paths, __version__)
+    write_slices(out, selection.slices)
     if story is not None and REPORT in manifest.files:
         write_report(run, selection, features, story)
     write_manifest(

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from firstscan.domain.errors import UsageError
+from firstscan.selection.registry import DEFAULT_STRATEGY
+from firstscan.selection.slicing import EVERY, MINUTES_PER_SCAN, MINUTES_PER_SLICE, Slicing, read_range
 
 Modality = Literal["ct", "mr", "other"]
 Region = Literal["foreground", "all"]
@@ -28,7 +30,7 @@ class Config(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            lines = [f"--{_named(e['loc'])}{_said(e)}" for e in error.errors()]
+            lines = [f"--{_named(e['loc'])}{_said(e)}" if e["loc"] else _said(e) for e in error.errors()]
             raise UsageError("\n".join(lines)) from error
 
     def resolved(self) -> dict[str, Any]:
@@ -101,13 +103,22 @@ class ExtractConfig(Config):
 class PickConfig(TableConfig):
     """Which batch: ids in ``exclude``, ``include`` and ``labelled``; at most one scan a value of ``group_by``.
 
-    ``quota`` (``COLUMN=GROUP:MIN-MAX``, either number may be missing) bounds the scans of a group; ``minutes`` bounds
-    the sum of ``cost_column``. ``adjust`` takes columns off the signals, ``stability`` repeats the choice so often, and
-    ``option`` holds further parameters of the strategy by name.
+    Either ``budget`` scans or ``slices`` slices; with ``every``, every so manyth slice of each scan is annotated, at
+    least ``least``, stacked as ``slice_axis`` says and within ``range`` (``FROM:TO``). ``features`` names the feature
+    groups that the strategy sees. ``quota`` (``COLUMN=GROUP:MIN-MAX``, either number may be missing) bounds the scans
+    of a group; ``minutes`` bounds the sum of ``cost_column`` or, without one, of minutes per scan and per slice.
+    ``adjust`` takes columns off the signals, ``stability`` repeats the choice so often, and ``option`` holds further
+    parameters of the strategy by name.
     """
 
-    budget: int
-    strategy: str = "cscs"
+    budget: int | None = None
+    slices: int | None = Field(default=None, ge=1)
+    every: int | None = Field(default=None, ge=1)
+    least: int = Field(default=1, ge=1)
+    slice_axis: Literal["axial", "coronal", "sagittal"] | None = None
+    range: str | None = None
+    strategy: str = DEFAULT_STRATEGY
+    features: tuple[str, ...] = ()
     seed: int = Field(default=42, ge=0, lt=2**32)
     thin_strata: Literal["fill", "score"] | None = None
     option: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
@@ -117,6 +128,8 @@ class PickConfig(TableConfig):
     group_by: tuple[str, ...] = ()
     quota: tuple[str, ...] = ()
     minutes: float | None = Field(default=None, gt=0)
+    minutes_per_scan: float = Field(default=MINUTES_PER_SCAN, ge=0)
+    minutes_per_slice: float = Field(default=MINUTES_PER_SLICE, ge=0)
     cost_column: str | None = None
     adjust: tuple[str, ...] = ()
     stability: int | None = Field(default=None, ge=2)
@@ -130,10 +143,26 @@ class PickConfig(TableConfig):
 
     @field_validator("budget")
     @classmethod
-    def _at_least_one(cls, value: int) -> int:
-        if value < 1:
+    def _at_least_one(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
             raise ValueError("at least 1 scan has to be picked")
         return value
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> PickConfig:
+        if (self.budget is None) == (self.slices is None):
+            raise UsageError("say how much to annotate: --budget SCANS, or --slices SLICES (one of the two)")
+        if self.sliced is None and (self.least != 1 or self.slice_axis or self.range):
+            raise UsageError("--least, --slice-axis and --range plan slices: add --every K, or --slices S")
+        return self
+
+    @property
+    def sliced(self) -> Slicing | None:
+        """How slices are planned; None where whole scans are annotated."""
+        if self.every is None and self.slices is None:
+            return None
+        within = None if self.range is None else read_range(self.range)
+        return Slicing(every=self.every or EVERY, least=self.least, plane=self.slice_axis, within=within)
 
     def strategy_options(self) -> dict[str, Any]:
         """Return the parameters of the strategy that were given."""
@@ -177,4 +206,4 @@ def _named(place: tuple[Any, ...]) -> str:
 def _said(error: Any) -> str:
     found = error["input"]
     message = str(error["msg"]).removeprefix("Value error, ")
-    return message if isinstance(found, dict) else f"{found}: {message}"
+    return message if isinstance(found, dict | BaseModel) or not error["loc"] else f"{found}: {message}"

@@ -89,7 +89,14 @@ def handoff(
         named = named or {"target": 1}
     ignore = ignore_of(named) if ignore is None else ignore
     with TemporaryDirectory() as folder:
-        maps = prefilled(selection.slices, pool, found, ignore, Path(folder), linked=all_linkable(cases) or not cases)
+        maps = prefilled(
+            selection.slices.only(selection.case_ids),
+            pool,
+            found,
+            ignore,
+            Path(folder),
+            linked=all_linkable(cases) or not cases,
+        )
         material = Material(selection, pool, name=config.name, labels=maps, classes=named, ignore=ignore)
         return write(material, out.absolute(), place)
 

@@ -38,7 +38,8 @@ from .covariates import with_columns
 from .origin import known_scans, note_origin
 from .results import FEATURES, FINDINGS, SELECTION, finished, guard
 from .run import Settings
-from .trust import with_trust
+from .slicing import geometries_of, planned, scans_to_pick, with_costs, write_slices
+from .trust import with_pacing, with_trust
 
 
 def pick(
@@ -59,12 +60,18 @@ def pick(
     DataError : a budget above what is usable, an included case that cannot be used.
     """
     reasons = left_out or {}
+    features, config = with_costs(features, config)
+    if config.budget is None:
+        config = config.model_copy(update={"budget": scans_to_pick(config, geometries_of(features))})
     check_request(config, features.case_ids, features.covariates, reasons)
     constraints = constraints_of(config, reasons)
     used = adjust(features, config.adjust) if config.adjust else features
-    options = config.strategy_options()
-    selection = choose(used, config.budget, config.strategy, config.seed, constraints=constraints, **options)
-    return with_trust(selection, used, config, constraints, progress)
+    options, groups = config.strategy_options(), config.features or None
+    selection = choose(
+        used, config.budget, config.strategy, config.seed, constraints=constraints, groups=groups, **options
+    )
+    selection = with_pacing(selection, used, constraints)
+    return planned(with_trust(selection, used, config, constraints, progress), features, config)
 
 
 def check_strategy(config: PickConfig) -> None:
@@ -103,7 +110,9 @@ def check_request(
         )
     _require_columns(config, columns)
     _require_room(config, ids, left_out)
-    if ids and (config.group_by or config.include or config.quota or config.minutes):
+    if config.cost_column is None and config.minutes:
+        return  # what a scan takes is known once its geometry is measured
+    if ids and config.budget and (config.group_by or config.include or config.quota or config.minutes):
         rehearsal = FeatureTable(
             tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
         )
@@ -140,7 +149,7 @@ def _require_columns(config: PickConfig, columns: Collection[str]) -> None:
 def _require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[str]) -> None:
     closed = ids & {*config.exclude, *config.labelled}
     free = len(ids) - len(closed)
-    if config.budget > free:
+    if config.budget is not None and config.budget > free:
         why = [f"{len(left_out)} of {len(ids) + len(left_out)} were left out, see findings.csv"] if left_out else []
         why += [f"{len(closed)} are excluded or labelled already"] if closed else []
         because = f" ({'; '.join(why)})" if why else ""
@@ -260,8 +269,9 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
         selection = pick(features, config, progress=settings.progress)
         write_features(out / FEATURES, features)
         write_selection(out, selection, {}, __version__)
+        sliced = write_slices(out, selection.slices)
         if (scans := known_scans(file.parent)) is not None:
             note_origin(out, file.parent, scans)
-        files = (FEATURES, *SELECTION)
+        files = (FEATURES, *SELECTION, *sliced)
         write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=files)
     return selection, features

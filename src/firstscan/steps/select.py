@@ -19,6 +19,7 @@ from .pick import check_request, check_strategy, pick
 from .pipeline import Started, measured, opened, settled, started
 from .results import FEATURES, FINDINGS, REPORT, SELECTION, TRAINING
 from .run import Settings
+from .slicing import write_slices
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,12 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     pool = result.checked.pool
     selection = pick(result.features, config, left_out(pool), begun.run.progress)
     write_selection(begun.out, selection, {case.case_id: case.paths for case in pool}, __version__)
+    sliced = write_slices(begun.out, selection.slices)
     checkpoint = "" if config.checkpoint is None else config.checkpoint.name
     told = gathered(
         result.checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint
     )
     told = replace(told, show_metadata=begun.run.settings.show_metadata)
     write_report(begun.run, selection, result.features, told)
-    begun.finish("select", (FINDINGS, TRAINING, FEATURES, *SELECTION, REPORT))
+    begun.finish("select", (FINDINGS, TRAINING, FEATURES, *SELECTION, *sliced, REPORT))
     return selection

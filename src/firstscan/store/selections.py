@@ -11,6 +11,7 @@ from typing import Any
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.selection import Pick, Selection
+from firstscan.domain.slices import PlannedSlices, SlicePlan
 
 from .atomic import atomic_write
 from .plain import dump_json, load_json, to_plain
@@ -40,6 +41,7 @@ def write_selection(out: Path, selection: Selection, paths: Mapping[str, Sequenc
         "options": selection.options,
         "strata": selection.strata,
         "scores": selection.scores,
+        "slices": None if selection.slices is None else to_plain(selection.slices),
     }
     atomic_write(out / "selection.json", dump_json(body))
     atomic_write(out / "selection.csv", selection_table(selection, paths))
@@ -82,9 +84,25 @@ def read_selection(path: str | Path) -> Selection:
             options=MappingProxyType(body["options"]),
             strata=MappingProxyType(body["strata"]),
             scores=MappingProxyType(body["scores"]),
+            slices=_plan(body.get("slices")),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{file} is not a selection of firstscan: {error!r} is missing or wrong.") from error
+
+
+def _plan(told: Mapping[str, Any] | None) -> SlicePlan | None:
+    if told is None:
+        return None
+    names = ("case_id", "rank", "axis", "plane", "slices", "reason")
+    cases = tuple(
+        PlannedSlices(
+            **{name: case[name] for name in names},
+            indices=tuple(int(i) for i in case["indices"]),
+            positions_mm=tuple(float(p) for p in case["positions_mm"]),
+        )
+        for case in told["cases"]
+    )
+    return SlicePlan(cases, told["every"], told.get("settings", {}))
 
 
 def _pick(row: Mapping[str, Any]) -> Pick:
