@@ -69,8 +69,8 @@ def methods(data: ReportData) -> Methods:
     if plan is not None:
         planes = " and ".join(sorted({case.plane for case in plan}))
         sentences.append(
-            f"Of the chosen volumes, one {planes} slice in {plan.every} within the patient is annotated, {len(plan)} in "
-            "all, offsets staggered from volume to volume; all other slices are ignored in training."
+            f"Of the chosen volumes, one {planes} slice in {plan.every} within the patient is annotated, {len(plan)} "
+            "in all, offsets staggered from volume to volume; all other slices are ignored in training."
         )
     recall = diagnostic(data, "neighbour_recall")
     if recall is not None:

@@ -145,8 +145,8 @@ def _gamma_in_words(data: ReportData) -> str:
     gamma, alpha = diagnostic(data, "gamma"), diagnostic(data, "alpha_eff")
     if gamma is not None and not uses_pacing(data):
         return (
-            f"Strategy {data.selection.strategy} does not use DCR to choose; it describes the pool. Strategy cscs would "
-            f"weigh difficulty {gamma:.0%} and typicality {1 - gamma:.0%} (γ = {gamma:.3f}) here."
+            f"Strategy {data.selection.strategy} does not use DCR to choose; it describes the pool. Strategy cscs "
+            f"would weigh difficulty {gamma:.0%} and typicality {1 - gamma:.0%} (γ = {gamma:.3f}) here."
         ).replace("%", " %")
     if gamma is None:
         return "This strategy does not use DCR to choose; it is shown to describe the pool."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import get_args
 
 import numpy as np
@@ -152,7 +153,7 @@ def located(plane: Plane, positions_mm: Sequence[float], scan: ScanGeometry) -> 
     UsageError : a position that no slice of the scan lies at, to half a slice.
     """
     axis, canonical, _ = _stacked(scan, plane)
-    places = np.array([_position(scan, axis, canonical, i) for i in range(scan.shape[axis])])
+    places = np.array(_positions(scan, axis, canonical, range(scan.shape[axis])))
     found = []
     for position in positions_mm:
         index = int(np.abs(places - position).argmin())
@@ -165,7 +166,7 @@ def located(plane: Plane, positions_mm: Sequence[float], scan: ScanGeometry) -> 
 def _of_scan(scan: ScanGeometry, slicing: Slicing, rank: int) -> PlannedSlices:
     axis, canonical, sign = _stacked(scan, slicing.plane)
     rows = _range_of(scan, axis, slicing)
-    start = int(_van_der_corput(rank - 1) * slicing.every)
+    start = _offsets(slicing.every)[(rank - 1) % slicing.every]
     kept = rows[start :: slicing.every]
     if len(kept) < slicing.least:
         if len(rows) < slicing.least:
@@ -186,7 +187,7 @@ def _of_scan(scan: ScanGeometry, slicing: Slicing, rank: int) -> PlannedSlices:
         _PLANES[canonical],
         n,
         tuple(stored),
-        tuple(_position(scan, axis, canonical, i) for i in stored),
+        _positions(scan, axis, canonical, stored),
         f"{every} {inside}{start_at}: {len(stored)} of {len(rows)}",
     )
 
@@ -197,14 +198,15 @@ def _stacked(scan: ScanGeometry, plane: Plane | None) -> tuple[int, int, int]:
     if plane is not None:
         axis = next(a for a in range(3) if _PLANES[canonical[a][0]] == plane)
     else:
-        coarse = int(np.argmax(scan.spacing_mm))
+        coarse = max(range(3), key=scan.spacing_mm.__getitem__)
         next_to = max(s for a, s in enumerate(scan.spacing_mm) if a != coarse)
         acquired = scan.spacing_mm[coarse] > _UNIQUE * next_to and scan.shape[coarse] > 1
         axis = coarse if acquired else next(a for a in range(3) if canonical[a][0] == 2)
     return axis, *canonical[axis]
 
 
-def _canonical_axes(direction: Sequence[float]) -> list[tuple[int, int]]:
+@cache
+def _canonical_axes(direction: tuple[float, ...]) -> list[tuple[int, int]]:
     """Return for each stored axis the patient's axis it runs along, as nearly as axes allow, and in which direction."""
     cosines = np.reshape(direction, (3, 3))
     found: dict[int, int] = {}
@@ -237,18 +239,25 @@ def _range_of(scan: ScanGeometry, axis: int, slicing: Slicing) -> list[int]:
     return chosen
 
 
-def _position(scan: ScanGeometry, axis: int, canonical: int, index: int) -> float:
-    """Return where the middle of a slice lies along the patient's axis, in RAS mm."""
-    cosines = np.reshape(scan.direction, (3, 3))
-    middle = (np.array(scan.shape) - 1) / 2
-    middle[axis] = index
-    lps = np.array(scan.origin_mm) + cosines @ (middle * np.array(scan.spacing_mm))
-    return round(float(_TO_RAS[canonical] * lps[canonical]), 4)
+def _positions(scan: ScanGeometry, axis: int, canonical: int, indices: Sequence[int]) -> tuple[float, ...]:
+    """Return where the middles of slices lie along the patient's axis, in RAS mm."""
+    along = [scan.direction[3 * canonical + a] * scan.spacing_mm[a] for a in range(3)]
+    middle = sum(along[a] * (scan.shape[a] - 1) / 2 for a in range(3) if a != axis)
+    start, sign = scan.origin_mm[canonical] + middle, _TO_RAS[canonical]
+    return tuple(round(sign * (start + along[axis] * i), 4) for i in indices)
 
 
 def _spread(n: int, wanted: int) -> list[int]:
     """Return ``wanted`` of ``n`` places, evenly spread, the ends as far from the edges as half a step."""
     return [int((i + 0.5) * n / wanted) for i in range(wanted)]
+
+
+@cache
+def _offsets(every: int) -> tuple[int, ...]:
+    """Return 0 … ``every`` − 1, each once, such that the first few are spread as well as all of them."""
+    places = [_van_der_corput(i) for i in range(every)]
+    order = sorted(range(every), key=places.__getitem__)
+    return tuple(order.index(i) for i in range(every))
 
 
 def _van_der_corput(n: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -98,7 +99,10 @@ def handoff(
             linked=all_linkable(cases) or not cases,
         )
         material = Material(selection, pool, name=config.name, labels=maps, classes=named, ignore=ignore)
-        return write(material, out.absolute(), place)
+        handed = write(material, out.absolute(), place)
+    maps_say = f" In the label maps all other slices hold {ignore}." if any(i.given for i in handed.items) else ""
+    count = len(selection.slices.only(selection.case_ids))
+    return replace(handed, message=f"{handed.message} slices.csv lists the {count} slices to annotate.{maps_say}")
 
 
 def classes_of(config: HandoffConfig, labels: Mapping[str, str]) -> dict[str, int]:

@@ -252,7 +252,7 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
     check_strategy(config)
     features = read_features(features_path)
     file = features_path / FEATURES if features_path.is_dir() else features_path
-    plain = {**config.resolved(), "features": file_sha256(file)}
+    plain = {**config.resolved(), "features_content": file_sha256(file)}
     if config.table is not None:
         if file.resolve() == (out / FEATURES).resolve():
             raise UsageError(f"--table adds columns to the features, and {out} holds those; choose another --out")

@@ -113,9 +113,9 @@ def of_pool(
     return PoolFound(curves, told, estimates, design)
 
 
-def _batches(group: pd.DataFrame) -> pd.DataFrame:
-    """Return Dice by (sub-pool, selection seed) and test case, training seeds averaged, incomplete batches left out."""
-    table = group.pivot_table(index=BATCH, columns="case_id", values="dice", aggfunc="mean", sort=True)
+def _batches(group: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
+    """Return a metric by (sub-pool, selection seed) and test case: means over training seeds, complete rows only."""
+    table = group.pivot_table(index=BATCH, columns="case_id", values=metric, aggfunc="mean", sort=True)
     return table.dropna(axis=0)
 
 
@@ -227,7 +227,8 @@ def _described(dice: pd.DataFrame, group: pd.DataFrame, distinct: list[Any]) -> 
     spread = float(means.std(ddof=1)) if len(means) > 1 else np.nan
     half = spread * 1.96 / np.sqrt(len(means)) if len(means) > 1 else np.nan
     mean = float(dice.to_numpy().mean())
-    others = {m: float(group[m].mean()) if group[m].notna().any() else np.nan for m in METRICS[1:]}
+    measured = {m: _batches(group, m).to_numpy() for m in METRICS[1:] if group[m].notna().any()}
+    others = {m: float(measured[m].mean()) if m in measured else np.nan for m in METRICS[1:]}
     return {
         "cells": int(group.groupby(CELL, sort=False).ngroups), "batches": len(dice), "distinct": len(distinct),
         "cases": dice.shape[1], "dice": mean, "dice_low": mean - half, "dice_high": mean + half, "sd_batches": spread,
