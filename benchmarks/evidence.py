@@ -4,6 +4,7 @@ python benchmarks/evidence.py pools --out WORK       lay out the data sets below
 python benchmarks/evidence.py run PLAN --out WORK    run one plan of benchmarks/plans/evidence, or go on with it
 python benchmarks/evidence.py export PLAN… --out WORK --to FOLDER    trainings that are missing, for another machine
 python benchmarks/evidence.py bring FILE… --out WORK                 results of such a machine back into the studies
+python benchmarks/evidence.py together --out WORK    compare the confirmation runs, and keep all in benchmarks/results
 
 Left atrium and cardiac scans are mirrors of challenge data: --mirrors names the folder that holds la2018 and acdc_ed,
 each with images and labels. All else comes from FIRSTSCAN_TEST_DATA (else ../shared/data).
@@ -12,6 +13,7 @@ each with images and labels. All else comes from FIRSTSCAN_TEST_DATA (else ../sh
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 from pathlib import Path
@@ -21,8 +23,10 @@ import numpy as np
 from firstscan.segmentation.grids import Grid, read_channels, read_labels, write_labels
 from firstscan.steps.run import Settings
 from firstscan.store import atomic_write
+from firstscan.study.compare import compare
 from firstscan.study.plan import read_plan
 from firstscan.study.run import pending, study
+from results import keep
 
 HERE = Path(__file__).resolve().parent
 PLANS = {p.stem: p for p in sorted((HERE / "plans" / "evidence").glob("*.yaml"))}
@@ -140,7 +144,8 @@ def bring(files: list[Path], work: Path) -> None:
     """Put the results in ``files`` (one JSON line a training) where their studies look for them."""
     for file in files:
         count = 0
-        for line in file.read_text(encoding="utf-8").splitlines():
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        for line in content.decode().splitlines():
             row = json.loads(line)
             target = work / "studies" / row.pop("plan") / "work" / "cells" / "results" / f"{row.pop('key')}.json"
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,9 +154,19 @@ def bring(files: list[Path], work: Path) -> None:
         print(f"{file.name}: {count} results")
 
 
+def together(work: Path) -> None:
+    """Compare the confirmation runs and copy what they found to benchmarks/results/evidence."""
+    names = [name for name in PLANS if name.endswith("-confirmation")]
+    folders = [work / "studies" / name for name in names]
+    compare(folders, work / "together", Settings(overwrite=True))
+    for name, folder in [*zip(names, folders, strict=True), ("together", work / "together")]:
+        keep(folder, work / "data", HERE / "results" / "evidence" / name)
+        (HERE / "results" / "evidence" / name / "machine.txt").unlink()
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("what", choices=("pools", "run", "export", "bring"))
+    options.add_argument("what", choices=("pools", "run", "export", "bring", "together"))
     options.add_argument("names", nargs="*")
     options.add_argument("--out", type=Path, default=Path("out/evidence"))
     options.add_argument("--to", type=Path, default=Path("out/evidence/export"))
@@ -166,6 +181,8 @@ def main() -> int:
             run(name, work, given.workers)
     elif given.what == "export":
         export(given.names, work, to, given.workers)
+    elif given.what == "together":
+        together(work)
     else:
         bring([Path(name).resolve() for name in given.names], work)
     return 0

@@ -37,6 +37,14 @@ from firstscan.segmentation.unet_graph import Lane
 from firstscan.segmentation.unet_training import _padded, build, pinned
 
 CHUNK, WINDOWS = 50, 16
+MODES = {
+    "channels last, tf32": (torch.channels_last_3d, True),
+    "channels last, float32": (torch.channels_last_3d, False),
+    "contiguous, tf32": (torch.contiguous_format, True),
+    "contiguous, float32": (torch.contiguous_format, False),
+}
+"""Memory layouts and precisions to choose from by measuring."""
+TRIED, TRIED_STEPS = 6, 60
 
 
 @dataclass(frozen=True)
@@ -188,7 +196,7 @@ class Tests:
             for at in range(0, len(windows), WINDOWS):
                 part = windows[at : at + WINDOWS]
                 batch = torch.stack([scans[i][0][(slice(None), *box)] for i, box in part])
-                logits = network(batch.contiguous(memory_format=torch.channels_last_3d)) * weight
+                logits = network(batch) * weight
                 for (i, box), found in zip(part, logits, strict=True):
                     sums[i][(slice(None), *box)] += found
                     counts[i][box] += weight
@@ -262,13 +270,16 @@ def run(given: argparse.Namespace, until: float) -> None:
     gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if gpu else "cpu"
     torch.backends.cudnn.deterministic = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     todo: list[tuple[str, dict[str, Any]]] = []
     plans = given.only or sorted(p.stem for p in Path(given.folder).glob("*.json"))
-    for plan in plans:
-        todo += [(plan, job) for job in opened(given.folder, plan)[0]["jobs"]][: given.limit]
+    jobs = {plan: opened(given.folder, plan)[0]["jobs"][: given.limit] for plan in plans}
+    for part in range(given.rounds):  # so that what is cut short is cut short evenly
+        for plan, mine in jobs.items():
+            share = -(-len(mine) // given.rounds)
+            todo += [(plan, job) for job in mine[part * share : (part + 1) * share]]
     tests = {plan: Tests(given.folder, plan, "cuda" if gpu else "cpu") for plan in plans}
     print(f"{len(todo)} trainings on {device}", flush=True)
+    given.mode = "channels last, tf32"
     done, began = 0, time.perf_counter()
     context = multiprocessing.get_context("spawn")
     with given.out.open("a", encoding="utf-8") as file, ProcessPoolExecutor(given.workers, context) as pool:
@@ -282,6 +293,8 @@ def run(given: argparse.Namespace, until: float) -> None:
             for future in [f for f in waiting if f.done()]:
                 waiting.remove(future)
                 ready.append(future.result())
+            if gpu and ready and not slots:
+                given.mode = fastest(ready[0], given)
             busy = [s for group in slots.values() for s in group if s.ready]
             free = {k: [s for s in group if not s.ready] for k, group in slots.items()}
             for one in list(ready):
@@ -328,8 +341,37 @@ def lane_for(ready: Ready, given: argparse.Namespace) -> Lane:
     steps = round(settings.iterations * settings.sparse_factor)
     network = build(settings, 1, ready.outputs)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    room = (scans, shape, steps)
-    return Lane(network, ready.patch, settings.learning_rate, room=room, batch=settings.batch_size, device=device)
+    layout, torch.backends.cudnn.allow_tf32 = MODES[given.mode]
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    return Lane(
+        network,
+        ready.patch,
+        settings.learning_rate,
+        room=(scans, shape, steps),
+        batch=settings.batch_size,
+        device=device,
+        layout=layout,
+    )
+
+
+def fastest(ready: Ready, given: argparse.Namespace) -> str:
+    """Return the mode in which a few lanes take steps fastest, and print what was measured."""
+    speeds = {}
+    for given.mode in MODES:
+        slots = [Slot(lane_for(ready, given), None) for _ in range(TRIED)]
+        for slot in slots:
+            slot.begin(ready)
+        for measured in (False, True):
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            for _ in range(TRIED_STEPS):
+                for slot in slots[: TRIED if measured else 1]:
+                    slot.lane.step()
+            torch.cuda.synchronize()
+            speed = TRIED_STEPS * (TRIED if measured else 1) / (time.perf_counter() - began)
+            print(f"{given.mode}: {speed:.0f} steps/s, {TRIED if measured else 1} lane(s)", flush=True)
+        speeds[given.mode] = speed
+    return max(speeds, key=speeds.__getitem__)
 
 
 def main() -> int:
@@ -341,6 +383,9 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=480)
     options.add_argument("--limit", type=int)
     options.add_argument("--only", nargs="*")
+    options.add_argument(
+        "--rounds", type=int, default=1, help="go through the plans so often, a part of each at a time"
+    )
     given = options.parse_args()
     run(given, time.monotonic() + given.seconds)
     return 0

@@ -108,6 +108,7 @@ def collect(
     classes: o.Classes = None,
     consensus: o.Consensus = "first",
     allow_empty: o.AllowEmpty = False,
+    confirm_empty: o.ConfirmEmpty = False,
     workers: o.Workers = None,
     overwrite: o.Overwrite = False,
 ) -> None:

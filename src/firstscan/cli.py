@@ -36,14 +36,15 @@ def every_command(
 def select(
     source: o.Source,
     *,
-    budget: o.Budget = None,
     out: o.Out,
+    budget: o.Budget = None,
     slices: o.Slices = None,
     every: o.Every = None,
     least: o.Least = 1,
-    range: o.Range = None,
     slice_axis: o.SliceAxis = None,
-    strategy: o.StrategyName = "cscs",
+    range: o.Range = None,
+    features: o.Features = None,
+    strategy: o.StrategyName = "coverage",
     seed: o.Seed = 42,
     preset: o.Preset = "auto",
     layout: o.Layout = "auto",
@@ -56,9 +57,9 @@ def select(
     group_by: o.GroupBy = None,
     quota: o.Quota = None,
     minutes: o.Minutes = None,
-    cost_column: o.CostColumn = None,
     minutes_per_scan: o.MinutesPerScan = 5.0,
     minutes_per_slice: o.MinutesPerSlice = 1.5,
+    cost_column: o.CostColumn = None,
     adjust: o.Adjust = None,
     stability: o.Stability = None,
     thin_strata: o.ThinStrata = None,
@@ -219,18 +220,20 @@ def extract(
 
 @app.command()
 def pick(
-    features: Annotated[
-        Path, typer.Argument(help="A Parquet table with case_id, embedding, uncertainty; or its folder.")
+    measured: Annotated[
+        Path,
+        typer.Argument(metavar="FEATURES", help="A Parquet table with case_id, embedding, uncertainty; or its folder."),
     ],
     *,
-    budget: o.Budget = None,
     out: o.Out,
+    budget: o.Budget = None,
     slices: o.Slices = None,
     every: o.Every = None,
     least: o.Least = 1,
-    range: o.Range = None,
     slice_axis: o.SliceAxis = None,
-    strategy: o.StrategyName = "cscs",
+    range: o.Range = None,
+    features: o.Features = None,
+    strategy: o.StrategyName = "coverage",
     seed: o.Seed = 42,
     table: o.Table = None,
     exclude: o.Exclude = None,
@@ -239,9 +242,9 @@ def pick(
     group_by: o.GroupBy = None,
     quota: o.Quota = None,
     minutes: o.Minutes = None,
-    cost_column: o.CostColumn = None,
     minutes_per_scan: o.MinutesPerScan = 5.0,
     minutes_per_slice: o.MinutesPerSlice = 1.5,
+    cost_column: o.CostColumn = None,
     adjust: o.Adjust = None,
     stability: o.Stability = None,
     thin_strata: o.ThinStrata = None,
@@ -255,7 +258,7 @@ def pick(
     from firstscan.steps.origin import known_scans
     from firstscan.steps.pick import run_pick
 
-    selection, used = run_pick(features, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
+    selection, used = run_pick(measured, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
     terminal.show_selection(selection, len(used), _reading(selection, used))
     terminal.say(f"\nSelection: {out / 'selection.csv'}")
     if selection.slices is not None:

@@ -10,7 +10,7 @@ import typer
 EXECUTION = frozenset(
     {
         "out",
-        "features",
+        "measured",
         "workers",
         "engine",
         "device",
@@ -49,8 +49,10 @@ Range = Annotated[
 SliceAxis = Annotated[
     str | None, typer.Option(help="axial, coronal or sagittal slices, instead of those that a scan was acquired in.")
 ]
-MinutesPerScan = Annotated[float, typer.Option(help="Minutes to open and understand a scan; for --minutes.")]
-MinutesPerSlice = Annotated[float, typer.Option(help="Minutes to annotate a slice; for --minutes.")]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(help="What the strategy sees: embedding, positions, appearance, texture, shape; repeat for several."),
+]
 StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
 Preset = Annotated[str, typer.Option(help="fast (CPU), paper (the published network), auto (by device).")]
@@ -67,8 +69,10 @@ Labelled = Annotated[Path | None, typer.Option(help="File of case ids that are a
 GroupBy = Annotated[list[str] | None, typer.Option(help="Pick at most one scan per value of this column.")]
 Quota = Annotated[list[str] | None, typer.Option(help="COLUMN=GROUP:MIN-MAX: bounds on the scans of a group.")]
 Minutes = Annotated[
-    float | None, typer.Option(help="Annotation time of the whole batch; needs --cost-column, or --slices or --every.")
+    float | None, typer.Option(help="Annotation time of the whole batch, by --cost-column or by the next two.")
 ]
+MinutesPerScan = Annotated[float, typer.Option(help="Minutes to open a scan and find one's way in it.")]
+MinutesPerSlice = Annotated[float, typer.Option(help="Minutes to annotate a slice.")]
 CostColumn = Annotated[str | None, typer.Option(help="Column with the minutes that each scan takes.")]
 Adjust = Annotated[list[str] | None, typer.Option(help="Take what this column explains off the signals.")]
 Stability = Annotated[int | None, typer.Option(help="Repeat the choice under so many seeds and pools.")]
@@ -100,6 +104,10 @@ Consensus = Annotated[
     str, typer.Option(help="Where several readers labelled a scan: the first one's, or the majority of each voxel.")
 ]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Take label maps in which nothing is marked, too.")]
+ConfirmEmpty = Annotated[
+    bool,
+    typer.Option("--confirm-empty", help="Planned slices in which nothing is marked were looked at: they are empty."),
+]
 Workers = Annotated[int | None, typer.Option(help="Processes or threads at work; one a CPU core by default.")]
 Engine = Annotated[str, typer.Option(help="Where work runs: local, or ray (a cluster; see docs/cluster.md).")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

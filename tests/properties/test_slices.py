@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstscan.domain.slices import ScanGeometry
-from firstscan.selection.slicing import Slicing, plan_slices, share_slices
+from firstscan.selection.slicing import Slicing, located, plan_slices, share_slices
 
 ORIENTATIONS = [(order, flips) for order in permutations(range(3)) for flips in product((1, -1), repeat=3)]
 
@@ -91,6 +91,7 @@ def test_the_same_slices_are_planned_however_a_scan_is_stored(angles, spacing, s
         assert same(physical(scan, first), physical(other, again))
         assert np.allclose(sorted(first.positions_mm), sorted(again.positions_mm), atol=1e-3)
         assert list(again.indices) == sorted(set(again.indices))
+        assert located(first.plane, first.positions_mm, other) == (again.axis, again.indices)
         assert same(physical(scan, shared), physical(other, share_slices([other], 3, slicing, ranks=[rank]).cases[0]))
 
 

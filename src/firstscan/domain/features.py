@@ -44,7 +44,7 @@ class FeatureTable:
     uncertainty: PerCase
     typicality: PerCase | None = None
     covariates: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
-    groups: Mapping[str, Embeddings] = field(default_factory=lambda: MappingProxyType({}))
+    groups: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
     geometry: np.ndarray | None = None
 
     def __post_init__(self) -> None:

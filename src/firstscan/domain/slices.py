@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +60,11 @@ class SlicePlan:
 
     def __iter__(self) -> Iterator[PlannedSlices]:
         return iter(self.cases)
+
+    def only(self, case_ids: Collection[str]) -> SlicePlan:
+        """Return the plan of the scans in ``case_ids``, in the same order."""
+        wanted = frozenset(case_ids)
+        return SlicePlan(tuple(case for case in self.cases if case.case_id in wanted), self.every, self.settings)
 
     def of(self, case_id: str) -> PlannedSlices | None:
         """Return the slices of one scan, None where the plan does not hold it."""

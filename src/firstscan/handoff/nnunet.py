@@ -57,7 +57,10 @@ def write_nnunet(material: Material, folder: Path, place: Place) -> Handed:
         ("name", "case_id", "rank", "reason", "image", "label"),
         ((names[p.case_id], p.case_id, p.rank, p.reason, c.path, material.labels.get(p.case_id)) for p, c in picks),
     )
-    todo = "ready to train" if labelled else f"put {len(picks)} label maps into labelsTr as <name>.nii.gz"
+    planned = material.selection.slices is not None
+    todo = f"put {len(picks)} label maps into labelsTr as <name>.nii.gz"
+    if planned or labelled:
+        todo = "annotate the slices that hold 0 in labelsTr" if planned else "ready to train"
     message = f"nnU-Net raw dataset {dataset.name}: {todo}; names.csv leads back to case ids."
     return Handed("nnunet", dataset, message, tuple(items))
 

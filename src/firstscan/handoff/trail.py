@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from firstscan.domain.errors import DataError
+from firstscan.domain.slices import SlicePlan
 
 from .material import Handed
 
@@ -23,7 +24,8 @@ class Step:
     """One pick of a hand-off; ``images`` (channel, path) are absolute and empty where no image was placed.
 
     ``given`` is the label map that was handed over with it and ``given_sha256`` its bytes then; ``modality`` is what
-    the source said, for normalisation.
+    the source said, for normalisation. ``positions_mm`` are the planned slices of ``plane``, none where the whole scan
+    is to be annotated (:class:`firstscan.domain.slices.PlannedSlices`).
     """
 
     case_id: str
@@ -33,13 +35,16 @@ class Step:
     given: Path | None = None
     given_sha256: str = ""
     modality: str = ""
+    plane: str = ""
+    positions_mm: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
     """A hand-off folder as it describes itself; ``reader`` is empty where the batch went to one person.
 
-    ``classes`` maps class names to values without background and is empty where they were not known.
+    ``classes`` maps class names to values without background and is empty where they were not known. ``ignore`` is the
+    value of what was not to be annotated.
     """
 
     folder: Path
@@ -47,10 +52,18 @@ class Trail:
     reader: str
     classes: Mapping[str, int]
     steps: tuple[Step, ...]
+    ignore: int | None = None
 
 
 def write_trail(
-    folder: Path, handed: Handed, *, classes: Mapping[str, int], modalities: Mapping[str, str], reader: str = ""
+    folder: Path,
+    handed: Handed,
+    *,
+    classes: Mapping[str, int],
+    modalities: Mapping[str, str],
+    reader: str = "",
+    plan: SlicePlan | None = None,
+    ignore: int | None = None,
 ) -> Path:
     """Write ``handoff.json`` into ``folder``; paths in it are relative, so that the folder may be moved."""
     picks = [
@@ -62,6 +75,7 @@ def write_trail(
             "images": [[channel, _within(path, folder)] for channel, path in item.images],
             "given": None if item.given is None else _within(item.given, folder),
             "given_sha256": "" if item.given is None else sha256(item.given),
+            **_planned(plan, item.case_id),
         }
         for item in handed.items
     ]
@@ -71,6 +85,7 @@ def write_trail(
         "reader": reader,
         "classes": dict(classes),
         "picks": picks,
+        "ignore": ignore,
     }
     path = folder / NAME
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -95,6 +110,7 @@ def read_trail(folder: Path) -> Trail:
             body["reader"],
             {str(name): int(value) for name, value in body["classes"].items()},
             tuple(_step(row, folder) for row in body["picks"]),
+            body.get("ignore"),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error!r}); hand off again, or copy the file back") from error
@@ -115,7 +131,14 @@ def _step(row: Mapping[str, Any], folder: Path) -> Step:
         None if row["given"] is None else folder / row["given"],
         row["given_sha256"],
         row["modality"],
+        row.get("plane", ""),
+        tuple(float(p) for p in row.get("positions_mm", ())),
     )
+
+
+def _planned(plan: SlicePlan | None, case_id: str) -> dict[str, object]:
+    case = None if plan is None else plan.of(case_id)
+    return {} if case is None else {"plane": case.plane, "positions_mm": list(case.positions_mm)}
 
 
 def _within(path: Path, folder: Path) -> str:

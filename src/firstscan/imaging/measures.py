@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from firstscan.domain.arrays import Float, Mask
+from firstscan.domain.arrays import Bool, Float, Mask
 from firstscan.domain.volume import CaseSummary, Crop
 
 from .standardise import well_inside
@@ -120,9 +120,9 @@ def _detail(channel: Float[np.ndarray, "x y z"], core: Mask) -> list[float]:
     return energies
 
 
-def _but_last(mask: Mask, axis: int) -> Mask:
+def _but_last(mask: Mask, axis: int) -> Bool[np.ndarray, "_ _ _"]:
     return np.asarray(np.take(mask, range(mask.shape[axis] - 1), axis))
 
 
-def _but_first(mask: Mask, axis: int) -> Mask:
+def _but_first(mask: Mask, axis: int) -> Bool[np.ndarray, "_ _ _"]:
     return np.asarray(np.take(mask, range(1, mask.shape[axis]), axis))

@@ -11,22 +11,23 @@ from scipy.integrate import trapezoid
 from firstscan.domain.arrays import Float
 from firstscan.domain.errors import UsageError
 
-from .significance import ROUNDING
-
 Curve = Float[np.ndarray, "budget"]
 Scores = Float[np.ndarray, "score"]
 Draws = Float[np.ndarray, "draw"]
+ROUNDING = 1e-12
+"""What two means of the same scores may differ by; nothing smaller is a difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The mean score of one trained model: a strategy at a budget with its two seeds."""
+    """The mean score of one trained model: a strategy at a budget with its two seeds, in a sub-pool (−1: the pool)."""
 
     strategy: str
     budget: int
     selection_seed: int
     training_seed: int
     score: float
+    subpool: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,12 @@ def harms(cells: Iterable[Cell], random_medians: Mapping[int, float]) -> tuple[H
         for c in cells
         if c.budget in random_medians and c.score < random_medians[c.budget]
     ]
-    return tuple(sorted(found, key=lambda h: (-h.loss, h.cell.strategy, h.cell.budget, h.cell.selection_seed)))
+
+    def worst_first(harm: Harm) -> tuple[float, str, int, int, int]:
+        cell = harm.cell
+        return -harm.loss, cell.strategy, cell.budget, cell.subpool, cell.selection_seed
+
+    return tuple(sorted(found, key=worst_first))
 
 
 def _check_curve(budgets: np.ndarray, scores: np.ndarray) -> None:

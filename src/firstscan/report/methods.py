@@ -20,6 +20,12 @@ _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "calr": ("by hierarchical clustering with information density (CALR) {0}", ("jin2022",)),
     "alps": ("by k-means, taking the scan nearest to each centre (ALPS) {0}", ("yuan2020",)),
     "usl": ("by unsupervised selective labelling {0}", ("wang2022",)),
+    "coverage": (
+        "by k-medoids: such that the mean distance of every volume to its nearest chosen one is smallest {0}, over "
+        "features of a network with their positions, appearance at low resolution, texture, and shape, each reduced to "
+        "its leading principal components and scaled alike",
+        ("kaufman1990",),
+    ),
     "maxherding": ("by MaxHerding, a generalised coverage criterion {0}", ("bae2024",)),
 }
 
@@ -172,7 +178,7 @@ def _slices(data: ReportData) -> list[str]:
     return [
         f"Of each volume not all slices were to be annotated but {which} within the patient{where} "
         f"({count(len(plan), 'slice')} in all); the first one was staggered from volume to volume so that positions "
-        "along the body are covered evenly."
+        "along the body are covered evenly. All other slices are ignored in training."
     ]
 
 

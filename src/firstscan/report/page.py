@@ -200,7 +200,7 @@ def _facts(data: ReportData) -> tuple[tuple[str, str], ...]:
     ]
     if words.diagnostic(data, "dcr") is not None:
         facts.append(("DCR", words.number(words.diagnostic(data, "dcr"), signed=True)))
-    if words.diagnostic(data, "gamma") is not None:
+    if words.diagnostic(data, "gamma") is not None and words.uses_pacing(data):
         facts.append(("γ", words.number(words.diagnostic(data, "gamma"), digits=3)))
     return tuple(facts)
 

@@ -67,6 +67,11 @@ _ALL = (
         (("note", "Open-source software, Apache-2.0"),),
     ),
     Reference(
+        "kaufman1990", "Kaufman & Rousseeuw, 1990", "book",
+        ("Kaufman, Leonard", "Rousseeuw, Peter J."),
+        "Finding Groups in Data: An Introduction to Cluster Analysis", "Wiley", 1990, "publisher",
+    ),
+    Reference(
         "hattat2026", "Hattat et al., 2026", "misc",
         ("Hattat, Rémi", "Beaumont, Marine", "Bertholdt, Charline", "Hossu, Gabriela", "Morel, Olivier",
          "Chen, Bailiang"),

@@ -119,7 +119,7 @@ def advice(data: ReportData, runs: Sequence[Compared] = RUNS) -> tuple[str, ...]
     nothing is known of the slices.
     """
     other = _other_way(data)
-    return (other, support(runs)) if other else ()
+    return (other, support(runs, _work(data))) if other else ()
 
 
 def in_short(data: ReportData, runs: Sequence[Compared] = RUNS) -> tuple[str, ...]:
@@ -130,14 +130,18 @@ def in_short(data: ReportData, runs: Sequence[Compared] = RUNS) -> tuple[str, ..
     else:
         mean = sum(run.difference for run in runs) / len(runs)
         known = (
-            f"In {count(len(runs), 'comparison')} at equal slices the plan gained {_signed(mean)} Dice on average; "
-            "where, and where that is not known, is in the report."
+            f"For as many slices, every {ordinal(runs[0].every)} slice of more scans gained {_signed(mean)} Dice over "
+            f"whole ones in our runs ({count(len(runs), 'collection')}, a small network); where that holds, and where "
+            "it is not known, is in the report."
         )
     return tuple(line for line in (plan_sentence(data), f"{other} {known}" if other else "") if line)
 
 
-def support(runs: Sequence[Compared] = RUNS) -> str:
-    """Return what committed runs say of plans by slice, and where they say nothing."""
+def support(runs: Sequence[Compared] = RUNS, work: float | None = None) -> str:
+    """Return what committed runs say of plans by slice, and where they say nothing.
+
+    ``work`` is how many whole scans a batch's slices make.
+    """
     limits = (
         "Minutes are by the cost model: an isolated slice takes longer than one beside a slice that is done; set "
         "`--minutes-per-scan` and `--minutes-per-slice` to your own."
@@ -154,10 +158,22 @@ def support(runs: Sequence[Compared] = RUNS) -> str:
         for run in runs
     )
     works = sorted({n for run in runs for n in run.whole_scans})
+    beyond = work is not None and not works[0] - 0.5 <= work <= works[-1] + 0.5
+    this = f" This batch is the work of {work:.0f} and lies outside of that." if work is not None and beyond else ""
     return (
-        f"Measured against whole random scans at equal numbers of slices, the work of {works[0]} to {works[-1]} scans: "
-        f"{told}. Other organs, networks and amounts of work were not measured. {limits}"
+        "Measured against whole scans, random ones on both sides, at equal numbers of slices and for the work of "
+        f"{works[0]} to {works[-1]} whole scans: {told}.{this} Other organs, networks and amounts of work were not "
+        f"measured. {limits}"
     )
+
+
+def _work(data: ReportData) -> float | None:
+    """Return how many whole scans the slices of a batch make; None where that is not known."""
+    plan, picks = data.selection.slices, len(data.selection)
+    stacks = _stacks(data, plan)
+    if plan is None or stacks is None:
+        return float(picks)
+    return len(plan) * picks / max(int(stacks.room.sum()), 1)
 
 
 def _other_way(data: ReportData) -> str:

@@ -138,8 +138,18 @@ def reading(data: ReportData) -> tuple[str, ...]:
     return (first, second) if second else (first,)
 
 
+def uses_pacing(data: ReportData) -> bool:
+    """Tell whether γ took part in the choice; for other strategies it is shown only."""
+    return data.selection.diagnostics.get("pacing_used") is not False
+
+
 def _gamma_in_words(data: ReportData) -> str:
     gamma, alpha = diagnostic(data, "gamma"), diagnostic(data, "alpha_eff")
+    if gamma is not None and not uses_pacing(data):
+        return (
+            f"Strategy {data.selection.strategy} does not use DCR to choose; it describes the pool. Strategy cscs "
+            f"would weigh difficulty {gamma:.0%} and typicality {1 - gamma:.0%} (γ = {gamma:.3f}) here."
+        ).replace("%", " %")
     if gamma is None:
         return "This strategy does not use DCR to choose; it is shown to describe the pool."
     low, high = _gamma_bounds(data.selection.options)
@@ -229,7 +239,11 @@ def _of_signals(data: ReportData) -> Verdict | None:
 
 
 def _of_dcr(data: ReportData) -> Verdict | None:
-    if diagnostic(data, "gamma") is None or (data.stability is not None and data.stability.advice):
+    if (
+        diagnostic(data, "gamma") is None
+        or not uses_pacing(data)
+        or (data.stability is not None and data.stability.advice)
+    ):
         return None  # the advice says it
     bounds, title = interval(data), "Is the balance of hard and typical well founded?"
     if bounds is None:

@@ -27,6 +27,7 @@ class Lane:
     network : of the kind that is trained here; its own weights do not matter.
     patch : voxels (x, y, z).
     room : how many scans, of what shape (channel-less, padded), and how many steps one training may have.
+    layout : how convolutions see memory; which is faster depends on the GPU.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Lane:
         room: tuple[int, tuple[int, ...], int],
         batch: int = 2,
         device: str = "cuda",
+        layout: torch.memory_format = torch.channels_last_3d,
     ) -> None:
         cases, shape, steps = room
         self._device = torch.device(device)
         self._on_gpu = self._device.type == "cuda"
-        self._network = network.to(self._device).train()
+        self._layout = layout
+        self._network = network.to(self._device).to(memory_format=layout).train()  # type: ignore[call-overload]
         self._patch, self._peak, self._batch = patch, peak, batch
         channels = next(network.parameters()).shape[1]
         self._images = torch.zeros((cases, channels, *shape), device=self._device)
@@ -99,7 +102,8 @@ class Lane:
     @property
     def network(self) -> torch.nn.Module:
         """The network as it is after the steps that were queued on :attr:`stream`."""
-        return self._network
+        network: torch.nn.Module = self._network
+        return network
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Wait for the training, and return its weights on the CPU.  Raises FloatingPointError where it diverged."""
@@ -138,7 +142,7 @@ class Lane:
         group = self._optimizer.param_groups[0]
         group["lr"].copy_(self._rates.index_select(0, self._counter)[0])
         self._optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(self._network(images.contiguous(memory_format=torch.channels_last_3d)), labels)
+        loss = loss_of(self._network(images.contiguous(memory_format=self._layout)), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP, foreach=True)
         self._optimizer.step()

@@ -158,7 +158,7 @@ def _with_the_others_fixed(
 
 def _density(selection: Selection, table: FeatureTable) -> PerCase | None:
     """Return the typicality of every case as ``cscs`` counts it; None where another strategy was given none."""
-    if table.typicality is not None or "gamma" not in selection.diagnostics:
+    if table.typicality is not None or selection.strategy != "cscs":
         return table.typicality
     return typicality(table.embeddings, int(selection.options.get("neighbours", 20))).values
 
@@ -169,7 +169,7 @@ def _preference(selection: Selection, features: FeatureTable, table: FeatureTabl
         return rows
     worth: np.ndarray
     dense = _density(selection, table)  # kept from one call to the next
-    if dense is not None and "gamma" in selection.diagnostics:
+    if dense is not None and selection.strategy == "cscs":
         worth = composite_score(dense[rows], table.uncertainty[rows], selection.diagnostics["gamma"])
     elif selection.scores:
         worth = np.array([selection.scores.get(table.case_ids[r], -np.inf) for r in rows])

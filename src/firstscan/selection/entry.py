@@ -19,7 +19,7 @@ from .groups import DEFAULT, combine
 from .limits import Limits, numbers, read_limits
 from .pooling import canonical, check_ids, open_gate, rows_of
 from .protocol import Candidates, Outcome, Strategy
-from .registry import strategy_class
+from .registry import DEFAULT_STRATEGY, strategy_class
 
 SIZE_COLUMNS = ("foreground_ml", "foreground_voxels", "voxel_count")
 
@@ -27,7 +27,7 @@ SIZE_COLUMNS = ("foreground_ml", "foreground_voxels", "voxel_count")
 def select(
     features: FeatureTable,
     budget: SupportsIndex | None,
-    strategy: str = "cscs",
+    strategy: str = DEFAULT_STRATEGY,
     seed: SupportsIndex = 42,
     *,
     constraints: Constraints | None = None,

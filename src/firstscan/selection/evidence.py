@@ -27,5 +27,10 @@ class Compared:
     segmenter: str
 
 
-RUNS: tuple[Compared, ...] = ()
-"""No run is committed yet."""
+RUNS: tuple[Compared, ...] = (
+    Compared("cardiac short axis, MRI", 4, (3, 5), 0.078, 0.046, 0.110, 12, "unet"),
+    Compared("head and neck, CT", 4, (3, 5), 0.048, 0.016, 0.081, 12, "unet"),
+    Compared("hippocampus, MRI", 4, (3, 5), 0.016, 0.012, 0.021, 12, "unet"),
+    Compared("left atrium, MRI", 4, (3, 5), 0.034, 0.013, 0.054, 12, "unet"),
+)
+"""The confirmation run: ``benchmarks/results/evidence/together``, intervals for these collections."""

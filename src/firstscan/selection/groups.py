@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from firstscan.domain.arrays import Embeddings
+from firstscan.domain.arrays import Embeddings, Float
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import EMBEDDING, FeatureTable
 
@@ -75,7 +75,7 @@ def group_of(table: FeatureTable, name: str) -> Embeddings:
     return table.embeddings if name == EMBEDDING else table.groups[name]
 
 
-def _reduced(group: Embeddings, components: int) -> Embeddings | None:
+def _reduced(group: Embeddings, components: int) -> Float[np.ndarray, "case component"] | None:
     """Return the leading principal components of the standardised group, scaled together; None where it is constant."""
     scaled = standardise(group.astype(np.float64))
     if not (np.abs(scaled) > _CONSTANT).any():

@@ -19,6 +19,7 @@ EVERY = 4
 """The spacing where only a number of slices was asked for."""
 TILTED = 10.0
 """Degrees to its plane from which on a stack of slices is called tilted."""
+_ROUNDING_MM = 1e-3
 _TOP = {"axial": "the head", "coronal": "the front", "sagittal": "the right"}
 
 
@@ -194,6 +195,24 @@ def minutes_of(
 ) -> float:
     """Return the minutes that annotating ``slices`` of ``scans`` takes."""
     return scans * per_scan + slices * per_slice
+
+
+def located(plane: Plane, positions_mm: Sequence[float], scan: ScanGeometry) -> tuple[int, tuple[int, ...]]:
+    """Return the stored axis and the indices of planned slices in ``scan``, however it is stored by now.
+
+    Raises
+    ------
+    UsageError : a position that no slice of the scan lies at, to half a slice.
+    """
+    stack = stacks_of([scan], plane, None)
+    places = stack.start_mm[0] + stack.step_mm[0] * np.arange(int(stack.slices[0]))
+    found = []
+    for position in positions_mm:
+        index = int(np.abs(places - position).argmin())
+        if abs(places[index] - position) > abs(float(stack.step_mm[0])) / 2 + _ROUNDING_MM:
+            raise UsageError(f"{scan.case_id}: no {plane} slice lies at {position:g} mm; is it the scan of the plan?")
+        found.append(index)
+    return int(stack.axis[0]), tuple(sorted(found))
 
 
 def _planned_stacks(scans: Sequence[ScanGeometry], slicing: Slicing) -> Stacks:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from firstscan.domain.arrays import LabelMap
 from firstscan.domain.scores import Score
 from firstscan.segmentation.evaluate import score_case
 from firstscan.segmentation.grids import read_labels, sitk, write_labels
@@ -28,24 +29,42 @@ class Agreement:
     score: Score
 
 
-def compare(case_id: str, labels: Mapping[str, Path], classes: Mapping[str, int]) -> tuple[Agreement, ...]:
-    """Compare every pair of readers of one scan, whose label maps lie on one grid, class by class."""
+def compare(
+    case_id: str, labels: Mapping[str, Path], classes: Mapping[str, int], *, ignore: int | None = None
+) -> tuple[Agreement, ...]:
+    """Compare every pair of readers of one scan, whose label maps lie on one grid, class by class.
+
+    What either of the two ignored is left out.
+    """
     read = {reader: read_labels(path) for reader, path in labels.items()}
     return tuple(
         Agreement(a, b, score)
         for a, b in combinations(read, 2)
-        for score in score_case(case_id, read[a][0], read[b][0], read[a][1].spacing_mm, classes)
+        for score in score_case(
+            case_id, *_both_known(read[a][0], read[b][0], ignore), read[a][1].spacing_mm, classes, ignore=ignore
+        )
     )
 
 
-def by_majority(labels: Sequence[Path], target: Path) -> None:
+def _both_known(a: LabelMap, b: LabelMap, ignore: int | None) -> tuple[LabelMap, LabelMap]:
+    return (a, b) if ignore is None else (a, np.where(a == ignore, ignore, b))
+
+
+def by_majority(labels: Sequence[Path], target: Path, *, ignore: int | None = None) -> None:
     """Write what most readers say of each voxel; where no value leads, the first reader decides.
+
+    Readers who ignored a voxel have no vote on it.
 
     References
     ----------
     ITK LabelVotingImageFilter.
     """
     read = [read_labels(path) for path in labels]
+    if ignore is not None:
+        known = read[0][0]
+        for values, _ in read[1:]:
+            known = np.where(known == ignore, values, known)
+        read = [(np.where(values == ignore, known, values), grid) for values, grid in read]
     images = [sitk().GetImageFromArray(values.T.astype(np.uint16)) for values, _ in read]
     voted = sitk().GetArrayFromImage(sitk().LabelVoting(images, _UNDECIDED)).T.astype(np.int32)
     write_labels(np.where(voted == _UNDECIDED, read[0][0], voted), read[0][1], target)

@@ -105,7 +105,10 @@ def read_batch(out: Path) -> Batch:
         raise UsageError(
             f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
         )
-    config = PickConfig.of(**{k: v for k, v in manifest.config.items() if k in PickConfig.model_fields})
+    told = {k: v for k, v in manifest.config.items() if k in PickConfig.model_fields}
+    if isinstance(told.get("features"), str):  # firstscan 0.2 kept the fingerprint of the table under this name
+        del told["features"]
+    config = PickConfig.of(**told)
     named = (i for entry in manifest.config.get(AMENDMENTS, ()) for i in entry.get("labelled", ()))
     config = _with_labelled(config, named)
     features, selection = read_features(out / FEATURES), read_selection(out)

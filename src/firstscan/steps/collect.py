@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, field_validator
 
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
+from firstscan.domain.slices import ignore_value
 from firstscan.execution import Progress, WorkerDied, run_cases
 from firstscan.handoff.names import safe_names
+from firstscan.segmentation.grids import read_labels, write_labels
 from firstscan.store import (
     Workspace,
     atomic_write,
@@ -51,12 +54,14 @@ class CollectConfig(Config):
     """What counts as a label: ``classes`` (name → value; those of the hand-off where empty), and empty ones or not.
 
     ``consensus`` says which label map stands for a scan that several readers labelled: the ``first`` reader's, or the
-    ``majority`` of each voxel.
+    ``majority`` of each voxel. ``confirm_empty``: planned slices in which nothing is marked were looked at and show
+    nothing.
     """
 
     classes: Mapping[str, int] = Field(default_factory=dict)
     consensus: Literal["first", "majority"] = "first"
     allow_empty: bool = False
+    confirm_empty: bool = False
 
     @field_validator("classes")
     @classmethod
@@ -101,6 +106,7 @@ def run_collect(handoffs: Sequence[Path], config: CollectConfig, out: Path, sett
         "classes": dict(config.classes),
         "consensus": config.consensus,
         "allow_empty": config.allow_empty,
+        "confirm_empty": config.confirm_empty,
     }
     _outside(out, parts)
     placed.refuse_foreign(out, COLLECTED, "collection")
@@ -151,15 +157,46 @@ def _collect(
     classes = dict(known) or {f"class {v}": v for v in sorted({v for key in _keys(usable) for v in values[key]})}
     findings = [*lost, *about_parts(parts), *about_missing(parts, usable)]
     findings += [found for result in examined for found in result.findings]
-    agreement = _compared(usable, classes, settings.progress)
-    labels = _standing(usable, values, ranks, config, out)
-    dataset, why_not = write_training_set(labels, parts, source, classes, out)
+    marks = _marks(parts, classes)
+    agreement = _compared(usable, classes, marks, settings.progress)
+    labels = _standing(usable, values, ranks, config, out, marks=marks)
+    dataset, why_not = write_training_set(
+        labels, parts, source, classes, out, ignore=None if marks is None else marks.final
+    )
     atomic_write(out / LABELLED, _labelled_table(labels, ranks, out))
     write_findings(out / FINDINGS, findings)
     if agreement:
         atomic_write(out / AGREEMENT, agreement_table(agreement))
     kept = read_findings(out / FINDINGS)
     return Collected(out, tuple(ranks), labels, kept, agreement, classes, dataset, why_not, None)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How slices that nobody annotated are marked: in what ``came`` back, and in the ``final`` label maps."""
+
+    came: int
+    final: int
+
+
+def _marks(parts: Sequence[Part], classes: Mapping[str, int]) -> Marks | None:
+    """Return the ignore values, None where whole scans were handed over.
+
+    Raises
+    ------
+    UsageError : hand-offs with different ignore values, or one that is also a class.
+    """
+    found = sorted({part.trail.ignore for part in parts if part.trail.ignore is not None})
+    if not found:
+        return None
+    if len(found) > 1 or found[0] in classes.values():
+        told = " and ".join(map(str, found))
+        raise UsageError(
+            f"slices that are not to be annotated hold the value {told}"
+            f"{', which is also a class' if len(found) == 1 else ' in different hand-offs'}; collect each hand-off by "
+            "itself, with the classes that it was made for"
+        )
+    return Marks(found[0], ignore_value(classes))
 
 
 def _keys(usable: Mapping[str, Mapping[str, Drawn]]) -> list[tuple[str, str]]:
@@ -236,7 +273,21 @@ def _drawn(
             copy = workspace.work / "checked" / str(number) / f"{step.name}.nii.gz"
             if step.case_id in images:
                 image, empty = images[step.case_id], config.allow_empty
-                drawn.append(Drawn(step.case_id, part.reader, path, image, copy, known, allow_empty=empty))
+                drawn.append(
+                    Drawn(
+                        step.case_id,
+                        part.reader,
+                        path,
+                        image,
+                        copy,
+                        known,
+                        allow_empty=empty,
+                        ignore=part.trail.ignore,
+                        plane=step.plane,
+                        positions_mm=step.positions_mm,
+                        confirm_empty=config.confirm_empty,
+                    )
+                )
                 continue
             message = (
                 f"{part.reader}: the scan it was drawn on is not known: the hand-off was moved, or the scan is gone"
@@ -267,7 +318,7 @@ def _lost(item: Drawn, error: Exception) -> Examined:
 
 
 def _compared(
-    usable: Mapping[str, Mapping[str, Drawn]], classes: Mapping[str, int], progress: Progress
+    usable: Mapping[str, Mapping[str, Drawn]], classes: Mapping[str, int], marks: Marks | None, progress: Progress
 ) -> tuple[Agreement, ...]:
     shared = {case_id: by_reader for case_id, by_reader in usable.items() if len(by_reader) > 1}
     if not shared:
@@ -275,7 +326,8 @@ def _compared(
     rows: list[Agreement] = []
     progress.start("Comparing readers", len(shared))
     for case_id, by_reader in sorted(shared.items()):
-        rows.extend(compare(case_id, {reader: item.copy for reader, item in by_reader.items()}, classes))
+        copies = {reader: item.copy for reader, item in by_reader.items()}
+        rows.extend(compare(case_id, copies, classes, ignore=None if marks is None else marks.came))
         progress.advance(1, case_id)
     progress.finish()
     return tuple(rows)
@@ -287,6 +339,8 @@ def _standing(
     ranks: Mapping[str, int],
     config: CollectConfig,
     out: Path,
+    *,
+    marks: Marks | None,
 ) -> tuple[Taken, ...]:
     """Write the label map that stands for each scan to ``labels/`` and return them in rank order."""
     names = safe_names(usable)
@@ -298,9 +352,14 @@ def _standing(
         first = next(iter(by_reader))
         voted = config.consensus == "majority" and len(by_reader) > 1
         if voted:
-            by_majority([item.copy for item in by_reader.values()], target)
+            by_majority(
+                [item.copy for item in by_reader.values()], target, ignore=None if marks is None else marks.came
+            )
         else:
             target.write_bytes(by_reader[first].copy.read_bytes())
+        if marks is not None and marks.came != marks.final:
+            labels, grid = read_labels(target)
+            write_labels(np.where(labels == marks.came, marks.final, labels), grid, target)
         held = {v for reader in by_reader for v in values[case_id, reader]} if voted else set(values[case_id, first])
         taken.append(Taken(case_id, ";".join(by_reader) if voted else first, target, tuple(sorted(held))))
     return tuple(taken)

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from firstscan.domain.errors import UsageError
+from firstscan.selection.registry import DEFAULT_STRATEGY
 from firstscan.selection.slicing import (
     EVERY,
     MINUTES_PER_SCAN,
@@ -153,13 +154,14 @@ class PickConfig(TableConfig, SlicesConfig):
 
     ``exclude``, ``include`` and ``labelled`` hold ids; at most one scan a value of ``group_by`` is picked.
     ``quota`` (``COLUMN=GROUP:MIN-MAX``, either number may be missing) bounds the scans of a group; ``minutes`` bounds
-    the sum of ``cost_column`` or, with a plan by slice, what the slices are taken to cost. ``adjust`` takes columns off
-    the signals, ``stability`` repeats the choice so often, and ``option`` holds further parameters of the strategy by
-    name.
+    the sum of ``cost_column`` or, without one, of minutes per scan and per slice. ``features`` names the feature groups
+    that the strategy sees. ``adjust`` takes columns off the signals, ``stability`` repeats the choice so often, and
+    ``option`` holds further parameters of the strategy by name.
     """
 
     budget: int | None = None
-    strategy: str = "cscs"
+    strategy: str = DEFAULT_STRATEGY
+    features: tuple[str, ...] = ()
     seed: int = Field(default=42, ge=0, lt=2**32)
     thin_strata: Literal["fill", "score"] | None = None
     option: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
@@ -169,6 +171,8 @@ class PickConfig(TableConfig, SlicesConfig):
     group_by: tuple[str, ...] = ()
     quota: tuple[str, ...] = ()
     minutes: float | None = Field(default=None, gt=0)
+    minutes_per_scan: float = Field(default=MINUTES_PER_SCAN, ge=0)
+    minutes_per_slice: float = Field(default=MINUTES_PER_SLICE, ge=0)
     cost_column: str | None = None
     adjust: tuple[str, ...] = ()
     stability: int | None = Field(default=None, ge=2)

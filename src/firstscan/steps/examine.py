@@ -8,15 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
+from firstscan.domain.arrays import LabelMap
 from firstscan.domain.errors import DataError
 from firstscan.domain.finding import Finding
+from firstscan.domain.slices import ScanGeometry, outside_ignored
 from firstscan.segmentation.aligning import laid_on
-from firstscan.segmentation.grids import read_grid, read_labels, read_segments, write_labels
+from firstscan.segmentation.grids import Grid, read_grid, read_labels, read_segments, write_labels
+from firstscan.selection.slicing import located, read_plane
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A label map to look at: whose, of which scan, drawn on which image, and where its clean copy goes."""
+    """A label map to look at: whose, of which scan, drawn on which image, and where its clean copy goes.
+
+    ``positions_mm`` are the planned slices of ``plane``, none where the whole scan was to be annotated; ``ignore``
+    marks what was not. ``confirm_empty``: planned slices in which nothing is marked show nothing.
+    """
 
     case_id: str
     reader: str
@@ -25,6 +32,10 @@ class Drawn:
     copy: Path
     classes: Mapping[str, int]
     allow_empty: bool
+    ignore: int | None = None
+    plane: str = ""
+    positions_mm: tuple[float, ...] = ()
+    confirm_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ def examine(drawn: Drawn) -> Examined:
     except DataError as error:
         message = str(error).replace(str(drawn.path), drawn.path.name)
         return Examined((), (finding(drawn, "label-unreadable", message, "save it again as one label map a scan"),))
-    values = tuple(int(v) for v in np.unique(labels) if v)
+    values = tuple(int(v) for v in np.unique(labels) if v and v != drawn.ignore)
     found = [*_of_classes(drawn, values), *_of_names(drawn, segments)]
     if not values and not drawn.allow_empty:
         message = "nothing is marked in it"
@@ -68,9 +79,53 @@ def examine(drawn: Drawn) -> Examined:
         found.append(finding(drawn, "label-geometry", message, remedy))
     examined = Examined(values, tuple(found), tuple(segments.items()))
     if examined.usable:
+        if drawn.positions_mm and drawn.ignore is not None:
+            turned, missing = _annotated(drawn, turned, scan, drawn.ignore)
+            examined = Examined(values, (*found, *missing), examined.segments)
         drawn.copy.parent.mkdir(parents=True, exist_ok=True)
         write_labels(turned, scan, drawn.copy)
     return examined
+
+
+def _annotated(drawn: Drawn, labels: LabelMap, scan: Grid, ignore: int) -> tuple[LabelMap, list[Finding]]:
+    """Return the label map in which all but the annotated slices are ignored, and what is missing of the plan.
+
+    A slice in which a class is marked is annotated, planned or not. A planned slice of plain background looks the same
+    whether it was finished or forgotten: it counts only where somebody confirms.
+    """
+    axis, planned = located(read_plane(drawn.plane), drawn.positions_mm, _geometry(drawn.case_id, scan))
+    others = tuple(a for a in range(3) if a != axis)
+    marked = ((labels != 0) & (labels != ignore)).any(axis=others)
+    untouched = (labels == ignore).all(axis=others)
+    empty = [i for i in planned if not marked[i] and not untouched[i]]
+    left = [i for i in planned if untouched[i]]
+    done = sorted({*np.flatnonzero(marked).tolist(), *(empty if drawn.confirm_empty else [])})
+    found = []
+    if left:
+        message = f"{_listed(left)} of {len(planned)} planned slices still ignored"
+        found.append(_warning(drawn, "slices-missing", message, "annotate them, and collect again"))
+    if empty and not drawn.confirm_empty:
+        message = f"nothing is marked in {_listed(empty)} of {len(planned)} planned slices: they are not taken"
+        remedy = "annotate what was forgotten; where the others really show nothing, collect with --confirm-empty"
+        found.append(_warning(drawn, "slices-empty", message, remedy))
+    return outside_ignored(labels, axis, tuple(done), ignore), found
+
+
+def _geometry(case_id: str, grid: Grid) -> ScanGeometry:
+    x, y, z = grid.shape
+    ends = ((0, x - 1), (0, y - 1), (0, z - 1))
+    a, b, c = grid.spacing_mm
+    i, j, k = grid.origin_mm
+    return ScanGeometry(case_id, (x, y, z), (a, b, c), grid.direction, (i, j, k), ends)
+
+
+def _listed(indices: list[int]) -> str:
+    shown = ", ".join(str(i + 1) for i in indices[:5])
+    return f"{len(indices)} (number {shown}{', …' if len(indices) > 5 else ''})"
+
+
+def _warning(drawn: Drawn, code: str, message: str, remedy: str) -> Finding:
+    return Finding(code, "warn", drawn.case_id, f"{drawn.reader}: {message}", remedy, path=str(drawn.path))
 
 
 def finding(drawn: Drawn, code: str, message: str, remedy: str) -> Finding:

@@ -28,6 +28,7 @@ from firstscan.store import (
     read_selection,
     write_manifest,
 )
+from firstscan.store.slice_plans import slices_table
 
 from . import placed
 from .config import IndexConfig
@@ -37,7 +38,9 @@ from .index import index
 from .labels import labels_of
 from .notes import note
 from .origin import folders_behind, scans_of
+from .prefilled import ignore_of
 from .run import Run, Settings
+from .slicing import write_slices
 
 PLACED = "handoff.json"
 """In ``work``: what a hand-off wrote and where it came from; ``null`` while it is being written."""
@@ -65,6 +68,7 @@ class Asked:
             "readers": config.readers,
             "overlap": config.overlap,
             "picks": list(self.selection.case_ids),
+            **({} if self.selection.slices is None else {"slices": identity(slices_table(self.selection.slices))}),
         }
 
 
@@ -150,7 +154,10 @@ def _write(workspace: Workspace, asked: Asked, pool: Pool) -> Handed:
         labels = {case_id: path for case_id, path in asked.labels.items() if case_id in part.case_ids}
         made[reader] = handoff(part, pool, config, folder, labels=labels, classes=named)
         modalities = {case.case_id: str(case.metadata.get("modality") or "") for case in pool.only(part.case_ids)}
-        write_trail(folder, made[reader], classes=named, modalities=modalities, reader=reader)
+        plan = None if part.slices is None else part.slices.only(part.case_ids)
+        ignore = None if plan is None else ignore_of(named or ({"target": 1} if config.target == "nnunet" else {}))
+        write_trail(folder, made[reader], classes=named, modalities=modalities, reader=reader, plan=plan, ignore=ignore)
+        write_slices(folder, plan)
     if "" in made:
         return made[""]
     atomic_write(out / READERS, readers_table(asked.selection, asked.parts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -89,9 +90,19 @@ def handoff(
         named = named or {"target": 1}
     ignore = ignore_of(named) if ignore is None else ignore
     with TemporaryDirectory() as folder:
-        maps = prefilled(selection.slices, pool, found, ignore, Path(folder), linked=all_linkable(cases) or not cases)
+        maps = prefilled(
+            selection.slices.only(selection.case_ids),
+            pool,
+            found,
+            ignore,
+            Path(folder),
+            linked=all_linkable(cases) or not cases,
+        )
         material = Material(selection, pool, name=config.name, labels=maps, classes=named, ignore=ignore)
-        return write(material, out.absolute(), place)
+        handed = write(material, out.absolute(), place)
+    maps_say = f" In the label maps all other slices hold {ignore}." if any(i.given for i in handed.items) else ""
+    count = len(selection.slices.only(selection.case_ids))
+    return replace(handed, message=f"{handed.message} slices.csv lists the {count} slices to annotate.{maps_say}")
 
 
 def classes_of(config: HandoffConfig, labels: Mapping[str, str]) -> dict[str, int]:

@@ -39,7 +39,7 @@ from .origin import known_scans, note_origin
 from .results import FEATURES, FINDINGS, finished, guard, selection_files
 from .run import Settings
 from .slicing import planned, settle
-from .trust import with_trust
+from .trust import with_pacing, with_trust
 
 
 def pick(
@@ -66,8 +66,11 @@ def pick(
     constraints = constraints_of(wanted, reasons)
     adjusted = adjust(features, config.adjust) if config.adjust else features
     used = replace(adjusted, covariates=asked.columns)
-    options = config.strategy_options()
-    selection = choose(used, wanted.budget, config.strategy, config.seed, constraints=constraints, **options)
+    options, groups = config.strategy_options(), config.features or None
+    selection = choose(
+        used, wanted.budget, config.strategy, config.seed, constraints=constraints, groups=groups, **options
+    )
+    selection = with_pacing(selection, used, constraints)
     trusted = with_trust(selection, used, config, constraints, progress)
     return planned(replace(trusted, features=adjusted), features, wanted, asked.refused)
 
@@ -108,7 +111,7 @@ def check_request(
         )
     _require_columns(config, columns)
     _require_room(config, ids, left_out)
-    if ids and (config.group_by or config.include or config.quota or config.minutes):
+    if ids and config.budget and (config.group_by or config.include or config.quota or config.minutes):
         rehearsal = FeatureTable(
             tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
         )
@@ -253,7 +256,7 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
     check_strategy(config)
     features = read_features(features_path)
     file = features_path / FEATURES if features_path.is_dir() else features_path
-    plain = {**config.resolved(), "features": file_sha256(file)}
+    plain = {**config.resolved(), "features_content": file_sha256(file)}
     if config.table is not None:
         if file.resolve() == (out / FEATURES).resolve():
             raise UsageError(f"--table adds columns to the features, and {out} holds those; choose another --out")

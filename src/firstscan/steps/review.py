@@ -24,6 +24,7 @@ from .amend import KEPT, VETOED, Batch, constraints_of, read_batch, require_fold
 from .report import STORY, Story, told
 from .results import FINDINGS
 from .run import Run, Settings
+from .trust import with_pacing
 
 NEIGHBOURS = 20
 
@@ -137,7 +138,11 @@ class Chooser:
         labelled = tuple(i for i in limits.labelled if i not in include)  # an annotated pick stays one, in the batch
         constraints = replace(limits, include=include, labelled=labelled)
         with threadpool_limits(1):  # threads that wait for a core beside other work cost seconds, one costs a little
-            chosen = select(self.table, wishes.budget, wishes.strategy, config.seed, constraints=constraints, **options)
+            chosen = select(
+                self.table, wishes.budget, wishes.strategy, config.seed,
+                constraints=constraints, groups=config.features or None, **options,
+            )  # fmt: skip
+        chosen = with_pacing(chosen, self.table, constraints)
         return replace(chosen, diagnostics={**chosen.diagnostics, **self._measured(chosen), **self._kept})
 
     def _included(self, wishes: Wishes) -> tuple[str, ...]:

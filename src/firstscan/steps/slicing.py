@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -23,14 +24,18 @@ from firstscan.selection.slicing import (
     slicing_of,
     unplannable,
 )
+from firstscan.store import atomic_write
+from firstscan.store.slice_plans import slices_table
 
 from .config import PickConfig
+from .results import SLICES
 
 MINUTES = "annotation_minutes"
 """The column that holds what the planned slices of each scan are taken to cost."""
 NO_GEOMETRY = (
-    "slices cannot be planned: these features do not say how the scans are stored (they come from another program, or "
-    "from firstscan before 0.3). Run firstscan select or firstscan extract on the scans, or take whole scans"
+    "slices can be neither planned nor counted: these features do not say how the scans are stored (they come from "
+    "another program, or from firstscan before 0.3). Run firstscan select or firstscan extract on the scans, or take "
+    "whole scans and a --cost-column"
 )
 
 
@@ -54,7 +59,9 @@ def settle(
     geometry: np.ndarray | None,
     left_out: Collection[str] = (),
 ) -> Settled:
-    """Decide how many scans a batch holds, and which of them can be planned; a batch of whole scans stays as it is.
+    """Decide how many scans a batch holds, which of them can be planned, and what they cost.
+
+    A batch of whole scans stays as it is, but for its minutes where no column gives them.
 
     Parameters
     ----------
@@ -67,10 +74,12 @@ def settle(
     DataError : no scan can be planned.
     """
     slicing = config.slicing
-    if slicing is None:
+    if slicing is None and not _by_the_model(config):
         return Settled(config, columns, {})
     if geometry is None:
         raise UsageError(NO_GEOMETRY)
+    if slicing is None:
+        return Settled(*_costed(config, geometry, columns, Slicing(every=1)), {})
     refused = unplannable(case_ids, geometry, slicing)
     _require_planned(config, refused, len(case_ids))
     settled, columns = _costed(config, geometry, columns, slicing)
@@ -86,7 +95,7 @@ def _costed(
     config: PickConfig, scans: np.ndarray, columns: Mapping[str, np.ndarray], slicing: Slicing
 ) -> tuple[PickConfig, Mapping[str, np.ndarray]]:
     """Return settings and columns in which minutes without a column of their own are those of the planned slices."""
-    if config.minutes is None or config.cost_column is not None:
+    if not _by_the_model(config):
         return config, columns
     most = np.maximum(most_slices(scans, slicing), 1)
     minutes = config.minutes_per_scan + config.minutes_per_slice * most
@@ -95,12 +104,17 @@ def _costed(
 
 def as_chosen(config: PickConfig, used: FeatureTable, selection: Selection) -> tuple[PickConfig, FeatureTable]:
     """Return settings and features as a batch was chosen by: with what its plan by slice leaves out and costs."""
-    if selection.slices is None:
+    if selection.slices is None and not _by_the_model(config):
         return config, used
     sized = config.model_copy(update={"budget": len(selection)})
     asked = settle(sized, used.case_ids, used.covariates, used.geometry)
     limits = {"exclude": asked.config.exclude, "cost_column": asked.config.cost_column}
     return config.model_copy(update=limits), replace(used, covariates=asked.columns)
+
+
+def _by_the_model(config: PickConfig) -> bool:
+    """Tell whether minutes are limited and no column says what a scan takes."""
+    return config.minutes is not None and config.cost_column is None
 
 
 def planned(selection: Selection, features: FeatureTable, config: PickConfig, refused: Mapping[str, str]) -> Selection:
@@ -172,7 +186,7 @@ def _scans(config: PickConfig, scans: np.ndarray, slicing: Slicing) -> int:
             "no scan is left to plan slices in. Shorten the lists of excluded and labelled scans, or add scans"
         )
     found = scans_for(config.slices or 1, scans, slicing)
-    if config.minutes is None or config.cost_column is not None:
+    if config.minutes is None or not _by_the_model(config):
         return found
     mean = config.minutes_per_scan + config.minutes_per_slice * float(slice_counts(scans, slicing).mean())
     fit = int(config.minutes / mean)
@@ -191,3 +205,9 @@ def _affordable(config: PickConfig, scans: int) -> int:
         return budget
     left = config.minutes - minutes_of(scans, 0, per_scan=config.minutes_per_scan)
     return min(budget, math.floor(left / config.minutes_per_slice + 1e-6))
+
+
+def write_slices(out: Path, plan: SlicePlan | None) -> None:
+    """Write ``slices.csv`` into ``out`` where there is a plan."""
+    if plan is not None:
+        atomic_write(out / SLICES, slices_table(plan))

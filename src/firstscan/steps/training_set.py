@@ -26,7 +26,13 @@ class Taken:
 
 
 def write_training_set(
-    labels: Sequence[Taken], parts: Sequence[Part], source: Pool | None, classes: Mapping[str, int], out: Path
+    labels: Sequence[Taken],
+    parts: Sequence[Part],
+    source: Pool | None,
+    classes: Mapping[str, int],
+    out: Path,
+    *,
+    ignore: int | None = None,
 ) -> tuple[Path | None, str]:
     """Write ``Dataset001_firstscan`` below ``out``; return it, or None and why it cannot be.
 
@@ -44,7 +50,8 @@ def write_training_set(
     pool = Pool(str(out), tuple(cases[taken.case_id] for taken in known))
     files = {taken.case_id: str(taken.path) for taken in known}
     try:
-        handed = handoff(selection, pool, HandoffConfig(target="nnunet"), out, labels=files, classes=classes)
+        config = HandoffConfig(target="nnunet")
+        handed = handoff(selection, pool, config, out, labels=files, classes=classes, ignore=ignore)
     except FirstscanError as error:
         return None, str(error)
     return out / handed.open_this.name, ""

@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.execution import Progress, Silent
 from firstscan.report import SignalCorrelation, Stability
 from firstscan.selection import Association, Constraints, remedy_of, signal_audit, stability
 from firstscan.selection.confounds import STATED_SHARE
+from firstscan.selection.geometry import typicality
+from firstscan.selection.signals import effective_budget, pacing, spearman
 
 from .config import PickConfig
 from .slicing import MINUTES
+
+_NEIGHBOURS = 20
 
 
 def with_trust(
@@ -37,6 +43,31 @@ def with_trust(
     if config.stability is not None:
         found["stability"] = _repeated(selection, used, config, constraints, progress or Silent())
     return replace(selection, diagnostics=found)
+
+
+def with_pacing(selection: Selection, used: FeatureTable, constraints: Constraints) -> Selection:
+    """Return the selection with DCR, α and γ as ``cscs`` would have used them, where another strategy chose.
+
+    They describe the pool and decide nothing. Where all uncertainties are alike there is none to speak of.
+    """
+    if constraints.exclude:
+        used = used.only(set(used.case_ids).difference(constraints.exclude))
+    if "dcr" in selection.diagnostics or len(used) < 3 or not float(used.uncertainty.std()) > 0:
+        return selection
+    dense = typicality(used.embeddings, _NEIGHBOURS).values if used.typicality is None else used.typicality
+    signal, dense = used.uncertainty.astype(np.float64), np.asarray(dense, dtype=np.float64)
+    dcr = spearman(signal, dense, np.random.default_rng(selection.seed))
+    alpha = effective_budget(len(selection) + len(constraints.labelled), len(used))
+    told = {
+        "dcr": dcr.rho,
+        "dcr_pvalue": dcr.pvalue,
+        "dcr_interval": list(dcr.interval),
+        "dcr_interval_method": dcr.method,
+        "alpha_eff": alpha,
+        "gamma": pacing(dcr.rho, alpha),
+        "pacing_used": False,
+    }
+    return replace(selection, diagnostics={**selection.diagnostics, **told})
 
 
 def warnings_of(diagnostics: Mapping[str, Any]) -> tuple[str, ...]:

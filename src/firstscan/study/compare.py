@@ -18,7 +18,7 @@ from .table import read_scores
 def compare(folders: Sequence[Path], out: Path, settings: Settings) -> Path:
     """Join the scores of finished studies and write their common summary, tables, charts and page into ``out``.
 
-    Friedman's test ranks the strategies that every study knows, in blocks of pool × budget.
+    Strategies that every study knows are compared with random over the pools, each with equal weight.
 
     Raises
     ------

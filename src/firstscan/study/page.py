@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
@@ -18,12 +18,13 @@ from firstscan.report.theme import DARK, FONT, LIGHT, chart_layout, chart_marks
 
 from .figures import curve_figure, difference_figure, percentile_figure
 from .plan import CEILING, RANDOM
+from .sentences import headlines, limit
 from .summary import Summary
 from .tables import (
     CURVES_NOTE,
     absent_table,
+    across_table,
     area_table,
-    conover_table,
     cost_table,
     curve_table,
     failure_table,
@@ -54,19 +55,23 @@ class About:
     brought: bool
     work: Mapping[str, float]
     versions: Mapping[str, str]
+    subpool_cases: int = 0
 
 
 @dataclass(frozen=True)
 class Background:
     """What a page tells besides scores: each study of it, and what every cell cost (``pool`` is the study's name).
 
-    ``absent``: the cells whose picks lack a class, with a column ``absent_classes``.
+    ``absent``: the cells whose picks lack a class, with a column ``absent_classes``. ``picks`` of (pool, arm, budget,
+    sub-pool, selection seed); ``sizes``: scans in each pool and in one of its sub-pools.
     """
 
     title: str
     studies: tuple[About, ...]
     costs: pd.DataFrame
     absent: pd.DataFrame
+    picks: Mapping[tuple[Any, ...], frozenset[str]] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def render(summary: Summary, background: Background) -> str:
@@ -86,16 +91,18 @@ def render(summary: Summary, background: Background) -> str:
         "studies": background.studies,
         "strategies": _strategies(background.costs),
         "draws": _draws(summary),
+        "headlines": headlines(summary),
+        "limits": [limit(name, design) for name, design in summary.designs.items()],
         "cells": len(background.costs),
         "compared": int((~summary.cell_means["strategy"].isin([RANDOM, CEILING])).sum()),
         "pools": pools,
         "charts": {name: _height(name, figure) for name, figure in figures.items()},
         "tables": {
-            "verdicts": verdict_table(summary.curves),
+            "verdicts": verdict_table(summary),
+            "across": across_table(summary),
             "curves": curve_table(summary.curves),
             "curves_note": CURVES_NOTE,
             "areas": area_table(summary),
-            "conover": conover_table(summary),
             "harm_counts": harm_counts(summary),
             "harms": harm_table(summary),
             "failures": failure_table(summary.failures),
@@ -127,7 +134,7 @@ def _strategies(costs: pd.DataFrame) -> int:
 def _draws(summary: Summary) -> int:
     """Return the fewest random draws that any budget was compared with."""
     random = summary.curves[summary.curves["strategy"] == RANDOM]
-    return int(random["cells"].min()) if len(random) else 0
+    return int(random["distinct"].min()) if len(random) else 0
 
 
 @cache

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from firstscan.store import atomic_write, load_json
 
+from .arms import with_arms
 from .drawings import curves_svg, differences_svg
 from .page import About, Background, render
 from .summary import summarise
@@ -23,7 +25,7 @@ RESULT = (SCORES, CELLS, PLAN, ABOUT, *SUMMARY_FILES)
 
 def publish(out: Path, scores: pd.DataFrame, background: Background) -> None:
     """Write every file that sums up scores, of one study or of several, into ``out``."""
-    summary = summarise(scores)
+    summary = summarise(scores, picks=background.picks, sizes=background.sizes)
     atomic_write(out / "summary.csv", summary.curves.to_csv(index=False, lineterminator="\n"))
     atomic_write(out / "tables.md", markdown(summary, background.costs))
     atomic_write(out / "tables.tex", latex(summary, background.costs))
@@ -47,4 +49,15 @@ def background_of(folders: Sequence[Path]) -> Background:
     names = [about.name for about in studies]
     title = f"Study {names[0]}" if len(names) == 1 else f"Studies {', '.join(names[:-1])} and {names[-1]}"
     lacking = absent[absent["absent_classes"].fillna("") != ""]
-    return Background(title, studies, pd.concat(costs, ignore_index=True), lacking)
+    sizes = {about.name: (about.pool_cases, about.subpool_cases) for about in studies}
+    return Background(title, studies, with_arms(pd.concat(costs, ignore_index=True)), lacking, _picks(cells), sizes)
+
+
+def _picks(cells: Sequence[pd.DataFrame]) -> dict[tuple[Any, ...], frozenset[str]]:
+    """Return the picks of every (pool, arm, budget, sub-pool, selection seed) that was trained on."""
+    return {
+        (r["pool"], r["strategy"], r["budget"], r["subpool"], r["selection_seed"]): frozenset(str(r["picks"]).split())
+        for table in cells
+        for r in with_arms(table).to_dict("records")
+        if r["picks"]
+    }

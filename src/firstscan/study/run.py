@@ -32,12 +32,15 @@ from .material import check_test, plain, test_images
 from .page import About
 from .plan import Plan, StrategyEntry
 from .publish import ABOUT, CELLS, COSTS, PLAN, RESULT, SCORES, background_of, publish
+from .sentences import beforehand
 from .table import read_scores, score_rows, write_scores
 from .tables import label_count
 from .training import Job, read_result, run_job
 from .versions import versions
 
 COLUMNS = "pool columns "
+KEYS = ("strategy", "budget", "selection_seed", "training_seed", "subpool", "annotation")
+"""What tells the cells of a study apart."""
 FeatureSource = Callable[[Pool, StrategyEntry], FeatureTable]
 
 
@@ -83,7 +86,7 @@ def study(
             write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=RESULT)
         workspace.log("end", kind="study", seconds=round(time.perf_counter() - began, 3))
     scores = read_scores(out / SCORES)
-    cells = scores.drop_duplicates(["strategy", "budget", "selection_seed", "training_seed"])
+    cells = scores.drop_duplicates(list(KEYS))
     return Studied(out, scores, len(cells), int((cells["status"] == "failed").sum()))
 
 
@@ -152,6 +155,8 @@ def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[st
     """Do the work of a study and write every file but the manifest."""
     plan, data = order.plan, order.data
     ready = _prepared(order, run, trainer, inputs)
+    done = sum(read_result(job.result) is not None for job in ready.jobs)
+    run.settings.progress.say(beforehand(plan, len(ready.jobs), done))
     sees = [Path(p.source) for p in (data.pool, data.test)]
     results = _trained(ready.jobs, {k: _title(c) for k, c in ready.needed.items()}, run, sees)
     told = [(c, results[training_key(c, ready.fixed, inputs)] if c.picks else _without_picks(c)) for c in ready.cells]
@@ -223,6 +228,7 @@ def _about(plan: Plan, data: StudyData, run: Run, *, brought: bool) -> About:
         brought=brought,
         work=feature_seconds(run.workspace.work),
         versions=versions(trainer),
+        subpool_cases=round(plan.pools.share * len(data.pool)) if plan.pools is not None else 0,
     )
 
 
@@ -317,11 +323,10 @@ def _without_picks(cell: Cell) -> dict[str, Any]:
 
 def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
     """Write what every cell picked and lacks, and what it cost; costs hold times: no part of the result's bytes."""
-    keys = ("strategy", "budget", "selection_seed", "training_seed", "subpool", "annotation")
     cells = pd.DataFrame(
         [
             {
-                **{k: getattr(c, k) for k in keys},
+                **{k: getattr(c, k) for k in KEYS},
                 "status": r["status"],
                 "reason": r["reason"],
                 "absent_classes": "; ".join(r.get("absent_classes", ())),
@@ -334,7 +339,7 @@ def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> 
     costs = pd.DataFrame(
         [
             {
-                **{k: getattr(c, k) for k in keys},
+                **{k: getattr(c, k) for k in KEYS},
                 "cases": len(c.picks),
                 "foreground_voxels": r.get("foreground_voxels"),
                 "slices": r.get("slices"),

@@ -1,129 +1,112 @@
-"""Scores → what a reviewer asks for: means with intervals, percentiles in random, tests, variances, harm."""
+"""Scores → what a reviewer asks for: differences to random with honest intervals, spread between batches, harm.
+
+An *arm* is a strategy with what is annotated of its picks: ``coverage``, or ``coverage (every 4)``. Where a study draws
+sub-pools they are the unit of replication; else random's draws on the one pool are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from firstscan.metrics.intervals import Variances, bootstrap_difference, bootstrap_mean, variance_components
-from firstscan.metrics.ranking import Cell, Harm, aubc, harms, labels_saved, percentile_in
-from firstscan.metrics.significance import RankTest, friedman_conover, holm, wilcoxon_paired
+from firstscan.metrics.ranking import Cell, Harm, aubc, harms, labels_saved
+from firstscan.metrics.resampled import KIND_NEEDED, Estimate, KindEstimate, of_this_kind, these
+from firstscan.metrics.significance import holm
 
+from .arms import CELL, HARM, METRICS, Design, Picks, Sizes, of_pool, with_arms
 from .plan import CEILING, RANDOM
 
-CELL = ["pool", "strategy", "budget", "selection_seed", "training_seed"]
-RESAMPLES = 2000
 CURVE_COLUMNS = [
-    "pool", "strategy", "budget", "cells", "cases", "dice", "dice_low", "dice_high", "hd95_mm", "nsd", "difference",
-    "difference_low", "difference_high", "percentile", "wilcoxon_p", "variance_selection", "variance_training",
-    "both_empty", "one_empty",
+    "pool", "strategy", "budget", "cells", "batches", "distinct", "cases", "dice", "dice_low", "dice_high",
+    "sd_batches", "tenth", "hd95_mm", "nsd", "difference", "difference_low", "difference_high", "percentile",
+    "below_median", "both_empty", "one_empty",
 ]  # fmt: skip
-METRICS = ("dice", "hd95_mm", "nsd")
+PRIMARY_COLUMNS = [
+    "pool", "strategy", "difference", "low", "high", "pvalue", "pvalue_holm", "subpools", "overlap", "kind_low",
+    "kind_high", "verdict",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Summary:
     """The tables of a study.
 
-    ``curves``: one row a pool, strategy and budget; ``areas``: AUBC and labels saved; ``cell_means``: one row a cell;
-    ``ranks``: Friedman and Conover over complete blocks, or why there is none in ``no_ranks``.
+    ``primary``: one row a pool and arm, the mean difference to random over all budgets, Holm-adjusted over the arms
+    of the pool; ``curves``: one row a pool, arm and budget; ``areas``: AUBC and labels saved; ``cell_means``: one row a
+    cell.
+    ``across``: by arm, over several pools: these, and where there are five others of their kind.
     """
 
+    primary: pd.DataFrame
     curves: pd.DataFrame
     areas: pd.DataFrame
     cell_means: pd.DataFrame
     harmful: tuple[tuple[str, Harm], ...]
-    ranks: RankTest | None
-    no_ranks: str
     failures: pd.DataFrame
+    designs: Mapping[str, Design] = field(default_factory=dict)
+    across: Mapping[str, tuple[Estimate, KindEstimate | None]] = field(default_factory=dict)
+    across_holm: Mapping[str, float] = field(default_factory=dict)
 
 
-def summarise(scores: pd.DataFrame, *, reference: str = RANDOM, seed: int = 0) -> Summary:
-    """Summarise the rows of ``scores.parquet`` against the strategy labelled ``reference``.
+def summarise(
+    scores: pd.DataFrame,
+    *,
+    picks: Picks | None = None,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
+    reference: str = RANDOM,
+) -> Summary:
+    """Summarise the rows of ``scores.parquet`` against the arm ``reference``. Failed cells are listed and left out.
 
-    Intervals come from a bootstrap with generator ``seed``. Failed cells are listed and left out of every mean.
+    Parameters
+    ----------
+    picks : the picks of (pool, arm, budget, sub-pool, selection seed): batches are told apart by them, else by scores.
+    sizes : scans in each pool and in one of its sub-pools, for what may be said of other collections.
     """
+    scores = with_arms(scores)
     good = scores[scores["status"] != "failed"]
     failures = scores[scores["status"] == "failed"][[*CELL, "reason"]].reset_index(drop=True)
     per_case = good.groupby([*CELL, "case_id"], sort=False)[list(METRICS)].mean().reset_index()
     cell_means = per_case.groupby(CELL, sort=False)[list(METRICS)].mean().reset_index()
-    curves = _curves(per_case, good, reference, np.random.default_rng(seed))
-    areas = _areas(curves, reference)
-    ranks, no_ranks = _ranks(curves)
-    return Summary(curves, areas, cell_means, _harmful(cell_means, reference), ranks, no_ranks, failures)
-
-
-def _curves(per_case: pd.DataFrame, good: pd.DataFrame, reference: str, rng: np.random.Generator) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    empty = good.assign(both_empty=good["status"] == "both_empty", one_empty=good["status"] == "one_empty")
-    counts = empty.groupby(["pool", "strategy", "budget"], sort=False)[["both_empty", "one_empty"]].sum().T.to_dict()
-    references = {
-        key: _draws(group, "dice")
-        for key, group in per_case[per_case["strategy"] == reference].groupby(["pool", "budget"], sort=False)
-    }
-    for key, group in per_case.groupby(["pool", "strategy", "budget"], sort=False):
-        pool, strategy, budget = key
-        dice = _draws(group, "dice")
-        mean = bootstrap_mean(dice.to_numpy(), rng=rng, resamples=RESAMPLES)
-        variances = _variances(group)
-        row: dict[str, Any] = {
-            "pool": pool, "strategy": strategy, "budget": budget, "cells": _cells(group), "cases": dice.shape[1],
-            "dice": mean.estimate, "dice_low": mean.low, "dice_high": mean.high,
-            "hd95_mm": float(_draws(group, "hd95_mm").to_numpy().mean()),
-            "nsd": float(_draws(group, "nsd").to_numpy().mean()),
-            "variance_selection": variances.selection, "variance_training": variances.training,
-            "both_empty": int(counts[key]["both_empty"]), "one_empty": int(counts[key]["one_empty"]),
-        }  # fmt: skip
-        others = references.get((pool, budget))
-        if others is not None and strategy not in {reference, CEILING}:
-            row |= _against(dice, others, rng)
-        rows.append(row)
-    table = pd.DataFrame(rows, columns=CURVE_COLUMNS)
-    table["wilcoxon_p_holm"] = holm(table["wilcoxon_p"].tolist())
-    return table
-
-
-def _against(dice: pd.DataFrame, others: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
-    """Compare (draw, case) tables on the cases that both scored."""
-    shared = [c for c in dice.columns if c in set(others.columns)]
-    ours, theirs = dice[shared].to_numpy(), others[shared].to_numpy()
-    difference = bootstrap_difference(ours, theirs, rng=rng, resamples=RESAMPLES)
-    test = wilcoxon_paired(ours.mean(axis=0), theirs.mean(axis=0))
-    return {
-        "difference": difference.estimate,
-        "difference_low": difference.low,
-        "difference_high": difference.high,
-        "percentile": percentile_in(float(ours.mean()), theirs.mean(axis=1)),
-        "wilcoxon_p": test.pvalue,
-    }
-
-
-def _draws(group: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return scores as (draw, case): a draw is one selection seed, averaged over its training seeds."""
-    table = group.pivot_table(index="selection_seed", columns="case_id", values=metric, aggfunc="mean", sort=True)
-    return table.dropna(axis=0)
-
-
-def _cells(group: pd.DataFrame) -> int:
-    return int(group.groupby(CELL, sort=False).ngroups)
-
-
-def _variances(group: pd.DataFrame) -> Variances:
-    means = group.groupby(["selection_seed", "training_seed"])["dice"].mean().unstack().dropna(axis=0)
-    return Variances(np.nan, np.nan) if means.empty else variance_components(means.to_numpy())
+    curve_rows, primary_rows, designs = [], [], {}
+    parts: dict[str, list[Estimate]] = {}
+    for pool, mine in per_case.groupby("pool", sort=False):
+        name = str(pool)
+        told = Sizes(*(sizes or {}).get(name, ()))
+        own = good[good["pool"] == pool]
+        found = of_pool(name, mine, own, reference=reference, picks=picks or {}, sizes=told)
+        curve_rows += found.curves
+        primary_rows += found.primary
+        designs[name] = found.design
+        for arm, estimate in found.estimates.items():
+            parts.setdefault(arm, []).append(estimate)
+    curves = pd.DataFrame(curve_rows, columns=CURVE_COLUMNS)
+    everywhere = {a: p for a, p in parts.items() if len(p) == len(designs) > 1}
+    across = {a: (these(p), of_this_kind(p) if len(p) >= KIND_NEEDED else None) for a, p in everywhere.items()}
+    adjusted = holm([a.pvalue for a, _ in across.values()])
+    return Summary(
+        pd.DataFrame(primary_rows, columns=PRIMARY_COLUMNS),
+        curves,
+        _areas(curves, reference),
+        cell_means,
+        _harmful(cell_means, reference),
+        failures,
+        designs,
+        across,
+        dict(zip(across, adjusted, strict=True)),
+    )
 
 
 def _areas(curves: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Sum up each curve; one that lacks a budget of its pool (every cell failed there) has no area to compare."""
     rows: list[dict[str, Any]] = []
     kept = curves[curves["strategy"] != CEILING]
-    for pool, of_pool in kept.groupby("pool", sort=False):
-        budgets = np.unique(of_pool["budget"].to_numpy(float))
-        by_strategy = {n: g.sort_values("budget") for n, g in of_pool.groupby("strategy", sort=False)}
+    for pool, mine in kept.groupby("pool", sort=False):
+        budgets = np.unique(mine["budget"].to_numpy(float))
+        by_strategy = {n: g.sort_values("budget") for n, g in mine.groupby("strategy", sort=False)}
         other = by_strategy.get(reference)
         for strategy, group in by_strategy.items():
             whole = len(group) == len(budgets)
@@ -138,6 +121,7 @@ def _areas(curves: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def _harmful(cell_means: pd.DataFrame, reference: str) -> tuple[tuple[str, Harm], ...]:
+    """Return the cells that lie below random's median at their budget, over all sub-pools, by more than 0.005."""
     found: list[tuple[str, Harm]] = []
     for pool, group in cell_means.groupby("pool", sort=False):
         medians = group[group["strategy"] == reference].groupby("budget")["dice"].median()
@@ -149,28 +133,10 @@ def _harmful(cell_means: pd.DataFrame, reference: str) -> tuple[tuple[str, Harm]
                 int(r["selection_seed"]),
                 int(r["training_seed"]),
                 float(r["dice"]),
+                int(r["subpool"]),
             )
             for r in others.to_dict("records")
         ]
-        listed = {_whole(k): float(v) for k, v in medians.items()}
-        found += [(str(pool), h) for h in harms(cells, listed)]
+        listed = {int(str(k)): float(v) for k, v in medians.items()}
+        found += [(str(pool), h) for h in harms(cells, listed) if h.loss > HARM]
     return tuple(found)
-
-
-def _whole(key: Hashable) -> int:
-    return int(str(key))
-
-
-def _ranks(curves: pd.DataFrame) -> tuple[RankTest | None, str]:
-    """Rank the strategies that every pool knows, within the blocks (pool × budget) that all of them completed."""
-    kept = curves[curves["strategy"] != CEILING]
-    pools = kept.groupby("strategy", sort=False)["pool"].nunique()
-    names = [str(n) for n in pools.index[pools == kept["pool"].nunique()]]
-    table = kept.pivot_table(index=["pool", "budget"], columns="strategy", values="dice", sort=False)
-    complete = table.reindex(columns=names).dropna()
-    if len(names) < 3 or len(complete) < 2:
-        return None, (
-            f"Friedman's test needs at least 3 strategies in 2 blocks (pool × budget); "
-            f"here are {len(names)} strategies, and blocks that all of them completed: {len(complete)}."
-        )
-    return friedman_conover(complete.to_numpy(), names), ""

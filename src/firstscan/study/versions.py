@@ -8,7 +8,7 @@ from importlib.metadata import version
 from firstscan._version import __version__
 from firstscan.segmentation.protocol import Segmenter
 
-_PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-learn", "SimpleITK", "scikit-posthocs")
+_PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-learn", "SimpleITK")
 
 
 def versions(trainer: Segmenter) -> dict[str, str]:

@@ -23,7 +23,7 @@ from firstscan.steps.config import (
 )
 from firstscan.steps.handoff import HandoffConfig
 
-EXECUTION = {"out", "workers", "engine", "device", "devices", "nodes", "overwrite", "features", "show_metadata"}
+EXECUTION = {"out", "workers", "engine", "device", "devices", "nodes", "overwrite", "measured", "show_metadata"}
 EMPTY = (None, (), {})
 AFTER: dict[str, tuple[type[Config], dict[str, str]]] = {
     "handoff": (HandoffConfig, {"to": "target"}),

@@ -44,7 +44,7 @@ def test_long_pools_are_cut_and_say_so():
 
 
 def test_a_selection_shows_its_picks_and_a_map_where_features_are_known(tmp_path):
-    selection = fs.select(table(), 3)
+    selection = fs.select(table(), 3, "cscs")
     shown = selection._repr_html_()
     assert "Annotate first: 3 of 12 scans (cscs, seed 42)" in shown
     assert all(p.case_id in shown for p in selection)
@@ -73,4 +73,4 @@ def test_a_map_without_anything_to_tell_scans_apart_is_drawn_all_the_same():
 
 
 def test_the_same_selection_looks_the_same():
-    assert fs.select(table(), 3)._repr_html_() == fs.select(table(), 3)._repr_html_()
+    assert fs.select(table(), 3, "cscs")._repr_html_() == fs.select(table(), 3, "cscs")._repr_html_()

@@ -65,7 +65,7 @@ def test_a_page_without_a_plan_says_how_else_the_work_could_be_spent(whole, data
         "These 4 whole scans are 80 slices of the patient, about 2.3 h. As many slices of 16 scans, every 4th of each, "
         "take about 3.3 h: `--slices 80` instead of `--budget 4`."
     )
-    assert known == support()
+    assert known == support(RUNS, 4.0)
     assert advice(data) == (), "nothing is known of how these scans are stored"
     assert in_short(data) == ()
     assert 'id="slices"' not in render(data)
@@ -76,8 +76,13 @@ def test_advice_says_what_was_measured_and_nothing_else(planned):
     assert [run.collection for run in RUNS if run.collection not in results] == []
     assert "no committed run of firstscan supports it yet" in support(())
     run = Compared("hippocampus MRI", 4, (3, 5, 10), -0.012, -0.03, 0.006, 24, "unet")
-    said = support((run,))
-    assert "the work of 3 to 10 scans: hippocampus MRI, every 4th: −0.012 Dice (−0.030 to +0.006, 24 sub-pools" in said
+    said = support((run,), 4.0)
+    assert (
+        "for the work of 3 to 10 whole scans: hippocampus MRI, every 4th: −0.012 Dice (−0.030 to +0.006, 24 sub-pools"
+        in said
+    )
+    assert "outside of that" not in said
+    assert "This batch is the work of 12 and lies outside of that." in support((run,), 12.0)
     assert "isolated slice takes longer" in said
     assert in_short(planned, (run,))[1].endswith("is in the report.")
-    assert "gained −0.012 Dice" in in_short(planned, (run,))[1]
+    assert "gained −0.012 Dice over whole ones" in in_short(planned, (run,))[1]

@@ -27,7 +27,7 @@ def table() -> FeatureTable:
 
 
 def test_the_substitute_is_the_next_best_of_its_stratum(table):
-    selection = select(table, 4)
+    selection = select(table, 4, "cscs")
     old = selection.picks[1]
     changed = replace_pick(selection, table, old.case_id, why="metal artefacts")
     new = changed.picks[1]
@@ -49,7 +49,7 @@ def test_the_substitute_is_the_next_best_of_its_stratum(table):
 
 
 def test_a_replaced_scan_never_comes_back(table):
-    selection = select(table, 4)
+    selection = select(table, 4, "cscs")
     seen = set(selection.case_ids)
     for _ in range(20):
         selection = replace_pick(selection, table, selection.picks[0].case_id)
@@ -75,7 +75,7 @@ def test_every_strategy_can_be_amended(table, strategy):
 
 def test_constraints_hold_for_the_substitute_and_the_extension(table):
     limits = Constraints(group_by=("patient",), cost_column="minutes", minutes=40)
-    selection = select(table, 4, constraints=limits)
+    selection = select(table, 4, "cscs", constraints=limits)
     changed = replace_pick(selection, table, selection.case_ids[0], constraints=limits)
     longer = extend(changed, table, 4, constraints=limits)
     patient = dict(zip(table.case_ids, table.covariates["patient"], strict=True))
@@ -85,24 +85,24 @@ def test_constraints_hold_for_the_substitute_and_the_extension(table):
 
 
 def test_an_extension_counts_all_annotations(table):
-    longer = extend(select(table, 4), table, 3)
+    longer = extend(select(table, 4, "cscs"), table, 3)
     assert longer.diagnostics["alpha_eff"] == pytest.approx(7 / np.sqrt(60))
     assert longer.diagnostics["extended_from"] == 4
 
 
 def test_given_strata_survive_an_extension(table):
     strata = {c: i % 6 for i, c in enumerate(table.case_ids)}
-    longer = extend(select(table, 3, strata=strata), table, 3)
+    longer = extend(select(table, 3, "cscs", strata=strata), table, 3)
     assert {p.stratum for p in longer} == set(range(6))
 
 
 def test_only_picks_can_be_replaced(table):
     with pytest.raises(UsageError, match="nobody is not among the picks"):
-        replace_pick(select(table, 3), table, "nobody")
+        replace_pick(select(table, 3, "cscs"), table, "nobody")
 
 
 def test_a_scan_that_came_back_counts_as_annotated_for_the_groups(table):
-    batch = select(table, 4, constraints=Constraints(group_by=("patient",)))
+    batch = select(table, 4, "cscs", constraints=Constraints(group_by=("patient",)))
     returned, *_, other = batch.case_ids
     log = [{"rank": 1, "removed": returned, "why": "", "substitute": "c00", "from": "whole pool"}]
     batch = replace(batch, diagnostics={**batch.diagnostics, "replacements": log})
@@ -117,14 +117,14 @@ def test_a_scan_that_came_back_counts_as_annotated_for_the_groups(table):
 
 def test_an_extended_batch_with_minutes_can_be_amended(table):
     limits = Constraints(cost_column="minutes", minutes=40)
-    longer = extend(select(table, 4, constraints=limits), table, 4, constraints=limits)
+    longer = extend(select(table, 4, "cscs", constraints=limits), table, 4, constraints=limits)
     for old in (longer.case_ids[0], longer.case_ids[-1]):
         assert old not in replace_pick(longer, table, old, constraints=limits).case_ids
 
 
 def test_the_substitute_is_measured_as_the_selection_was(table):
     bare = replace(table, typicality=None)
-    selection = select(bare, 4, neighbours=2)
+    selection = select(bare, 4, "cscs", neighbours=2)
     for old in selection:
         changed = replace_pick(selection, bare, old.case_id)
         new = next(p for p in changed if p.rank == old.rank)
@@ -146,5 +146,5 @@ def test_a_twin_of_an_annotated_scan_is_better_than_none():
         {"site": np.array(["A", "A", "A", "B"])},
     )
     limits = Constraints(labelled=("lab",), quotas=(Quota("site", "B", 0, 0),))
-    selection = select(features, 1, constraints=replace(limits, include=("a",)))
+    selection = select(features, 1, "cscs", constraints=replace(limits, include=("a",)))
     assert replace_pick(selection, features, "a", constraints=limits).case_ids == ("twin",)

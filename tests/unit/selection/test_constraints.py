@@ -28,24 +28,24 @@ def table() -> FeatureTable:
 def test_an_impossible_minimum_is_named_with_what_there_is(table):
     limits = Constraints(quotas=(Quota("site", "north", minimum=5),), group_by=("patient",))
     with pytest.raises(UsageError, match=r"at least 5 more of site=north \(4 usable\)") as raised:
-        select(table, 8, constraints=limits)
+        select(table, 8, "cscs", constraints=limits)
     assert "patient" not in str(raised.value), "one scan per patient is not to blame"
 
 
 def test_two_constraints_that_clash_are_both_named(table):
     limits = Constraints(quotas=(Quota("site", "north", minimum=3),), group_by=("patient",))
     with pytest.raises(UsageError, match=r"at most one scan per patient; at least 3 more of site=north"):
-        select(table, 8, constraints=limits)
+        select(table, 8, "cscs", constraints=limits)
 
 
 def test_too_few_minutes_are_named(table):
     limits = Constraints(cost_column="minutes", minutes=40)
     with pytest.raises(UsageError, match=r"at most 40 minutes \(the 4 cheapest scans take 46\)"):
-        select(table, 4, constraints=limits)
+        select(table, 4, "cscs", constraints=limits)
 
 
 def test_minutes_alone_decide_the_number_of_scans(table):
-    selection = select(table, None, constraints=Constraints(cost_column="minutes", minutes=110))
+    selection = select(table, None, "cscs", constraints=Constraints(cost_column="minutes", minutes=110))
     cost = dict(zip(table.case_ids, table.covariates["minutes"], strict=True))
     assert len(selection) == 5
     assert sum(cost[c] for c in selection.case_ids) <= 110
@@ -55,7 +55,7 @@ def test_labelled_scans_count_in_quotas_groups_and_pacing(table):
     limits = Constraints(
         labelled=("c00", "c08"), group_by=("patient",), quotas=(Quota("site", "north", minimum=2, maximum=2),)
     )
-    selection = select(table, 5, constraints=limits)
+    selection = select(table, 5, "cscs", constraints=limits)
     assert not {"c01", "c09"} & set(selection.case_ids), "their patients are covered"
     assert sum(c < "c04" for c in selection.case_ids) == 1
     assert selection.diagnostics["alpha_eff"] == pytest.approx(7 / np.sqrt(24))
@@ -63,13 +63,13 @@ def test_labelled_scans_count_in_quotas_groups_and_pacing(table):
 
 def test_a_covered_stratum_is_not_served_again(table):
     strata = {c: i // 6 for i, c in enumerate(table.case_ids)}
-    selection = select(table, 3, constraints=Constraints(labelled=("c00",)), strata=strata)
+    selection = select(table, 3, "cscs", constraints=Constraints(labelled=("c00",)), strata=strata)
     assert {p.stratum for p in selection} == {1, 2, 3}
 
 
 def test_twins_that_must_be_included_are_both_picked():
     twins = FeatureTable(("a", "b", "c"), np.array([[1.0], [1.0], [5.0]]), np.arange(3.0))
-    assert select(twins, 2, constraints=Constraints(include=("a", "b"))).case_ids == ("a", "b")
+    assert select(twins, 2, "cscs", constraints=Constraints(include=("a", "b"))).case_ids == ("a", "b")
 
 
 def test_near_duplicates_form_groups_by_themselves():
@@ -97,7 +97,7 @@ def test_groups_by_whole_floats_and_missing_values(table):
 )
 def test_what_the_table_does_not_hold_is_named(table, limits, message):
     with pytest.raises(UsageError, match=message):
-        select(table, 4, constraints=Constraints(**limits))
+        select(table, 4, "cscs", constraints=Constraints(**limits))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_minutes_must_be_a_number():
 def test_sizes_that_are_no_numbers_stop_nobody(table):
     sizes = np.array(["12", ""] * 12)
     table = FeatureTable(table.case_ids, table.embeddings, table.uncertainty, None, {"voxel_count": sizes})
-    assert len(select(table, 3)) == len(select(table, 3, "strided")) == 3
+    assert len(select(table, 3, "cscs")) == len(select(table, 3, "strided")) == 3
 
 
 @pytest.mark.parametrize("strategy", ["cscs", "usl", "probcover", "kcenter"])

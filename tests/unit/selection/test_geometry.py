@@ -159,7 +159,7 @@ def test_large_pools_are_standardised_as_small_ones_are(monkeypatch):
 def test_an_approximate_search_says_so_in_the_diagnostics(blobs, monkeypatch):
     monkeypatch.setattr(neighbours, "EXACT_COST", 0)
     ids = tuple(f"c{i:04d}" for i in range(len(blobs)))
-    found = select(FeatureTable(ids, blobs, np.random.default_rng(1).random(len(blobs))), 5).diagnostics
+    found = select(FeatureTable(ids, blobs, np.random.default_rng(1).random(len(blobs))), 5, "cscs").diagnostics
     assert found["neighbours_exact"] is False
     assert 0.95 <= found["neighbour_recall"] <= 1
 
@@ -169,7 +169,7 @@ def test_the_order_of_rows_does_not_matter_in_large_pools_either(blobs, monkeypa
     monkeypatch.setattr(clusters, "EXACT_COST", 0)
     ids = tuple(f"c{i:04d}" for i in range(len(blobs)))
     table = FeatureTable(ids, blobs, np.random.default_rng(1).random(len(blobs)))
-    assert select(table, 30) == select(table.rows(np.random.default_rng(2).permutation(len(blobs))), 30)
+    assert select(table, 30, "cscs") == select(table.rows(np.random.default_rng(2).permutation(len(blobs))), 30, "cscs")
 
 
 def test_sampled_kmeans_is_within_one_percent(blobs, monkeypatch):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from firstscan.domain.errors import UsageError
-from firstscan.domain.slices import ScanGeometry
+from firstscan.domain.slices import ScanGeometry, ignore_value, outside_ignored
 from firstscan.selection.slicing import (
     Slicing,
+    located,
+    minutes_of,
     most_slices,
     plan_slices,
     read_plane,
@@ -125,6 +127,27 @@ def test_more_slices_than_there_are_is_refused_and_a_small_pool_is_planned_close
     assert share_slices(scans, 60, Slicing()).every == 1
     with pytest.raises(UsageError, match="3 scans with at least 4"):
         share_slices(scans, 9, Slicing(least=4))
+
+
+def test_planned_slices_are_found_again_however_the_scan_is_stored_by_now():
+    upright = scan(origin=(10.0, 20.0, -30.0))
+    [case] = plan_slices([upright], Slicing())
+    flipped = scan(direction=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0), origin=(10.0, 20.0, 85.0))
+    assert located("axial", case.positions_mm, upright) == (2, case.indices)
+    assert located("axial", case.positions_mm, flipped) == (2, tuple(sorted(23 - i for i in case.indices)))
+    with pytest.raises(UsageError, match=r"a: no axial slice lies at 200 mm; is it the scan of the plan\?"):
+        located("axial", (200.0,), upright)
+
+
+def test_minutes_are_those_of_scans_and_slices():
+    assert minutes_of(3, 10, per_scan=2.0, per_slice=0.5) == 11.0
+
+
+def test_unplanned_slices_are_ignored_and_the_rest_is_left():
+    labels = np.arange(24).reshape(2, 3, 4) % 3
+    kept = outside_ignored(labels, 2, (1, 3), ignore_value({"a": 1, "b": 2}))
+    assert (kept[:, :, [0, 2]] == 3).all()
+    assert (kept[:, :, [1, 3]] == labels[:, :, [1, 3]]).all()
 
 
 def test_twenty_thousand_scans_are_planned_in_a_second():

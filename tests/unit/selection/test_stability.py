@@ -24,14 +24,14 @@ def clustered(n=80) -> FeatureTable:
 
 def test_it_says_when_random_would_do():
     table = shapeless()
-    found = stability(table, select(table, 5), 6)
+    found = stability(table, select(table, 5, "cscs"), 6)
     assert found.advice[0].startswith("Random would do here")
     assert found.pool_overlap < 1 / 3
 
 
 def test_it_does_not_say_so_of_a_pool_with_structure():
     table = clustered()
-    found = stability(table, select(table, 4), 6)
+    found = stability(table, select(table, 4, "cscs"), 6)
     assert not any("Random would do" in line for line in found.advice)
     assert any("peripheral" in line for line in found.advice)
     assert found.cluster_tendency > 1.5 * found.tendency_chance
@@ -41,7 +41,7 @@ def test_it_does_not_say_so_of_a_pool_with_structure():
 def test_frequencies_are_shares_of_the_runs_that_held_a_case():
     table = clustered()
     steps = []
-    found = stability(table, select(table, 4), 5, progress=lambda done, total: steps.append((done, total)))
+    found = stability(table, select(table, 4, "cscs"), 5, progress=lambda done, total: steps.append((done, total)))
     assert steps == [(i, 10) for i in range(1, 11)]
     assert found.runs == 10
     assert all(0 < share <= 1 for share in found.frequency.values())
@@ -51,19 +51,19 @@ def test_frequencies_are_shares_of_the_runs_that_held_a_case():
 def test_constraints_hold_in_every_run():
     table = clustered()
     limits = Constraints(include=("c00",), labelled=("c01",), exclude=("c02", "c03"))
-    found = stability(table, select(table, 4, constraints=limits), 4, constraints=limits)
+    found = stability(table, select(table, 4, "cscs", constraints=limits), 4, constraints=limits)
     assert found.frequency["c00"] == 1.0
     assert not {"c01", "c02", "c03"} & set(found.frequency)
 
 
 def test_the_same_seed_gives_the_same_answer():
     table = shapeless(40)
-    assert stability(table, select(table, 4), 3) == stability(table, select(table, 4), 3)
+    assert stability(table, select(table, 4, "cscs"), 3) == stability(table, select(table, 4, "cscs"), 3)
 
 
 def test_one_repeat_says_nothing():
     with pytest.raises(UsageError, match="at least 2"):
-        stability(shapeless(), select(shapeless(), 4), 1)
+        stability(shapeless(), select(shapeless(), 4, "cscs"), 1)
 
 
 def test_tendency_tells_clusters_from_noise():

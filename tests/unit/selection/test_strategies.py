@@ -112,8 +112,8 @@ def test_usl_keeps_picks_apart():
 class TestCscs:
     def test_thin_strata_are_filled_or_scored(self):
         strata = [0] * 29 + [1] * 29 + [2, 2]
-        filled = select(pool(), 3, strata=strata)
-        scored = select(pool(), 3, strata=strata, thin_strata="score")
+        filled = select(pool(), 3, "cscs", strata=strata)
+        scored = select(pool(), 3, "cscs", strata=strata, thin_strata="score")
         assert {p.stratum for p in scored} == {0, 1, 2}
         assert filled.diagnostics["thin_strata"] == [2]
         assert scored.diagnostics["thin_strata"] == []
@@ -122,12 +122,12 @@ class TestCscs:
         assert filled.case_ids[2] == others[0], "the best remaining scan of the whole pool"
 
     def test_the_largest_stratum_comes_first(self):
-        selection = select(pool(), 3, strata=[0] * 10 + [1] * 30 + [2] * 20)
+        selection = select(pool(), 3, "cscs", strata=[0] * 10 + [1] * 30 + [2] * 20)
         assert [p.stratum for p in selection] == [1, 2, 0]
 
     def test_reasons_are_true(self):
         table = pool()
-        selection = select(table, 4, strata=[i % 4 for i in range(60)])
+        selection = select(table, 4, "cscs", strata=[i % 4 for i in range(60)])
         for pick in selection:
             members = [i for i in range(60) if i % 4 == pick.stratum]
             harder = np.mean(table.uncertainty[members] < pick.uncertainty) * 15 / 14
@@ -136,8 +136,8 @@ class TestCscs:
 
     def test_gamma_decides_between_typical_and_hard(self):
         table = pool()
-        typical = select(table, 1, gamma_bounds=(0.0, 0.0)).picks[0]
-        hard = select(table, 1, gamma_bounds=(1.0, 1.0)).picks[0]
+        typical = select(table, 1, "cscs", gamma_bounds=(0.0, 0.0)).picks[0]
+        hard = select(table, 1, "cscs", gamma_bounds=(1.0, 1.0)).picks[0]
         assert hard.uncertainty == table.uncertainty.max()
         assert typical.typicality > hard.typicality
         assert typical.reason.startswith("most typical of 60 scans in stratum 0")
@@ -145,21 +145,21 @@ class TestCscs:
     @pytest.mark.parametrize("bounds", [(0.7, 0.3), (-0.1, 0.5), (0.5, 1.5)])
     def test_bounds_that_cross_are_refused(self, bounds):
         with pytest.raises(UsageError, match="gamma_bounds"):
-            select(pool(), 3, gamma_bounds=bounds)
+            select(pool(), 3, "cscs", gamma_bounds=bounds)
 
     def test_lists_serve_as_bounds(self):
-        assert select(pool(), 3, gamma_bounds=[0.4, 0.6]).options["gamma_bounds"] == [0.4, 0.6]
+        assert select(pool(), 3, "cscs", gamma_bounds=[0.4, 0.6]).options["gamma_bounds"] == [0.4, 0.6]
 
     def test_strata_must_name_every_case(self):
         with pytest.raises(UsageError, match="59 values for 60 cases"):
-            select(pool(), 3, strata=[0] * 59)
+            select(pool(), 3, "cscs", strata=[0] * 59)
         with pytest.raises(UsageError, match="no value for 59 case"):
-            select(pool(), 3, strata={"c00": 0})
+            select(pool(), 3, "cscs", strata={"c00": 0})
         with pytest.raises(UsageError, match="whole numbers from 0"):
-            select(pool(), 3, strata=[-1] * 60)
+            select(pool(), 3, "cscs", strata=[-1] * 60)
 
     def test_given_strata_follow_their_rows(self):
         table = pool()
         order = np.random.default_rng(0).permutation(60)
         strata = np.arange(60) % 5
-        assert select(table, 5, strata=strata) == select(table.rows(order), 5, strata=strata[order])
+        assert select(table, 5, "cscs", strata=strata) == select(table.rows(order), 5, "cscs", strata=strata[order])

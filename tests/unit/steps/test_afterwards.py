@@ -32,7 +32,7 @@ def table():
 
 
 def test_other_strategies_obey_the_same_conditions_and_are_asked_once(table, tmp_path, monkeypatch):
-    config = PickConfig(budget=4, exclude=("c00", "c01"), group_by=("patient",))
+    config = PickConfig(budget=4, strategy="cscs", exclude=("c00", "c01"), group_by=("patient",))
     selection = pick(table, config)
     with open_workspace(tmp_path / "out") as workspace:
         run = Run(workspace, NOW)

@@ -59,9 +59,9 @@ def test_options_are_typed():
 
 
 def test_strategy_options_are_checked_without_features():
-    check_strategy(PickConfig(budget=1, option={"neighbours": 3}))
+    check_strategy(PickConfig(budget=1, strategy="cscs", option={"neighbours": 3}))
     with pytest.raises(UsageError, match=r"no option 'radius'; its options are .*neighbours"):
-        check_strategy(PickConfig(budget=1, option={"radius": 3}))
+        check_strategy(PickConfig(budget=1, strategy="cscs", option={"radius": 3}))
     with pytest.raises(UsageError, match="unknown strategy"):
         check_strategy(PickConfig(budget=1, strategy="x"))
 

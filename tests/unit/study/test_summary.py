@@ -2,21 +2,23 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from firstscan.study.drawings import curves_svg, differences_svg
+from firstscan.study.sentences import headlines, limit
 from firstscan.study.summary import summarise
-from firstscan.study.tables import CURVES_NOTE, cost_table, harm_counts, latex, markdown, number, pvalue, verdict_table
+from firstscan.study.tables import cost_table, harm_counts, latex, markdown, number, pvalue, verdict_table
 
 
-def rows(strategy, budget, seed, dice, *, training=0, cases=8, status="ok", pool="p"):
+def rows(strategy, budget, seed, dice, *, training=0, cases=8, status="ok", pool="p", subpool=-1):
     """One class of each test case; case i scores ``dice`` + i/1000."""
     return [
         {
             "pool": pool, "strategy": strategy, "budget": budget, "selection_seed": seed, "training_seed": training,
             "case_id": f"t{i}", "label": 1, "class": "x", "dice": dice + i / 1000, "hd95_mm": 2.0, "nsd": 0.5,
-            "status": status, "reason": "",
+            "status": status, "reason": "", "subpool": subpool,
         }
         for i in range(cases)
     ]  # fmt: skip
@@ -54,19 +56,6 @@ def curve(summary, strategy, budget):
     return row
 
 
-def test_means_differences_percentiles_and_p_values(scores):
-    summary = summarise(scores)
-    good = curve(summary, "good", 2)
-    assert good["dice"] == pytest.approx(0.6035)
-    assert good["difference"] == pytest.approx(0.2)
-    assert good["difference_low"] < 0.2 < good["difference_high"]
-    assert good["percentile"] == 100.0
-    assert good["wilcoxon_p"] == pytest.approx(2.0**-7)
-    assert good["wilcoxon_p_holm"] == pytest.approx(4 * 2.0**-7)
-    assert curve(summary, "bad", 2)["percentile"] == 0.0
-    assert math.isnan(curve(summary, "random", 2)["difference"])
-
-
 def test_failed_cells_are_listed_and_left_out(scores):
     summary = summarise(scores)
     assert summary.failures[["strategy", "budget", "selection_seed", "reason"]].to_numpy().tolist() == [
@@ -90,31 +79,6 @@ def test_area_and_labels_saved(scores):
     assert areas.loc["good", "saved_at_2"] == pytest.approx(2.0)
     assert areas.loc["random", "saved_at_2"] == pytest.approx(0.0)
     assert math.isnan(areas.loc["bad", "saved_at_2"])
-
-
-def test_ranks_over_pool_and_budget(scores):
-    ranks = summarise(scores).ranks
-    assert ranks.blocks == 2
-    assert dict(zip(ranks.names, ranks.mean_ranks.tolist(), strict=True)) == {"random": 2.0, "good": 1.0, "bad": 3.0}
-
-
-def test_too_few_strategies_say_so(scores):
-    summary = summarise(scores[scores["strategy"] != "bad"])
-    assert summary.ranks is None
-    assert "2 strategies" in summary.no_ranks
-
-
-def test_both_variances():
-    """Selections 0.4 and 0.6, trainings ±0.1: training variance 0.02, selection variance 0.02 less half of it."""
-    found = [
-        r
-        for s, base in ((0, 0.4), (1, 0.6))
-        for t, shift in ((0, -0.1), (1, 0.1))
-        for r in rows("a", 3, s, base + shift, training=t)
-    ]
-    row = summarise(pd.DataFrame(found)).curves.iloc[0]
-    assert row["variance_training"] == pytest.approx(0.02)
-    assert row["variance_selection"] == pytest.approx(0.02 - 0.01)
 
 
 def test_a_study_without_random_or_with_nothing_but_failures():
@@ -159,20 +123,84 @@ def test_a_curve_with_a_gap_has_no_area_to_compare(scores):
     assert areas.loc["random", "aubc"] == pytest.approx(0.5035)
 
 
-def test_several_pools_rank_the_strategies_that_all_of_them_know(scores):
+def test_several_pools_give_one_mean_for_the_strategies_that_all_of_them_know(scores):
     other = scores.assign(pool="q")
     extra = pd.DataFrame(rows("only-here", 2, 0, 0.9, pool="q") + rows("only-here", 4, 0, 0.9, pool="q"))
-    ranks = summarise(pd.concat([scores, other, extra])).ranks
-    assert ranks.blocks == 4
-    assert set(ranks.names) == {"random", "good", "bad"}
+    summary = summarise(pd.concat([scores, other, extra]))
+    assert set(summary.across) == {"good", "bad"}
+    mean, kind = summary.across["good"]
+    assert mean.estimate == pytest.approx(0.2)
+    assert kind is None  # two pools say nothing of others
+    (best, _) = headlines(summary)
+    assert best.startswith("good: ")
+
+
+def sub_pools(shift, *, draws=2, count=6, seed=0):
+    """Random draws around 0.5, and a strategy ``shift`` above them in every sub-pool, at two budgets."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for subpool in range(count):
+        for budget in (2, 4):
+            base = 0.5 + rng.normal(0, 0.02)
+            for draw in range(draws):
+                found += rows("random", budget, draw, base + rng.normal(0, 0.01), subpool=subpool)
+            found += rows("good", budget, 0, base + shift + rng.normal(0, 0.005), subpool=subpool)
+    return pd.DataFrame(found)
+
+
+def test_sub_pools_are_the_replicates_and_the_mean_over_budgets_is_what_is_tested():
+    summary = summarise(sub_pools(0.1))
+    (row,) = summary.primary.to_dict("records")
+    assert (row["strategy"], row["subpools"], row["verdict"]) == ("good", 6, "better")
+    assert row["difference"] == pytest.approx(0.1, abs=0.02)
+    assert row["low"] < row["difference"] < row["high"]
+    assert summary.designs["p"].draws == 2
+    assert "6 sub-pools with 2 random draws" in limit("p", summary.designs["p"])
+    nothing = summarise(sub_pools(0.0)).primary.iloc[0]
+    assert nothing["verdict"] == "cannot tell"
+
+
+def test_equal_batches_count_once_and_their_overlap_widens_the_interval_for_other_collections():
+    scores = sub_pools(0.1)
+    picks = {("p", "good", b, s, 0): frozenset("ab" if s < 3 else "cd") for b in (2, 4) for s in range(6)}
+    summary = summarise(scores, picks=picks, sizes={"p": (10, 6)})
+    row = summary.primary.iloc[0]
+    assert row["overlap"] == pytest.approx(0.4)  # 6 of 15 pairs share both picks
+    assert row["kind_high"] - row["kind_low"] > row["high"] - row["low"]
+    good = summary.curves[summary.curves["strategy"] == "good"]
+    assert good["distinct"].tolist() == [2, 2]
+    assert good["batches"].tolist() == [6, 6]
+
+
+def test_annotated_slices_are_an_arm_beside_whole_scans():
+    scores = sub_pools(0.1)
+    sliced = scores[scores["strategy"] == "random"].assign(annotation="every 4")
+    sliced["dice"] += 0.05
+    summary = summarise(pd.concat([scores.assign(annotation="whole"), sliced]))
+    told = dict(zip(summary.primary["strategy"], summary.primary["difference"], strict=True))
+    assert told["random (every 4)"] == pytest.approx(0.05)
+
+
+def test_one_pool_says_what_it_cannot_tell(scores):
+    summary = summarise(scores)
+    (good, bad) = summary.primary.to_dict("records")
+    assert good["difference"] == pytest.approx(0.2)
+    assert bad["difference"] == pytest.approx(-0.2)
+    assert good["subpools"] == 0
+    assert "not whether the strategy would on other scans" in limit("p", summary.designs["p"])
+
+
+def test_scores_without_surfaces_are_not_measured_rather_than_zero():
+    scores = sub_pools(0.1).assign(hd95_mm=math.nan, nsd=math.nan)
+    summary = summarise(scores)
+    assert summary.curves["nsd"].isna().all()
+    assert "| – | – |" in markdown(summary)
 
 
 def test_the_tables_say_where_a_strategy_stands_and_what_it_costs(scores):
     summary = summarise(scores)
-    assert verdict_table(summary.curves)[1] == [
-        ("good", "better +0.200", "better +0.200"),
-        ("bad", "worse −0.200", "worse −0.200"),
-    ]
+    told = [(row[0], row[1][:6]) for row in verdict_table(summary)[1]]
+    assert told == [("good", "+0.200"), ("bad", "−0.200")]
     assert harm_counts(summary)[1] == [("bad", "2 of 2", "0.200")]
     cell = {"pool": "p", "selection_seed": 0, "training_seed": 0, "train_s": 4.0, "predict_s": 1.0}
     costs = pd.DataFrame([{**cell, "strategy": "good", "budget": 2, "foreground_voxels": 12345}])
@@ -206,26 +234,3 @@ def test_cells_are_trainings_and_all_metrics_weigh_draws_alike():
     random = curve(summarise(pd.DataFrame(found)), "random", 2)
     assert random["cells"] == 5
     assert random["nsd"] == pytest.approx(random["dice"])
-
-
-def test_variances_that_no_complete_selection_tells_are_left_open():
-    random = curve(
-        summarise(pd.DataFrame(rows("random", 2, 0, 0.1) + rows("random", 2, 1, 0.2, training=1))), "random", 2
-    )
-    assert math.isnan(random["variance_selection"])
-    assert math.isnan(random["variance_training"])
-
-
-def test_too_few_test_cases_give_no_verdict():
-    found = [row for seed in range(3) for row in rows("random", 2, seed, 0.1 * seed, cases=2)]
-    summary = summarise(pd.DataFrame(found + rows("good", 2, 0, 0.9, cases=2)))
-    assert curve(summary, "good", 2)["difference_low"] > 0
-    assert verdict_table(summary.curves)[1][0][-1].startswith("open")
-
-
-def test_what_a_p_value_does_not_ask_goes_with_the_tables(scores):
-    summary = summarise(scores)
-    assert "not whether other draws would" in markdown(summary)
-    assert CURVES_NOTE in markdown(summary)
-    (line,) = (line for line in latex(summary).splitlines() if "not whether other draws would" in line)
-    assert line.startswith("% ")

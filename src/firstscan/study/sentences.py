@@ -1,0 +1,68 @@
+"""What a study says in words: its headline, and what its design can tell at all."""
+
+from __future__ import annotations
+
+import math
+
+from firstscan.metrics.resampled import smallest_effect
+
+from .arms import Design
+from .plan import RANDOM, Plan
+from .summary import Summary
+from .tables import number, pvalue
+
+DEVIATIONS = (0.05, 0.09)
+"""SD of one paired difference between batches, as seen in trials on several pools: the calm and the mixed ones."""
+
+
+def headlines(summary: Summary) -> list[str]:
+    """Return a sentence for each arm, over all pools where there are several; the best difference first."""
+    if summary.across:
+        pools = f"these {len(summary.designs)} pools"
+        told = [(a.estimate, arm, a.low, a.high, summary.across_holm[arm]) for arm, (a, _) in summary.across.items()]
+        return [_told(arm, pools, d, (low, high), p) for d, arm, low, high, p in sorted(told, key=lambda x: -x[0])]
+    rows = summary.primary.sort_values("difference", ascending=False).to_dict("records")
+    return [
+        _told(str(r["strategy"]), "this pool", r["difference"], (r["low"], r["high"]), r["pvalue_holm"]) for r in rows
+    ]
+
+
+def _told(arm: str, where: str, difference: float, ends: tuple[float, float], p: float) -> str:
+    low, high = (number(end, sign=True) for end in ends)
+    numbers = f"{number(difference, sign=True)} Dice, 95 % interval {low} to {high}"
+    if not p < 0.05:
+        return f"{arm}: on {where} it cannot be told from random ({numbers}; p {pvalue(p)})."
+    return f"{arm}: {'better' if difference > 0 else 'worse'} than random on {where} ({numbers}; p {pvalue(p)})."
+
+
+def limit(name: str, design: Design) -> str:
+    """Say what a design can tell, and what it cannot."""
+    if not design.subpools:
+        return (
+            f"{name}: one pool, and each strategy has one batch or few in it. Their variance is taken from random's "
+            f"{design.draws} draws. This tells whether these batches did better, not whether the strategy would on "
+            "other scans; sub-pools (entry pools of a plan) tell that."
+        )
+    return (
+        f"{name}: {design.subpools} sub-pools with {design.draws} random draws each, {design.cases} test scans. "
+        f"{reach(design.subpools)}"
+    )
+
+
+def reach(subpools: int) -> str:
+    """Say which true difference so many sub-pools find in four of five studies."""
+    low, high = (smallest_effect(subpools, d) for d in DEVIATIONS)
+    if math.isinf(low):
+        return "That is too few to tell anything."
+    return (
+        f"A true difference of {low:.3f} to {high:.3f} Dice would be found with 80 % power; smaller ones can be missed."
+    )
+
+
+def beforehand(plan: Plan, trainings: int, done: int) -> str:
+    """Say, before anything is trained, how much there is to do and what it will be able to tell."""
+    work = f"{trainings} trainings, {done} of them done before."
+    if plan.pools is None:
+        draws = max((plan.seeds_of(s) for s in plan.strategies if s.name == RANDOM), default=0)
+        return f"{work} One pool, {draws} random draws: this compares batches, not strategies on other scans."
+    return f"{work} {plan.pools.draws} sub-pools. {reach(plan.pools.draws)}"
