@@ -102,6 +102,16 @@ def test_a_budget_in_minutes_counts_scans_and_slices():
         pick(table(), PickConfig(slices=200, minutes=3))
 
 
+def test_minutes_of_whole_scans_count_all_slices_of_the_patient():
+    selection = pick(table(), PickConfig(budget=2, minutes=71, minutes_per_slice=1.5))
+    assert selection.slices is None
+    assert len(selection) * (5 + 20 * 1.5) <= 71
+    with pytest.raises(UsageError, match="at most 69 minutes"):
+        pick(table(), PickConfig(budget=2, minutes=69))
+    with pytest.raises(UsageError, match="neither planned nor counted"):
+        pick(changed(table(), geometry=None), PickConfig(budget=2, minutes=69))
+
+
 def test_minutes_by_a_column_bind_as_before():
     selection = pick(table(cost=np.full(40, 10.0)), PickConfig(budget=3, every=4, minutes=30, cost_column="cost"))
     assert len(selection) == 3
