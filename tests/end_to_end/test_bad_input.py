@@ -125,7 +125,7 @@ def test_an_output_that_cannot_be(cohort, tmp_path, capsys):
     ("more", "message"),
     [
         (("--strategy", "best"), "unknown strategy 'best'"),
-        (("--option", "neighbors=5"), "neighbours"),
+        (("--strategy", "cscs", "--option", "neighbors=5"), "neighbours"),
         (("--option", "neighbours"), "write NAME=VALUE"),
         (("--thin-strata", "skip"), "--thin-strata skip"),
         (("--preset", "slow"), "--preset slow"),
@@ -179,7 +179,7 @@ def test_ids_that_are_no_text_or_leave_nothing(cohort, tmp_path, capsys):
 def test_a_missing_option_names_the_help(cohort, capsys):
     assert run(["select", str(cohort)]) == 2
     message = said(capsys)
-    assert "Missing option '--budget'" in message
+    assert "Missing option '--out'" in message
     assert "firstscan select --help" in message
 
 
@@ -265,3 +265,9 @@ sys.exit(run(["check", {str(cohort)!r}, "--out", {str(tmp_path / "out")!r}, "--w
     found = {f.case_id: f for f in read_findings(tmp_path / "out" / "findings.csv")}
     assert found["scan_03"].code == "crashed-reader"
     assert set(found) == {"scan_03", "broken", "scan_copy"}
+
+
+def test_how_much_to_annotate_has_to_be_said(cohort, tmp_path, capsys):
+    assert run(["select", str(cohort), "--out", str(tmp_path / "out")]) == 2
+    assert "--budget B scans, or --slices S slices" in said(capsys)
+    assert not (tmp_path / "out").exists()

@@ -83,7 +83,7 @@ def write_results(folder: Path, **plan: object) -> Path:
     stored = np.array([stored_as_written(name).numbers for name in NAMES])
     table = FeatureTable(NAMES, rng.normal(size=(24, 5)), rng.random(24), covariates={"site": sites}, geometry=stored)
     write_features(folder / "features.parquet", table)
-    asked = PickConfig.of(budget=5, include=(HOSTILE,), **plan)
+    asked = PickConfig.of(budget=5, strategy="cscs", include=(HOSTILE,), **plan)
     run_pick(folder / "features.parquet", asked, folder / "out", Settings())
     story = Story(
         source=str(folder / "scans"), found=24, left_out=0, cases=cases, modalities=dict.fromkeys(NAMES, "mr"),

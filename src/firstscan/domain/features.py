@@ -98,7 +98,7 @@ class FeatureTable:
         """Return how a scan is stored, None where the table does not tell."""
         if self.geometry is None:
             return None
-        return ScanGeometry.of(case_id, self.geometry[self.case_ids.index(case_id)])
+        return ScanGeometry.of(case_id, self.geometry[self.case_ids.index(case_id)].tolist())
 
     def only(self, case_ids: Collection[str]) -> FeatureTable:
         """Return the rows whose id is in ``case_ids``, in the table's order."""
