@@ -23,6 +23,7 @@ class Hardest(Strategy):
     summary: ClassVar[str] = "the hardest scans"
     reference: ClassVar[str] = ""
     uses_uncertainty: ClassVar[bool] = True
+    uses_embeddings: ClassVar[bool] = False
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         while gate.has_room():
@@ -97,11 +98,63 @@ def test_duplicated_scans_are_not_picked_twice(strategy):
     check(select(twins, 30, strategy), 30)
 
 
-@pytest.mark.parametrize("budget", [1, 5, 12])
-def test_constant_features(strategy, budget):
-    ids = tuple(f"c{i}" for i in range(12))
-    check(select(FeatureTable(ids, np.ones((12, 3)), np.ones(12)), budget, strategy), budget)
-    check(select(FeatureTable(ids, np.zeros((12, 3)), np.arange(12.0)), budget, strategy), budget)
+NEED_NO_EMBEDDINGS = {"random", "strided", "hardest"}
+
+
+@pytest.mark.parametrize(
+    "embeddings", [np.ones((12, 3)), np.zeros((12, 3)), 1 + 1e-16 * (np.arange(36).reshape(12, 3) % 8)]
+)
+@pytest.mark.parametrize("budget", [1, 5])
+def test_embeddings_that_are_all_the_same_are_refused_by_who_needs_them(strategy, budget, embeddings):
+    table = FeatureTable(tuple(f"c{i}" for i in range(12)), embeddings, np.arange(12.0))
+    check(select(table, 12, strategy), 12)  # nothing to choose
+    if strategy in NEED_NO_EMBEDDINGS:
+        check(select(table, budget, strategy), budget)
+    else:
+        with pytest.raises(UsageError, match=f"embeddings of all 12 scans are the same, so that {strategy} cannot"):
+            select(table, budget, strategy)
+
+
+@pytest.mark.parametrize("budget", [1, 5])
+def test_one_scan_that_differs_from_its_copies_is_enough(strategy, budget):
+    embeddings = np.zeros((12, 3))
+    embeddings[7] = 1
+    selection = select(FeatureTable(tuple(f"c{i:02d}" for i in range(12)), embeddings, np.ones(12)), budget, strategy)
+    check(selection, budget)
+    assert budget == 1 or "c07" in selection.case_ids
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"), [(1e200, "distances between such numbers overflow"), (1e-200, "such numbers vanish")]
+)
+def test_embeddings_without_finite_distances_are_refused(strategy, scale, message):
+    table = pool()
+    with pytest.raises(UsageError, match=message):
+        select(FeatureTable(table.case_ids, table.embeddings * scale, table.uncertainty), 3, strategy)
+
+
+def test_the_scan_with_the_largest_value_is_named(strategy):
+    table = pool(dtype=np.float32)
+    table.embeddings[17, 2] = -3e30
+    with pytest.raises(UsageError, match=r"embeddings reach 3e\+30 \(case scan017\)"):
+        select(table, 3, strategy)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_the_unit_of_embeddings_is_free(strategy, scale):
+    table = pool()
+    check(select(FeatureTable(table.case_ids, table.embeddings * scale, table.uncertainty), 5, strategy), 5)
+
+
+@pytest.mark.parametrize("strategy", ["cscs", "typiclust", "calr", "alps", "csal3d"])
+def test_strata_may_have_any_number(strategy):
+    table, plain = pool(), np.arange(40) % 4
+    far = np.array([3, 70, 900, 10**9])[plain]
+    given, renumbered = (select(table, 8, strategy, strata=s) for s in (plain.tolist(), far.tolist()))
+    assert renumbered.case_ids == given.case_ids
+    assert renumbered.strata == given.strata
+    assert renumbered.diagnostics["strata_numbers"] == [3, 70, 900, 10**9]
+    assert "strata_numbers" not in given.diagnostics
 
 
 def test_one_dimension(strategy):

@@ -73,12 +73,14 @@ def build(problem) -> tuple[FeatureTable, Constraints]:
     n, rng = problem["n"], np.random.default_rng(problem["seed"])
     ids = tuple(f"c{i}" for i in range(n))
     columns = {name: np.array(problem[name]) for name in ("patient", "site", "sex", "minutes")}
-    table = FeatureTable(ids, rng.integers(0, 3, size=(n, 2)).astype(float), rng.random(n), covariates=columns)
+    embeddings = rng.integers(0, 3, size=(n, 2)).astype(float)
+    kept = [i for i in range(n) if problem["roles"][i] != "exclude"]
+    embeddings[kept[:1]] = 5.0  # not all alike: that is refused
+    table = FeatureTable(ids, embeddings, rng.random(n), covariates=columns)
     named = {
         role: tuple(c for c, r in zip(ids, problem["roles"], strict=True) if r == role)
         for role in ("exclude", "include", "labelled")
     }
-    kept = [i for i in range(n) if problem["roles"][i] != "exclude"]
     quotas = [
         Quota(column, group, low, None if more is None else low + more)
         for column in ("site", "sex")
@@ -138,6 +140,10 @@ def test_exactly_b_distinct_cases_of_any_pool(strategy, seed, n, share, dim):
     embeddings = rng.integers(0, rng.integers(1, 6), size=(n, dim)).astype(float)
     table = FeatureTable(tuple(f"c{i}" for i in range(n)), embeddings, rng.integers(0, 4, size=n).astype(float))
     budget = max(1, round(share * n))
+    if len(np.unique(embeddings, axis=0)) == 1 and budget < n and EVERY[strategy].uses_embeddings:
+        with pytest.raises(UsageError, match="are the same"):
+            select(table, budget, strategy, seed)
+        return
     selection = select(table, budget, strategy, seed)
     assert len(set(selection.case_ids)) == budget
     distinct = {tuple(embeddings[int(c[1:])]) for c in selection.case_ids}

@@ -51,7 +51,7 @@ def replace_pick(
     check_ids(features, wanted)
     table = canonical(features, wanted)
     labelled = rows_of(table, sorted(wanted.labelled))
-    gate = open_gate(table, 1, read_limits(table, wanted, labelled), labelled, rows_of(table, ()))
+    gate = open_gate(table, 1, read_limits(table, wanted, labelled, features), labelled, rows_of(table, ()))
     alike = [old.stratum is not None and selection.strata.get(c) == old.stratum for c in table.case_ids]
     members: Rows = np.flatnonzero(alike)
     dense = _density(selection, table)
@@ -104,7 +104,7 @@ def extend(
         wanted,
         labelled=tuple(sorted(labelled)),
         exclude=tuple(sorted({*wanted.exclude, *removed} - labelled)),
-        include=tuple(c for c in wanted.include if c not in selection.case_ids),
+        include=tuple(c for c in wanted.include if c not in {*selection.case_ids, *removed}),
     )
     added = select(
         features,
@@ -115,7 +115,7 @@ def extend(
         groups=groups_of(selection),
         **_options(selection, features),
     )
-    kept = {k: v for k, v in selection.diagnostics.items() if k == "replacements"}
+    kept = {k: v for k, v in selection.diagnostics.items() if k in {"replacements", "strata_numbers"}}
     return replace(
         added,
         picks=(*selection.picks, *(replace(p, rank=p.rank + len(selection)) for p in added)),

@@ -13,6 +13,7 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.features import EMBEDDING, FeatureTable
 from firstscan.domain.selection import Pick, Selection
 
+from .checks import check_differences, check_range, numbered
 from .constraints import Constraints
 from .gate import Taken
 from .groups import DEFAULT, combine
@@ -58,10 +59,13 @@ def select(
     check_ids(features, wanted)
     table = canonical(features, wanted)
     labelled = rows_of(table, sorted(wanted.labelled))
-    limits = read_limits(table, wanted, labelled)
+    check_range(table)
+    limits = read_limits(table, wanted, labelled, features)
     count = _budget(budget, limits, len(table) - len(labelled))
-    chooser = build_strategy(strategy, options, features, table)
+    chooser, new_numbers = build_strategy(strategy, options, features, table)
     seen = combine(table, shown_groups(type(chooser), table, groups))
+    if chooser.reads_embeddings(typicality_stored=table.typicality is not None and seen.used == DEFAULT):
+        check_differences(strategy, seen.table.embeddings, count, len(table) - len(labelled))
     gate = open_gate(table, count, limits, labelled, rows_of(table, wanted.include))
     candidates = Candidates(
         embeddings=seen.table.embeddings,
@@ -80,6 +84,8 @@ def select(
     if seen.used != DEFAULT:
         told = {"features": list(seen.used), "features_constant": list(seen.constant)}
         chosen = replace(chosen, diagnostics={**chosen.diagnostics, **told})
+    if new_numbers:
+        chosen = replace(chosen, diagnostics={**chosen.diagnostics, **new_numbers})
     return replace(chosen, features=features)
 
 
@@ -91,8 +97,13 @@ def shown_groups(kind: type[Strategy], table: FeatureTable, asked: Sequence[str]
     return own or DEFAULT
 
 
-def build_strategy(name: str, options: Mapping[str, Any], features: FeatureTable, table: FeatureTable) -> Strategy:
+def build_strategy(
+    name: str, options: Mapping[str, Any], features: FeatureTable, table: FeatureTable
+) -> tuple[Strategy, dict[str, list[int]]]:
     """Return strategy ``name`` with ``options``; per-case options are brought from ``features``' rows to ``table``'s.
+
+    Strata with larger numbers than there are cases are numbered anew, once for all strategies; which numbers they had
+    is returned, too, in the order of the new ones.
 
     Raises
     ------
@@ -105,12 +116,15 @@ def build_strategy(name: str, options: Mapping[str, Any], features: FeatureTable
         valid = f"valid options: {', '.join(known)}" if known else "it has no options"
         raise UsageError(f"strategy {name!r} has no option {', '.join(map(repr, unknown))}; {valid}")
     values: dict[str, Any] = {}
+    new_numbers: dict[str, list[int]] = {}
     for option, value in options.items():
         if known[option].metadata.get("per_case") and value is not None:
-            values[option] = _per_case(option, value, features, table)
+            values[option], before = numbered(_per_case(option, value, features, table))
+            if before is not None:
+                new_numbers[f"{option}_numbers"] = before.tolist()
         else:
             values[option] = tuple(value) if isinstance(value, list) else value
-    return kind(**values)
+    return kind(**values), new_numbers
 
 
 def _per_case(
@@ -126,7 +140,7 @@ def _per_case(
     codes = np.asarray([value[c] for c in table.case_ids])
     if codes.dtype.kind not in "iu" or codes.min() < 0:
         raise UsageError(f"option {option!r} must hold whole numbers from 0, one a case")
-    return codes.astype(np.int64)
+    return codes
 
 
 def _integer(name: str, value: object) -> int:

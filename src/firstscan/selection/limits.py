@@ -50,12 +50,17 @@ class Limits:
         return replace(self, upper=upper)
 
 
-def read_limits(table: FeatureTable, constraints: Constraints, labelled: Rows) -> Limits:
+def read_limits(
+    table: FeatureTable, constraints: Constraints, labelled: Rows, pool: FeatureTable | None = None
+) -> Limits:
     """Turn ``constraints`` into limits on the rows of ``table``; ``labelled`` cases use up maxima and meet minima.
+
+    ``pool`` is the table with the excluded cases: a maximum on a group that is excluded as a whole binds nobody.
 
     Raises
     ------
-    UsageError : a column that the table lacks, a group that nobody is in, a cost that is not above 0.
+    UsageError : a column that the table lacks, a group that nobody is in, a minimum on a group whose scans are all
+        excluded, a cost that is not above 0.
     """
     families: list[np.ndarray] = []
     lower: list[int] = []
@@ -73,7 +78,8 @@ def read_limits(table: FeatureTable, constraints: Constraints, labelled: Rows) -
         family = np.full(len(table), -1)
         for quota in _distinct([q for q in constraints.quotas if q.column == column]):
             if quota.group not in values:
-                raise UsageError(f"no case has {column}={quota.group}; the groups there are: {', '.join(values[:10])}")
+                _refuse_unless_free(quota, values, pool)
+                continue
             members = codes == values.index(quota.group)
             family[members] = len(lower)
             done = int(members[labelled].sum())
@@ -89,6 +95,23 @@ def read_limits(table: FeatureTable, constraints: Constraints, labelled: Rows) -
         cost=_cost(table, constraints.cost_column),
         minutes=np.inf if constraints.minutes is None else constraints.minutes + SLACK * abs(constraints.minutes),
     )
+
+
+def _refuse_unless_free(quota: Quota, there: list[str], pool: FeatureTable | None) -> None:
+    """Raise unless the group of ``quota`` is excluded as a whole and no scan of it is asked for."""
+    if pool is None or quota.column not in pool.covariates:
+        out = []
+    else:
+        labels = map(plain, pool.covariates[quota.column])
+        out = [case for case, label in zip(pool.case_ids, labels, strict=True) if label == quota.group]
+    group = f"{quota.column}={quota.group}"
+    if not out:
+        raise UsageError(f"no case has {group}; the groups there are: {', '.join(there[:10])}")
+    if quota.minimum:
+        raise UsageError(
+            f"quota on {group}: at least {quota.minimum} wanted, but all {len(out)} scan(s) of that group are excluded "
+            f"({', '.join(out[:5])}); exclude fewer or drop the quota"
+        )
 
 
 def group_sizes(limits: Limits, usable: Bool[np.ndarray, " case"]) -> Int[np.ndarray, " limit"]:

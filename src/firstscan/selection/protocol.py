@@ -76,19 +76,25 @@ class Strategy(ABC):
 
     ``name`` is what users type, ``summary`` one line on what it does, ``reference`` the paper it follows, and
     ``uses_uncertainty`` whether U decides anything; ``groups`` are the feature groups that it is shown as embeddings
-    unless others are asked for. Annotations, and ``least``, ``above`` and ``most`` in a field's
-    metadata, say what a parameter may be. A call takes picks through ``gate`` until it is full.
+    unless others are asked for; ``uses_embeddings`` is False where they decide nothing. Annotations, and ``least``,
+    ``above`` and ``most`` in a field's metadata, say what a parameter may be. A call takes picks through ``gate`` until
+    it is full.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     reference: ClassVar[str]
     uses_uncertainty: ClassVar[bool]
+    uses_embeddings: ClassVar[bool] = True
     groups: ClassVar[tuple[str, ...]] = (EMBEDDING,)
 
     def __post_init__(self) -> None:
         """Raise UsageError where a parameter is not what its field says; who overrides this calls it, too."""
         check_parameters(self)
+
+    def reads_embeddings(self, typicality_stored: bool) -> bool:  # noqa: ARG002 - for who overrides it
+        """Return whether embeddings decide anything with these parameters; the table may hold typicality already."""
+        return self.uses_embeddings
 
     @abstractmethod
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:

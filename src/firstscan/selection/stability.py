@@ -15,6 +15,7 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 
+from .checks import alike
 from .constraints import Constraints
 from .entry import select
 from .geometry import nearest, standardise
@@ -33,7 +34,8 @@ class Stability:
     ``pool_overlap``: mean Jaccard overlap between runs of other seeds, and between runs on bootstrapped pools (on the
     scans that both held). ``random_overlap``: what two random batches share. ``cluster_tendency``: distance to the
     nearest neighbour with the components shuffled, over the real one; 1 means no structure, ``tendency_chance`` is its
-    95 % limit without structure. ``impossible_pools`` counts bootstraps that the constraints could not be met in.
+    95 % limit without structure. ``impossible_pools`` counts bootstraps that the constraints could not be met in, or
+    that held copies of one scan alone.
     """
 
     runs: int
@@ -79,6 +81,9 @@ def stability(
         pool = _bootstrapped(features, wanted, rng)
         limits = replace(wanted, exclude=tuple(c for c in wanted.exclude if c in set(pool.case_ids)))
         budget = min(selection.budget, len(pool) - len(limits.labelled) - len(limits.exclude))
+        if alike(pool.embeddings) and len(pool) > 1:  # only copies of one scan were drawn
+            _tell(progress, repeats + done + 1, total)
+            continue
         try:
             run = select(pool, budget, selection.strategy, selection.seed, constraints=limits, **options)
         except UsageError:

@@ -5,7 +5,7 @@ import pytest
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.selection import Constraints, Quota, select
+from firstscan.selection import Constraints, Quota, extend, replace_pick, select
 
 
 @pytest.fixture
@@ -155,3 +155,45 @@ def test_half_precision_is_measured_in_single(strategy):
     )
     picked = select(FeatureTable(ids, half, hard), 4, strategy)
     assert picked.case_ids == select(FeatureTable(ids, half.astype("f4"), hard), 4, strategy).case_ids
+
+
+def test_a_minimum_on_a_group_that_is_excluded_as_a_whole_names_it(table):
+    limits = Constraints(exclude=table.case_ids[:4], quotas=(Quota("site", "north", minimum=1),))
+    with pytest.raises(
+        UsageError, match=r"site=north.* all 4 scan\(s\) of that group are excluded \(c00, c01, c02, c03\)"
+    ):
+        select(table, 5, constraints=limits)
+
+
+def test_a_maximum_on_a_group_that_is_excluded_as_a_whole_binds_nobody(table):
+    limits = Constraints(exclude=table.case_ids[:4], quotas=(Quota("site", "north", maximum=2),))
+    assert len(select(table, 5, constraints=limits)) == 5
+
+
+def test_a_group_that_nobody_was_ever_in_is_still_a_mistake(table):
+    limits = Constraints(exclude=table.case_ids[:4], quotas=(Quota("site", "nort", maximum=2),))
+    with pytest.raises(UsageError, match="no case has site=nort"):
+        select(table, 5, constraints=limits)
+
+
+def test_the_last_scan_of_a_group_with_a_maximum_can_be_replaced(table):
+    limits = Constraints(exclude=table.case_ids[1:4], include=("c00",), quotas=(Quota("site", "north", maximum=1),))
+    selection = replace_pick(select(table, 5, constraints=limits), table, "c00", constraints=limits)
+    assert "c00" not in selection.case_ids
+    assert len(extend(selection, table, 2, constraints=limits)) == 7
+
+
+def test_strata_with_large_numbers_survive_an_extension(table):
+    far = {c: 10**9 + 5 * (i % 3) for i, c in enumerate(table.case_ids)}
+    near = {c: i % 3 for i, c in enumerate(table.case_ids)}
+    ours, plain = (extend(select(table, 4, strata=s), table, 3) for s in (far, near))
+    assert ours.case_ids == plain.case_ids
+    assert ours.diagnostics["strata_numbers"] == [10**9, 10**9 + 5, 10**9 + 10]
+
+
+def test_given_strata_and_typicality_need_no_embeddings(table):
+    bare = FeatureTable(table.case_ids, np.zeros((24, 1)), table.uncertainty, np.linspace(1, 2, 24))
+    strata = [i % 4 for i in range(24)]
+    assert len(select(bare, 4, strata=strata)) == 4
+    with pytest.raises(UsageError, match="are the same"):
+        select(bare, 4)

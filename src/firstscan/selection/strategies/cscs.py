@@ -70,6 +70,10 @@ class Cscs(Strategy):
         if not 0 <= low <= high <= 1:
             raise UsageError(f"gamma_bounds must rise within [0, 1]; found {self.gamma_bounds}")
 
+    def reads_embeddings(self, typicality_stored: bool) -> bool:
+        """Return False where both strata and typicality are given."""
+        return self.strata is None or not typicality_stored
+
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         """Take the best-scored scan of each stratum, largest stratum first, then fill from the whole pool."""
         density = candidates.density(self.neighbours)

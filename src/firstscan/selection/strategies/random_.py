@@ -19,6 +19,7 @@ class Random(Strategy):
     summary: ClassVar[str] = "uniform random sample, the yardstick for every other strategy"
     reference: ClassVar[str] = ""
     uses_uncertainty: ClassVar[bool] = False
+    uses_embeddings: ClassVar[bool] = False
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         """Take scans in the order of one seeded permutation."""

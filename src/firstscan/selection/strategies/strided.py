@@ -22,6 +22,7 @@ class Strided(Strategy):
     summary: ClassVar[str] = "every N/B-th scan by foreground size, the baseline that needs no features"
     reference: ClassVar[str] = ""
     uses_uncertainty: ClassVar[bool] = False
+    uses_embeddings: ClassVar[bool] = False
 
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         """Take the open scan closest to the middle of each stretch."""
