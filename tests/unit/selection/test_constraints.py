@@ -186,7 +186,7 @@ def test_the_last_scan_of_a_group_with_a_maximum_can_be_replaced(table):
 def test_strata_with_large_numbers_survive_an_extension(table):
     far = {c: 10**9 + 5 * (i % 3) for i, c in enumerate(table.case_ids)}
     near = {c: i % 3 for i, c in enumerate(table.case_ids)}
-    ours, plain = (extend(select(table, 4, strata=s), table, 3) for s in (far, near))
+    ours, plain = (extend(select(table, 4, "cscs", strata=s), table, 3) for s in (far, near))
     assert ours.case_ids == plain.case_ids
     assert ours.diagnostics["strata_numbers"] == [10**9, 10**9 + 5, 10**9 + 10]
 
@@ -194,6 +194,6 @@ def test_strata_with_large_numbers_survive_an_extension(table):
 def test_given_strata_and_typicality_need_no_embeddings(table):
     bare = FeatureTable(table.case_ids, np.zeros((24, 1)), table.uncertainty, np.linspace(1, 2, 24))
     strata = [i % 4 for i in range(24)]
-    assert len(select(bare, 4, strata=strata)) == 4
+    assert len(select(bare, 4, "cscs", strata=strata)) == 4
     with pytest.raises(UsageError, match="are the same"):
         select(bare, 4)
