@@ -99,7 +99,11 @@ def test_a_shipped_plan_runs_on_the_released_layout(make, classes, channels, tmp
     monkeypatch.chdir(tmp_path)
     name = make.__name__
     assert run(["plans", name]) == 0
-    Path("mine.yaml").write_text(yaml.safe_dump(yaml.safe_load(capsys.readouterr().out) | QUICK))
+    plan = yaml.safe_load(capsys.readouterr().out)
+    Path("mine.yaml").write_text(yaml.safe_dump(plan))
+    assert run(["study", "mine.yaml", "--out", "out", "--workers", "1"]) == 2  # not as many scans as the paper had
+    assert f"this plan is for {plan['expects']['scans']}" in capsys.readouterr().err
+    Path("mine.yaml").write_text(yaml.safe_dump({k: v for k, v in plan.items() if k != "expects"} | QUICK))
     assert run(["study", "mine.yaml", "--out", "out", "--workers", "1"]) == 0, capsys.readouterr().err
     assert "Open this: out/study.html" in capsys.readouterr().out
     about, plan = json.loads(Path("out/about.json").read_text()), json.loads(Path("out/plan.json").read_text())
