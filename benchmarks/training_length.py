@@ -2,9 +2,9 @@
 
 python benchmarks/training_length.py DATASET… --out WORK [--steps 150 300 600 1200] [--subpools 6]
 
-DATASET: hippocampus, head_neck_ct, left_atrium or cardiac, laid out by ``evidence.py pools --out WORK``. The development
-half serves, the work is that of three whole scans, one random draw a sub-pool; the batches are the same at every length.
-Finished trainings are kept, so a run that was stopped goes on. What is known so far is printed at the end.
+DATASET: hippocampus, head_neck_ct, left_atrium or cardiac, laid out by ``evidence.py pools --out WORK``. The
+development half serves, the work is that of three whole scans, one random draw a sub-pool; the batches are the same at
+every length. Finished trainings are kept, so a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from _measure import machine
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
 from firstscan.study.plan import Plan, plan_of, read_plan
 from firstscan.study.run import study
 
