@@ -60,6 +60,10 @@ Channel = Annotated[list[str] | None, typer.Option(help="Use only this channel; 
 Only = Annotated[
     list[str] | None, typer.Option(help="COLUMN=PATTERN: only such scans or DICOM series, as modality=MR.")
 ]
+Pseudonyms = Annotated[
+    bool | None,
+    typer.Option("--pseudonyms/--no-pseudonyms", help="Neutral names for scans and metadata; by default for DICOM."),
+]
 Table = Annotated[
     Path | None, typer.Option(help="More columns of the scans (CSV, TSV, Parquet), one row each, joined by case_id.")
 ]

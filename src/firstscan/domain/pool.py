@@ -10,6 +10,7 @@ from .case import Case, repeated
 from .display import table
 from .errors import UsageError
 from .finding import Finding, dropped_ids
+from .pseudonyms import CASE, FILE, Pseudonyms, neutral_cases, neutral_finding
 
 MOST_COLUMNS = 6
 """Columns of metadata that a notebook shows."""
@@ -21,13 +22,15 @@ UNSHOWN = frozenset({"patient", "study_uid", "series_uid"})
 class Pool:
     """An immutable set of cases, ordered by case id, with the findings made so far.
 
-    ``source`` is what the user pointed at, ``layout`` how it was read (``folder``, ``bids``, …).
+    ``source`` is what the user pointed at, ``layout`` how it was read (``folder``, ``bids``, …). ``pseudonyms`` is the
+    key to the neutral names of the pool, None where its names are those of the source.
     """
 
     source: str
     cases: tuple[Case, ...]
     findings: tuple[Finding, ...] = ()
     layout: str = "folder"
+    pseudonyms: Pseudonyms | None = None
     _by_id: dict[str, Case] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,13 +65,27 @@ class Pool:
         return replace(self, cases=tuple(c for c in self.cases if c.case_id in wanted))
 
     def with_findings(self, findings: Collection[Finding]) -> Pool:
-        """Return the pool with ``findings`` added and every case dropped by them removed."""
+        """Return the pool with ``findings`` added and every case dropped by them removed.
+
+        Where the pool has neutral names the findings get them, too.
+        """
+        if (names := self.pseudonyms) is not None:
+            findings = tuple(neutral_finding(f, names, self._by_id.get(f.case_id), self.source) for f in findings)
         gone = dropped_ids(findings)
         return replace(
             self,
             cases=tuple(c for c in self.cases if c.case_id not in gone),
             findings=(*self.findings, *findings),
         )
+
+    def neutral(self, names: Pseudonyms) -> Pool:
+        """Return the pool under neutral names: those of ``names``, and new ones for what has none there yet."""
+        left_out = {f.case_id for f in self.findings if f.case_id and f.case_id not in self._by_id}
+        cases, names = neutral_cases(self.cases, names)
+        names = names.with_names(CASE, left_out)
+        names = names.with_names(FILE, {f.path for f in self.findings if not f.case_id and f.path})
+        told = tuple(neutral_finding(f, names, self._by_id.get(f.case_id), self.source) for f in self.findings)
+        return replace(self, cases=cases, findings=told, pseudonyms=names)
 
     def _repr_html_(self) -> str:
         """Show the scans as a table: id, channels, and what is known of them; neither patients nor folders.

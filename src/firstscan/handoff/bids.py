@@ -55,7 +55,7 @@ def _describe(material: Material, folder: Path) -> None:
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "firstscan", "Description": f"picks of strategy {material.selection.strategy}"}],
-        "SourceDatasets": [{"Version": Path(material.pool.source).name}],
+        "SourceDatasets": [{"Version": "neutral names" if material.neutral else Path(material.pool.source).name}],
     }
     columns = {name: {"Description": text} for name, text in _COLUMNS.items()}
     for name, content in (("dataset_description.json", description), ("participants.json", columns)):

@@ -33,7 +33,8 @@ class Material:
 
     ``labels`` maps case ids to label files that exist already; ``classes`` maps class names to label values, without
     background; ``ignore`` is the value of voxels in them that nobody is to annotate, None where there are none;
-    ``name`` is shown by the target tool.
+    ``name`` is shown by the target tool. ``given`` holds, by case id, the label files that the user had: tables name
+    these. ``neutral``: scans have neutral names, and no table says where anything is.
     """
 
     selection: Selection
@@ -42,6 +43,8 @@ class Material:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     classes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     ignore: int | None = None
+    given: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    neutral: bool = False
 
     def __post_init__(self) -> None:
         missing = [c for c in self.selection.case_ids if c not in self.pool]
@@ -60,6 +63,14 @@ class Material:
     def rank_width(self) -> int:
         """Digits that keep names with a rank in front in rank order."""
         return max(3, len(str(max(p.rank for p in self.selection.picks))))
+
+    def shown_path(self, path: str) -> str:
+        """Return a path as a table of the hand-off may name it."""
+        return "" if self.neutral else path
+
+    def shown_label(self, case_id: str) -> str | None:
+        """Return the user's label file of a case as a table may name it, None where there is none."""
+        return None if self.neutral else self.given.get(case_id)
 
     def place_label(self, case_id: str, target: Path, place: Place) -> Path | None:
         """Put the label map of a case at ``target`` and return that; None where the case has none."""

@@ -33,7 +33,7 @@ def write_monailabel(material: Material, folder: Path, place: Place) -> Handed:
         if given:
             labels["final"] = {"ext": ".nii.gz", "info": {"name": f"{name}.nii.gz"}}
         objects[name] = {"image": {"ext": ".nii.gz", "info": info}, "labels": labels}
-        rows.append((name, case.case_id, pick.rank, pick.reason, case.path))
+        rows.append((name, case.case_id, pick.rank, pick.reason, material.shown_path(case.path)))
         items.append(Item(case.case_id, pick.rank, name, images, given))
     store = {
         "name": material.name,

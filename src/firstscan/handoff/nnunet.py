@@ -55,7 +55,17 @@ def write_nnunet(material: Material, folder: Path, place: Place) -> Handed:
     write_table(
         dataset / NAMES,
         ("name", "case_id", "rank", "reason", "image", "label"),
-        ((names[p.case_id], p.case_id, p.rank, p.reason, c.path, material.labels.get(p.case_id)) for p, c in picks),
+        (
+            (
+                names[p.case_id],
+                p.case_id,
+                p.rank,
+                p.reason,
+                material.shown_path(c.path),
+                material.shown_label(p.case_id),
+            )
+            for p, c in picks
+        ),
     )
     planned = material.selection.slices is not None
     todo = f"put {len(picks)} label maps into labelsTr as <name>.nii.gz"

@@ -9,7 +9,10 @@ from .names import safe_names, write_table
 
 
 def write_csv(material: Material, folder: Path, place: Place) -> Handed:
-    """Write ``picks.csv``: rank, case, reason, the path of every channel, a label that exists; no scan is touched."""
+    """Write ``picks.csv``: rank, case, reason, the path of every channel, a label that exists; no scan is touched.
+
+    Scans with neutral names have no path there; their key leads to them.
+    """
     del place
     path = folder / "picks.csv"
     items = _items(material)
@@ -23,9 +26,9 @@ def write_csv(material: Material, folder: Path, place: Place) -> Handed:
                 item.name,
                 p.stratum,
                 p.reason,
-                c.path,
-                "|".join(f"{ch.name}={ch.path}" for ch in c.channels),
-                material.labels.get(p.case_id),
+                material.shown_path(c.path),
+                "|".join(ch.name if material.neutral else f"{ch.name}={ch.path}" for ch in c.channels),
+                material.shown_label(p.case_id),
             )
             for (p, c), item in zip(material, items, strict=True)
         ),
@@ -54,7 +57,7 @@ def write_dicom_list(material: Material, folder: Path, place: Place) -> Handed:
                 c.metadata.get("study_uid"),
                 c.metadata.get("series_uid"),
                 len(channel.files) or None,
-                channel.path,
+                material.shown_path(channel.path),
                 p.reason,
             )
             for (p, c), item in zip(material, items, strict=True)

@@ -135,8 +135,8 @@ def _add_review(app: FastAPI, session: Session, layout: PoolMap) -> None:
 
     @app.get("/api/selection.csv")
     def table() -> Response:
-        paths = {i: case.paths for i, case in session.held.cases.items()}
-        text = selection_table(session.selection(session.state), paths)
+        story = session.held.story
+        text = selection_table(session.selection(session.state), {} if story is None else story.paths)
         headers = {"content-disposition": 'attachment; filename="selection.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 

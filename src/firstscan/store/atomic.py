@@ -17,15 +17,18 @@ _SUFFIX = ".tmp"
 _LITTLE_BYTES = 1 << 20
 
 
-def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object]) -> Path:
+def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object], *, private: bool = False) -> Path:
     """Write a file so that a reader, a crash or a power cut finds the old content or the new, never a mixture.
 
-    ``content``: the bytes, text (written as UTF-8), or a function that writes into the open binary file.
+    ``content``: the bytes, text (written as UTF-8), or a function that writes into the open binary file. ``private``:
+    only the owner may read it.
     Raises DataError where the disk is full, UsageError where the place cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}")
     try:
         with temporary.open("xb") as file:
+            if private:
+                temporary.chmod(0o600)
             if callable(content):
                 content(file)
             else:

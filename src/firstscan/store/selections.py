@@ -23,10 +23,14 @@ COLUMNS = ("rank", "case_id", "stratum", "score", "typicality", "uncertainty", "
 _HEADLINE = ("dcr", "dcr_pvalue", "dcr_interval", "alpha_eff", "gamma")
 
 
-def write_selection(out: Path, selection: Selection, paths: Mapping[str, Sequence[str]], version: str) -> None:
+Paths = Mapping[str, Sequence[str]]
+
+
+def write_selection(out: Path, selection: Selection, paths: Paths | None, version: str) -> None:
     """Write both files into ``out``, and ``slices.csv`` with a plan by slice; one that is there without goes.
 
-    ``paths`` holds every file of a case by case id; the table shows the first one.  Numbers keep every digit.
+    ``paths`` holds every file of a case by case id; the table shows the first one. None: scans have neutral names, and
+    nothing says where they are.  Numbers keep every digit.
     """
     body: dict[str, Any] = {
         "schema_version": 1 if selection.slices is None else SCHEMA_VERSION,
@@ -36,7 +40,9 @@ def write_selection(out: Path, selection: Selection, paths: Mapping[str, Sequenc
         "budget": selection.budget,
         **{name: selection.diagnostics.get(name) for name in _HEADLINE},
         "picks": [
-            {**to_plain(p), "path": next(iter(paths.get(p.case_id, ())), ""), "paths": list(paths.get(p.case_id, ()))}
+            {**to_plain(p)}
+            if paths is None
+            else {**to_plain(p), "path": _first(paths, p.case_id), "paths": list(paths.get(p.case_id, ()))}
             for p in selection
         ],
         "diagnostics": selection.diagnostics,
@@ -53,17 +59,21 @@ def write_selection(out: Path, selection: Selection, paths: Mapping[str, Sequenc
     atomic_write(out / "selection.csv", selection_table(selection, paths))
 
 
-def selection_table(selection: Selection, paths: Mapping[str, Sequence[str]]) -> str:
-    """Return the picks as the text of a ``selection.csv``."""
+def selection_table(selection: Selection, paths: Paths | None) -> str:
+    """Return the picks as the text of a ``selection.csv``; without ``paths`` there is no such column."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(COLUMNS if paths is not None else [name for name in COLUMNS if name != "path"])
     for pick in selection:
         numbers = ["" if v is None else repr(float(v)) for v in (pick.score, pick.typicality, pick.uncertainty)]
         stratum = "" if pick.stratum is None else pick.stratum
-        path = next(iter(paths.get(pick.case_id, ())), "")
-        writer.writerow([pick.rank, pick.case_id, stratum, *numbers, pick.reason, path])
+        path = [] if paths is None else [_first(paths, pick.case_id)]
+        writer.writerow([pick.rank, pick.case_id, stratum, *numbers, pick.reason, *path])
     return text.getvalue()
+
+
+def _first(paths: Paths, case_id: str) -> str:
+    return next(iter(paths.get(case_id, ())), "")
 
 
 def read_selection(path: str | Path) -> Selection:

@@ -13,6 +13,7 @@ from firstscan.domain.pool import Pool
 from firstscan.steps.annotating.label_maps import find_classes, match_labels, read_classes, read_ignore
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import headers_of
+from firstscan.steps.running.identity import KEY
 from firstscan.steps.running.run import Run
 from firstscan.steps.selecting.index import index
 
@@ -43,7 +44,8 @@ def read_data(plan: Plan, run: Run) -> StudyData:
     DataError : no test case left, a test case without label map, no class, or values with gaps.
     """
     headers = headers_of(run)
-    pool = index(IndexConfig.of(source=plan.pool.source, table=plan.pool.table, channel=plan.channel), headers)
+    key = run.workspace.work / KEY
+    pool = index(IndexConfig.of(source=plan.pool.source, table=plan.pool.table, channel=plan.channel), headers, key)
     labels_folder = Path(plan.pool.labels)
     if plan.expects is not None and len(pool) != plan.expects.scans:
         raise UsageError(
@@ -55,13 +57,13 @@ def read_data(plan: Plan, run: Run) -> StudyData:
         pool, test = split(pool, plan.test)
         test_folder = labels_folder
     else:
-        test = index(IndexConfig.of(source=plan.test.source, channel=plan.channel), headers)
+        test = index(IndexConfig.of(source=plan.test.source, channel=plan.channel), headers, key)
         test_folder = Path(plan.test.labels)
         _refuse_overlap(pool, test)
     pool = part_of(pool, plan.pool, group_by=plan.test.group_by if isinstance(plan.test, Share) else "patient")
     _refuse_mixed(pool)
-    pool_labels = match_labels(labels_folder, pool.case_ids)
-    test_labels = match_labels(test_folder, test.case_ids)
+    pool_labels = match_labels(labels_folder, pool.case_ids, pool.pseudonyms)
+    test_labels = match_labels(test_folder, test.case_ids, test.pseudonyms)
     missing = [c for c in test.case_ids if c not in test_labels]
     if missing:
         raise DataError(

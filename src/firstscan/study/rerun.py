@@ -56,7 +56,8 @@ def rerun(
     if manifest is None or manifest.kind != "study":
         raise UsageError(f"{recorded} holds no finished study; name the folder that firstscan study wrote")
     wanted = _found(cell, pd.read_csv(recorded / CELLS, keep_default_na=False), recorded)
-    told = plan_of(load_json(recorded / PLAN))
+    kept = recorded / "work" / PLAN
+    told = plan_of(load_json(kept if kept.is_file() else recorded / PLAN))
     if plan is not None:
         told = _same_settings(told, read_plan(plan))
     study(_only(told, wanted), out, settings, features, only=wanted)

@@ -77,6 +77,8 @@ def study(
     with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
         data = read_data(plan, run)
+        if data.pool.pseudonyms is not None:
+            config |= told_plan(plan, data, folders=("pool", "test"))
         inputs = fingerprints(data)
         workspace.log("start", kind="study", version=__version__, seconds=round(time.perf_counter() - began, 3))
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
@@ -106,6 +108,19 @@ def fingerprints(data: StudyData) -> dict[str, str]:
         for case_id, path in labels.items():
             found[f"{part} label {case_id}"] = file_sha256(Path(path))
     return found
+
+
+def told_plan(plan: Plan, data: StudyData, folders: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the plan (of it, the entries ``folders``) as results may hold it.
+
+    Where scans have neutral names, folders and tables are told by a fingerprint; ``work/plan.json`` holds them.
+    """
+    told = plan.model_dump(mode="json")
+    if data.pool.pseudonyms is not None:
+        for entry in (told["pool"], told["test"]):
+            for name in {"source", "labels", "table"} & entry.keys():
+                entry[name] = entry[name] and f"sha256:{identity(entry[name])[:16]}"
+    return {name: told[name] for name in folders or told}
 
 
 @dataclass(frozen=True)
@@ -172,7 +187,9 @@ def _prepared(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mappi
     plan, data = order.plan, order.data
     workspace = run.workspace
     refuse_copies(data, inputs)
-    atomic_write(workspace.out / PLAN, dump_json(plan.model_dump(mode="json")))
+    atomic_write(workspace.out / PLAN, dump_json(told_plan(plan, data)))
+    if data.pool.pseudonyms is not None:
+        atomic_write(workspace.work / PLAN, dump_json(plan.model_dump(mode="json")), private=True)
     files = {name: found for name, found in inputs.items() if not name.startswith(COLUMNS)}
     place = workspace.folder("scans", identity(files))
     linked = [all_linkable(part) for part in (data.pool, data.test)]

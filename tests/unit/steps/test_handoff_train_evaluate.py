@@ -122,7 +122,10 @@ def test_a_folder_of_others_is_never_cleared_and_a_killed_hand_off_is_repeated(t
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    for folder, broken in ((out, "steps.annotating.handoff.write_manifest"), (tmp_path / "out2", "handoff.place.place_file")):
+    for folder, broken in (
+        (out, "steps.annotating.handoff.write_manifest"),
+        (tmp_path / "out2", "handoff.place.place_file"),
+    ):
         with monkeypatch.context() as patched:
             patched.setattr(f"firstscan.{broken}", killed)
             with pytest.raises(KeyboardInterrupt):

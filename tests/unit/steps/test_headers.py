@@ -104,7 +104,7 @@ def at_work(out, workers=1, progress=None):
 
 def indexed(archive, out, workers=1, progress=None):
     with at_work(out, workers, progress) as run:
-        return index(IndexConfig(source=str(archive)), headers_of(run))
+        return index(IndexConfig(pseudonyms=False, source=str(archive)), headers_of(run))
 
 
 def test_the_same_pool_however_headers_are_read(archive, tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def test_the_same_pool_however_headers_are_read(archive, tmp_path, monkeypatch):
         "modality": "mr",
     }
     pools = [indexed(archive, tmp_path / "one"), indexed(archive, tmp_path / "two", workers=2)]
-    pools += [indexed(archive, tmp_path / "two"), fs.index(archive, workers=2), fs.index(archive, workers=1)]
+    pools += [indexed(archive, tmp_path / "two"), *(fs.index(archive, pseudonyms=False, workers=w) for w in (2, 1))]
     assert all(pool == plain for pool in pools)
 
 
@@ -199,7 +199,7 @@ def test_what_another_results_folder_knows_is_not_read_again(archive, tmp_path, 
     write_slice(archive / "s2" / "5.dcm", 2, 5)
     with at_work(tmp_path / "handed") as run:
         headers_ = known_headers(run, tmp_path / "results", tmp_path / "nowhere")
-        assert index(IndexConfig(source=str(archive)), headers_) == imaging_index(archive)
+        assert index(IndexConfig(pseudonyms=False, source=str(archive)), headers_) == imaging_index(archive)
     assert reads == [["damaged.dcm", "5.dcm"]]
     assert not (tmp_path / "handed" / "work" / "headers").exists()
     assert {path: path.read_bytes() for path in kept.iterdir()} == before
@@ -212,10 +212,10 @@ def test_folders_for_readers_name_no_other_patient(archive, tmp_path, reads, pic
     if picked_elsewhere:
         features, results = results, tmp_path / "second-draft"
         (results / "work").mkdir(parents=True)
-        note_origin(results, features, IndexConfig(source=str(archive)))
+        note_origin(results, features, IndexConfig(pseudonyms=False, source=str(archive)))
     write_selection(results, Selection((Pick("s0", 1, None, None, None, None, "why"),), "cscs", 1, 2), {}, "0")
     reads.clear()
-    now, scans = Settings(workers=1), IndexConfig(source=str(archive))
+    now, scans = Settings(workers=1), IndexConfig(pseudonyms=False, source=str(archive))
     run_handoff(results, HandoffConfig(target="csv"), handed, now, scans=scans)
     (handed / "labels").mkdir(exist_ok=True)
     name = json.loads((handed / "handoff.json").read_text())["picks"][0]["name"]
@@ -246,7 +246,7 @@ from functools import partial
 from firstscan.execution import Silent
 from firstscan.steps.running.run import shown
 reader = headers.HeaderReader(cases, partial(shown, Silent()), Pieces(Path(sys.argv[2]) / "work" / "headers"))
-index(IndexConfig(source=sys.argv[1]), reader)
+index(IndexConfig(pseudonyms=False, source=sys.argv[1]), reader)
 """
 
 
@@ -272,7 +272,8 @@ from firstscan.store import Pieces
 headers.FILES = 4
 kept = Pieces(Path(sys.argv[2]))
 cases = lambda function, items, **options: run_cases(deadly.read, items, workers=2)
-pool = index(IndexConfig(source=sys.argv[1]), headers.HeaderReader(cases, partial(shown, Silent()), kept))
+config = IndexConfig(pseudonyms=False, source=sys.argv[1])
+pool = index(config, headers.HeaderReader(cases, partial(shown, Silent()), kept))
 print(*(f"{case.case_id}:{len(case.paths)}" for case in pool))
 print(*(f"{Path(f.path).name}: {f.message} ({f.code})" for f in pool.findings), sep="\\n")
 """
@@ -385,7 +386,7 @@ def test_results_in_the_source_are_no_scans(archive, tmp_path):
 
 def test_a_wrong_request_is_refused_before_headers_are_read(archive, tmp_path, reads):
     with pytest.raises(UsageError, match="unknown layout"), at_work(tmp_path / "out") as run:
-        index(IndexConfig(source=str(archive), layout="dicoms"), headers_of(run))
+        index(IndexConfig(pseudonyms=False, source=str(archive), layout="dicoms"), headers_of(run))
     assert reads == []
 
 

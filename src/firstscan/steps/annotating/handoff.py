@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
 from firstscan.domain.pool import Pool
+from firstscan.domain.pseudonyms import Pseudonyms
 from firstscan.domain.selection import Selection
 from firstscan.handoff.dealing import deal
 from firstscan.handoff.material import Handed
@@ -20,6 +22,7 @@ from firstscan.handoff.trail import write_trail
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import known_headers
 from firstscan.steps.running.history import note
+from firstscan.steps.running.identity import in_neutral, key_file, key_of
 from firstscan.steps.running.origin import folders_behind, scans_of
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.index import index
@@ -86,7 +89,9 @@ def run_handoff(
     DataError : scans or labels that do not serve.
     """
     scans = scans or scans_of(selected)
-    asked = _asked(read_selection(selected), config)
+    key = key_of(selected)
+    config = config.model_copy(update={"without": in_neutral(config.without, key)})
+    asked = _asked(read_selection(selected), config, key)
     inputs = {case_id: file_sha256(Path(path)) for case_id, path in asked.labels.items()}
     placed.refuse_foreign(out, PLACED, "hand-off")
     with open_workspace(out) as workspace:
@@ -95,14 +100,14 @@ def run_handoff(
         if told is not None and same:
             return Handed(config.target, out / told["open_this"], told["message"])
         placed.clear(workspace, told, "hand-off")
-        pool = index(scans, known_headers(Run(workspace, settings), *folders_behind(selected)))
+        headers = known_headers(Run(workspace, settings), *folders_behind(selected))
+        pool = index(scans, headers, key_file(selected))
         placed.begin(workspace, PLACED)
         handed = _write(workspace, asked, pool)
         told = {
             "open_this": str(handed.open_this.relative_to(out.absolute())),
             "message": handed.message,
-            "results": str(selected.absolute()),
-            "scans": scans.resolved(),
+            **_came_from(selected, scans, out, key),
         }
         given = {str(i.given.relative_to(out.absolute())): file_sha256(i.given) for i in handed.items if i.given}
         files = placed.tell(workspace, PLACED, told, editable=given)
@@ -113,7 +118,7 @@ def run_handoff(
     return replace(handed, open_this=out / told["open_this"])
 
 
-def _asked(selection: Selection, config: HandoffConfig) -> Asked:
+def _asked(selection: Selection, config: HandoffConfig, key: Pseudonyms | None) -> Asked:
     writer(config.target)
     left_out = frozenset(config.without)
     picks = tuple(pick for pick in selection.picks if pick.case_id not in left_out)
@@ -122,8 +127,15 @@ def _asked(selection: Selection, config: HandoffConfig) -> Asked:
     chosen = replace(selection, picks=picks, budget=len(picks))
     alone = config.readers == 1 and not config.overlap
     parts = {"": chosen} if alone else deal(chosen, config.readers, config.overlap)
-    labels = labels_of(config.labels, chosen.case_ids) if config.labels else {}
+    labels = labels_of(config.labels, chosen.case_ids, key) if config.labels else {}
     return Asked(config, chosen, parts, labels)
+
+
+def _came_from(selected: Path, scans: IndexConfig, out: Path, key: Pseudonyms | None) -> dict[str, Any]:
+    """Return how a collection finds back: with neutral names without a word of where the scans are."""
+    if key is not None:
+        return {"results": os.path.relpath(selected.absolute(), out.absolute())}
+    return {"results": str(selected.absolute()), "scans": scans.resolved()}
 
 
 def _same(

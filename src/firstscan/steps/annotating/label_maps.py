@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.pseudonyms import CASE, Pseudonyms
 from firstscan.execution import run_cases
 from firstscan.imaging.files import is_volume, split_ending
 from firstscan.segmentation.dataset import split_labels
@@ -25,8 +26,10 @@ LABELLED = "labelled.csv"
 """The table of `firstscan collect`: case_id, label (a path from the table's folder), reader."""
 
 
-def labels_of(place: Path, case_ids: Iterable[str]) -> dict[str, str]:
+def labels_of(place: Path, case_ids: Iterable[str], key: Pseudonyms | None = None) -> dict[str, str]:
     """Return ``{case id: label file}`` from a folder of label maps, or from what ``firstscan collect`` made.
+
+    With a ``key`` to neutral names a label map may be called by the neutral or by the original name of its scan.
 
     Raises
     ------
@@ -34,7 +37,7 @@ def labels_of(place: Path, case_ids: Iterable[str]) -> dict[str, str]:
     """
     table = place / LABELLED if place.is_dir() else place
     if not (table.is_file() and table.suffix.lower() == ".csv"):
-        return match_labels(place, case_ids)
+        return match_labels(place, case_ids, key)
     listed, wanted = read_labelled(table), frozenset(case_ids)
     return {case_id: path for case_id, path in listed.items() if case_id in wanted}
 
@@ -59,7 +62,7 @@ def read_labelled(table: Path) -> dict[str, str]:
     return {case_id: str(path) for case_id, path in found.items()}
 
 
-def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
+def match_labels(folder: Path, case_ids: Iterable[str], key: Pseudonyms | None = None) -> dict[str, str]:
     """Return ``{case id: label file}`` for every case whose label map lies somewhere below ``folder``.
 
     A file belongs to a case when their names agree, apart from an ending such as ``_seg`` or ``_dseg`` on the label's
@@ -83,8 +86,11 @@ def match_labels(folder: Path, case_ids: Iterable[str]) -> dict[str, str]:
             if bare != stem and (subject := _SUBJECT.match(stem)):
                 of_subject.setdefault(subject[1], []).append(path)
     found: dict[str, str] = {}
+    originals = {} if key is None else {name: original for original, name in key.names.get(CASE, {}).items()}
     for case_id in case_ids:
-        fitting = files.get(case_id) or files.get(_bare(case_id, _IMAGE_WORDS)) or of_subject.get(case_id) or []
+        names = dict.fromkeys((case_id, originals.get(case_id, case_id)))
+        places = ((files, i) for name in names for i in (name, _bare(name, _IMAGE_WORDS)))
+        fitting = next((there[i] for there, i in (*places, *((of_subject, name) for name in names)) if i in there), [])
         if len(fitting) > 1:
             listed = ", ".join(str(p) for p in fitting[:3])
             raise DataError(f"{case_id}: {len(fitting)} label maps fit ({listed}); keep one of them below {folder}")

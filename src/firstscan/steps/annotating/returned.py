@@ -15,7 +15,8 @@ from firstscan.handoff.trail import Trail, read_trail
 from firstscan.imaging.files import is_volume, split_ending
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import known_headers
-from firstscan.steps.running.origin import folders_behind
+from firstscan.steps.running.identity import key_file
+from firstscan.steps.running.origin import folders_behind, known_scans
 from firstscan.steps.running.run import Run
 from firstscan.steps.selecting.index import index
 from firstscan.store import load_json
@@ -60,6 +61,9 @@ def parts_of(handoffs: Sequence[Path]) -> tuple[Part, ...]:
         came_from = _came_from(trail.folder)
         scans = came_from.get("scans")
         results = Path(came_from["results"]) if came_from.get("results") else None
+        if results is not None and results.is_dir() and scans is None:
+            known = known_scans(results)
+            scans = None if known is None else known.resolved()
         made.append(
             Part(
                 replace(trail, reader=reader),
@@ -82,7 +86,8 @@ def source_of(parts: Sequence[Part], run: Run) -> Pool | None:
     for part in parts:
         if part.scans is not None and any(not step.images for step in part.trail.steps):
             known = () if part.results is None else folders_behind(part.results)
-            return index(part.scans, known_headers(run, *known))
+            key = None if part.results is None else key_file(part.results)
+            return index(part.scans, known_headers(run, *known), key)
     return None
 
 
@@ -105,7 +110,7 @@ def _came_from(folder: Path) -> dict[str, Any]:
     for place in (folder, folder.parent):
         kept = place / "work" / PLACED
         if kept.is_file() and (told := load_json(kept)):
-            return dict(told)
+            return {**told, "results": str(place / told["results"])} if told.get("results") else dict(told)
     return {}
 
 

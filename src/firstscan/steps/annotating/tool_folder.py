@@ -82,9 +82,12 @@ def handoff(
     if ignore is None and labels is None and config.labels is not None:
         ignore = read_ignore(config.labels)
     cases = pool.only(selection.case_ids)
-    place = place_of(cases, config.files)
+    neutral = pool.pseudonyms is not None
+    place = place_of(cases, config.files, anew=neutral)
     if selection.slices is None:
-        material = Material(selection, pool, name=config.name, labels=found, classes=named, ignore=ignore)
+        material = Material(
+            selection, pool, name=config.name, labels=found, classes=named, ignore=ignore, given=found, neutral=neutral
+        )
         return write(material, out.absolute(), place)
     if config.target == "nnunet":
         named = named or {"target": 1}
@@ -96,9 +99,11 @@ def handoff(
             found,
             ignore,
             Path(folder),
-            linked=all_linkable(cases) or not cases,
+            linked=(all_linkable(cases) and not neutral) or not cases,
         )
-        material = Material(selection, pool, name=config.name, labels=maps, classes=named, ignore=ignore)
+        material = Material(
+            selection, pool, name=config.name, labels=maps, classes=named, ignore=ignore, given=found, neutral=neutral
+        )
         handed = write(material, out.absolute(), place)
     maps_say = f" In the label maps all other slices hold {ignore}." if any(i.given for i in handed.items) else ""
     count = len(selection.slices.only(selection.case_ids))
@@ -111,13 +116,13 @@ def classes_of(config: HandoffConfig, labels: Mapping[str, str]) -> dict[str, in
     return find_classes(labels) if labels and not named and config.target == "nnunet" else named
 
 
-def place_of(cases: Collection[Case] | Pool, mode: Mode) -> Place:
+def place_of(cases: Collection[Case] | Pool, mode: Mode, *, anew: bool = False) -> Place:
     """Return the function that puts channels in place.
 
-    Where any file of ``cases`` has to be converted all of them are, label maps too, so that a scan and its label map
-    always share one grid.
+    ``anew``: every file is written anew, so that nothing of its header is given away. Else, where any file of ``cases``
+    has to be converted all of them are, label maps too, so that a scan and its label map always share one grid.
     """
-    direct = all_linkable(cases)
+    direct = all_linkable(cases) and not anew
     as_it_is = placer(mode, convert)
 
     def place(channel: Channel, target: Path, *, editable: bool = False) -> None:

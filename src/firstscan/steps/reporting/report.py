@@ -51,7 +51,10 @@ _LIBRARIES = ("numpy", "scipy", "scikit-learn", "SimpleITK", "torch", "monai", "
 
 @dataclass(frozen=True)
 class Story:
-    """What a report tells besides the result files; kept in ``work/story.json`` so that it can be drawn again."""
+    """What a report tells besides the result files; kept in ``work/story.json`` so that it can be drawn again.
+
+    ``neutral``: the scans have neutral names, and the source is not told.
+    """
 
     source: str
     found: int
@@ -64,6 +67,12 @@ class Story:
     learned: LearnedFeatures | None
     settings: Mapping[str, Any]
     show_metadata: bool = False
+    neutral: bool = False
+
+    @property
+    def paths(self) -> dict[str, tuple[str, ...]] | None:
+        """The files of each scan as results may name them; None where scans have neutral names."""
+        return None if self.neutral else {i: case.paths for i, case in self.cases.items()}
 
 
 def gathered(
@@ -75,7 +84,8 @@ def gathered(
     modalities = {i: checked.summaries[i].modality for i in checked.pool.case_ids}
     preset = learned.preset
     return Story(
-        source=checked.pool.source,
+        source="" if checked.pool.pseudonyms is not None else checked.pool.source,
+        neutral=checked.pool.pseudonyms is not None,
         found=found,
         left_out=found - len(checked.pool),
         cases={case.case_id: case for case in checked.pool},
@@ -248,6 +258,7 @@ def told(kept: dict[str, Any], findings: tuple[Finding, ...]) -> Story:
         learned=None if learned is None else LearnedFeatures(**{**learned, "channels": tuple(learned["channels"])}),
         settings=kept["settings"],
         show_metadata=kept.get("show_metadata", False),
+        neutral=kept.get("neutral", False),
     )
 
 

@@ -60,12 +60,14 @@ class IndexConfig(TableConfig):
     """Which scans: ``source`` a folder or table, ``layout`` how to read it, ``channel`` which channels (empty: all).
 
     ``only`` (``COLUMN=PATTERN``) leaves out what does not fit, by what the source tells of its scans or DICOM series.
+    ``pseudonyms``: scans and their metadata get neutral names; None: where the source is DICOM.
     """
 
     source: str
     layout: str = "auto"
     channel: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    pseudonyms: bool | None = None
 
     @field_validator("source")
     @classmethod

@@ -11,12 +11,19 @@ from firstscan.store import atomic_write, dump_json, load_json, read_manifest
 from .config import IndexConfig
 
 ORIGIN = "scans.json"
-"""In ``work`` of a batch picked from the features of another folder: that folder, and how its scans were indexed."""
+"""In ``work``: how the scans were indexed, where the manifest must not say it (they have neutral names) or cannot (the
+batch was picked from the features of another folder, which is named here, too)."""
 
 
 def note_origin(out: Path, features: Path, scans: IndexConfig) -> None:
     """Note in ``out`` that its batch was picked from what was measured in the folder ``features``."""
     atomic_write(out / "work" / ORIGIN, dump_json({**scans.resolved(), "features": str(features.absolute())}))
+
+
+def note_scans(out: Path, scans: IndexConfig) -> None:
+    """Note in ``out`` how its scans were indexed: its manifest does not hold what may name somebody."""
+    told = {k: v for k, v in scans.resolved().items() if k in IndexConfig.model_fields}
+    atomic_write(out / "work" / ORIGIN, dump_json(told), private=True)
 
 
 def folders_behind(results: Path) -> tuple[Path, ...]:
@@ -28,10 +35,11 @@ def folders_behind(results: Path) -> tuple[Path, ...]:
 
 def known_scans(folder: Path) -> IndexConfig | None:
     """Return how the scans of a results folder were indexed, or None where it does not know."""
+    noted = folder / "work" / ORIGIN
     manifest = read_manifest(folder) if folder.is_dir() else None
     told: dict[str, Any] = dict(manifest.config) if manifest is not None else {}
-    if "source" not in told and (folder / "work" / ORIGIN).is_file():
-        told = load_json(folder / "work" / ORIGIN)
+    if noted.is_file() and manifest is not None:
+        told = load_json(noted)
     if "source" not in told:
         return None
     return IndexConfig.of(**{k: v for k, v in told.items() if k in IndexConfig.model_fields})

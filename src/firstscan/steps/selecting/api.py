@@ -34,6 +34,7 @@ def index(
     channels: Sequence[str] = (),
     only: Sequence[str] = (),
     table: str | Path | None = None,
+    pseudonyms: bool | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Pool:
@@ -45,6 +46,8 @@ def index(
     channels : names of the channels to use; all when empty.
     only : which scans or DICOM series, each ``COLUMN=PATTERN`` (``modality=MR``, ``description=*T1*``).
     table : more columns of the scans (CSV, TSV, Parquet), one row each, joined by the column ``case_id``.
+    pseudonyms : give scans and metadata neutral names (``case-0001``); None: where the source is DICOM. The key is
+        ``pool.pseudonyms``.
     workers : processes that read the headers of DICOM files; None: one a CPU core.
     progress : told of the headers as they are read; None: nobody is.
 
@@ -53,7 +56,14 @@ def index(
     UsageError : no such source, an unknown layout or channel, two scans with the same id, a table that fits no scan.
     DataError : no scan in it.
     """
-    config = IndexConfig.of(source=str(source), layout=layout, channel=tuple(channels), only=tuple(only), table=table)
+    config = IndexConfig.of(
+        source=str(source),
+        layout=layout,
+        channel=tuple(channels),
+        only=tuple(only),
+        table=table,
+        pseudonyms=pseudonyms,
+    )
     return index_source(config, HeaderReader(partial(run_cases, workers=workers), partial(shown, progress or Silent())))
 
 

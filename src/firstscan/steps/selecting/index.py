@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from firstscan.domain.pool import Pool
 from firstscan.imaging import index as find_scans
 from firstscan.imaging.dicom_headers import Headers, read_headers
 from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.identity import named
 
 _SHOWN = 4
 UNNAMED = "image"
 """What the layouts call the only channel of a scan."""
 
 
-def index(config: IndexConfig, headers: Headers = read_headers) -> Pool:
+def index(config: IndexConfig, headers: Headers = read_headers, key: Path | None = None) -> Pool:
     """Return the scans of ``config.source``; no voxel is read, and of headers those of DICOM files, by ``headers``.
+
+    ``key``: the file that keeps neutral names, see :func:`firstscan.steps.running.identity.named`.
 
     Raises
     ------
     UsageError : no such source, an unknown layout, channel or column, two scans with the same id, a wrong table.
     DataError : no scan in it.
     """
-    return find_scans(
+    pool = find_scans(
         config.source,
         layout=config.layout,
         channels=config.channel or None,
@@ -30,6 +34,7 @@ def index(config: IndexConfig, headers: Headers = read_headers) -> Pool:
         table=config.table,
         headers=headers,
     )
+    return named(pool, key, pseudonyms=config.pseudonyms)
 
 
 def described(pool: Pool) -> tuple[str, ...]:

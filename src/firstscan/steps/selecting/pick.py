@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import dropped_ids
+from firstscan.domain.pseudonyms import Pseudonyms
 from firstscan.domain.selection import Selection
 from firstscan.execution import Progress
 from firstscan.imaging.tabular import columns_of, read_sheet
@@ -22,6 +23,7 @@ from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
 from firstscan.selection.registry import strategy_class
 from firstscan.steps.running.config import PickConfig, parse_quota
+from firstscan.steps.running.identity import in_neutral, key_of, neutral_quota
 from firstscan.steps.running.origin import known_scans, note_origin
 from firstscan.steps.running.results import FEATURES, FINDINGS, finished, guard, selection_files
 from firstscan.steps.running.run import Settings
@@ -40,6 +42,8 @@ from firstscan.store import (
 from .covariates import with_columns
 from .slicing import planned, settle
 from .trust import with_pacing, with_trust
+
+P = TypeVar("P", bound=PickConfig)
 
 
 def pick(
@@ -73,6 +77,14 @@ def pick(
     selection = with_pacing(selection, used, constraints)
     trusted = with_trust(selection, used, config, constraints, progress)
     return planned(replace(trusted, features=adjusted), features, wanted, asked.refused)
+
+
+def in_neutral_names(config: P, key: Pseudonyms | None) -> P:
+    """Return the settings with scans and groups by their neutral names, if they have such."""
+    if key is None:
+        return config
+    lists = {name: in_neutral(getattr(config, name), key) for name in ("exclude", "include", "labelled")}
+    return config.model_copy(update={**lists, "quota": tuple(neutral_quota(text, key) for text in config.quota)})
 
 
 def check_strategy(config: PickConfig) -> None:
@@ -256,8 +268,15 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
     check_strategy(config)
     features = read_features(features_path)
     file = features_path / FEATURES if features_path.is_dir() else features_path
+    key = key_of(file.parent)
+    config = in_neutral_names(config, key)
     plain = {**config.resolved(), "features_content": file_sha256(file)}
     if config.table is not None:
+        if key is not None:
+            raise UsageError(
+                f"the scans of {file.parent} have neutral names, and a table would bring its own words in: give "
+                "--table to firstscan select or firstscan extract instead, which take them in under neutral names"
+            )
         if file.resolve() == (out / FEATURES).resolve():
             raise UsageError(f"--table adds columns to the features, and {out} holds those; choose another --out")
         features = _with_table(features, config.table, file.parent, settings.progress)
@@ -273,7 +292,7 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
                 return read_selection(out), features
         selection = pick(features, config, progress=settings.progress)
         write_features(out / FEATURES, features)
-        write_selection(out, selection, {}, __version__)
+        write_selection(out, selection, {} if key is None else None, __version__)
         if (scans := known_scans(file.parent)) is not None:
             note_origin(out, file.parent, scans)
         files = (FEATURES, *selection_files(selection))

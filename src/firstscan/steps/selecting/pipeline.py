@@ -17,6 +17,9 @@ from firstscan.domain.pool import Pool
 from firstscan.execution import check_engine, engine_session
 from firstscan.selection.geometry import nearest
 from firstscan.steps.running.config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
+from firstscan.steps.running.headers import headers_of
+from firstscan.steps.running.identity import KEY, without_names
+from firstscan.steps.running.origin import note_scans
 from firstscan.steps.running.results import FEATURES, FINDINGS, TRAINING, finished, guard
 from firstscan.steps.running.run import Run, Settings
 from firstscan.store import (
@@ -31,7 +34,7 @@ from firstscan.store import (
 )
 
 from .check import Checked, check, require_usable
-from .index import found
+from .index import found, index
 from .standardise import CropFiles, standardise
 
 Learning = TypeVar("Learning", bound=PretrainCommand)
@@ -101,6 +104,11 @@ def opened(out: Path, settings: Settings, *, shared: Path | None = None) -> Iter
         yield Run(workspace, settings)
 
 
+def indexed(config: IndexConfig, run: Run) -> Pool:
+    """Return the scans of a command's source; their neutral names, if any, are kept in ``work`` of its folder."""
+    return index(config, headers_of(run), run.workspace.work / KEY)
+
+
 @contextmanager
 def started(kind: str, pool: Pool, config: CheckCommand, run: Run) -> Iterator[Started]:
     """Begin a command: check the pool, and write the findings unless the result is there already.
@@ -113,13 +121,15 @@ def started(kind: str, pool: Pool, config: CheckCommand, run: Run) -> Iterator[S
     """
     workspace, out = run.workspace, run.workspace.out
     workspace.log("start", kind=kind, version=__version__)
-    plain = resolved(config)
+    plain = without_names(resolved(config), pool)
     manifest = guard(out, kind, plain, overwrite=run.settings.overwrite)
     checked = check(pool, config, run)
     total = found(checked.pool)
     done = finished(out, manifest, kind, checked.inputs)
     again = done and manifest is not None and manifest.kind == "check"
     with nullcontext() if done or manifest is None else amending(out, (FINDINGS, TRAINING, FEATURES)):
+        if pool.pseudonyms is not None:
+            note_scans(out, config)
         if not done or again:
             write_findings(out / FINDINGS, checked.pool.findings)
         if kind != "check":

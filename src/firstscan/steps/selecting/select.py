@@ -10,15 +10,13 @@ from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
 from firstscan.steps.running.config import SelectCommand
-from firstscan.steps.running.headers import headers_of
 from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, TRAINING, selection_files
 from firstscan.steps.running.run import Settings
 from firstscan.store import read_findings, read_selection, write_selection
 
 from .covariates import covariates, stored
-from .index import index
-from .pick import check_request, check_strategy, pick
-from .pipeline import Started, measured, opened, settled, started
+from .pick import check_request, check_strategy, in_neutral_names, pick
+from .pipeline import Started, indexed, measured, opened, settled, started
 from .slicing import settle
 
 
@@ -43,8 +41,8 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
     """
     check_strategy(config)
     with opened(out, settings) as run:
-        pool = index(config, headers_of(run))
-        config = settled(config, settings.device)
+        pool = indexed(config, run)
+        config = settled(in_neutral_names(config, pool.pseudonyms), settings.device)
         with started("select", pool, config, run) as begun:
             already = begun.done
             selection = read_selection(out) if already else _choose(begun, config)
@@ -77,7 +75,8 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     result = measured(begun, config)
     pool = result.checked.pool
     selection = pick(result.features, config, left_out(pool), begun.run.progress)
-    write_selection(begun.out, selection, {case.case_id: case.paths for case in pool}, __version__)
+    paths = None if pool.pseudonyms is not None else {case.case_id: case.paths for case in pool}
+    write_selection(begun.out, selection, paths, __version__)
     checkpoint = "" if config.checkpoint is None else config.checkpoint.name
     told = gathered(
         result.checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint

@@ -15,6 +15,7 @@ from firstscan.domain.selection import Selection
 from firstscan.selection import Constraints, Quota, adjust, replace_pick
 from firstscan.selection import extend as more_picks
 from firstscan.steps.running.config import PickConfig, parse_quota
+from firstscan.steps.running.identity import in_neutral, key_of
 from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, SELECTION, SLICES
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.slicing import as_chosen, replanned
@@ -48,6 +49,8 @@ def replace(out: Path, case_id: str, why: str, settings: Settings) -> Selection:
     UsageError : no results there, ``case_id`` is not a pick, or nothing can replace it.
     """
 
+    case_id = in_neutral((case_id,), key_of(out))[0] if out.is_dir() else case_id
+
     def change(selection: Selection, features: FeatureTable, constraints: Constraints) -> Selection:
         return replace_pick(selection, features, case_id, why=why, constraints=constraints)
 
@@ -67,6 +70,8 @@ def extend(out: Path, more: int, settings: Settings, *, labelled: Sequence[str] 
 
     if more < 1:
         raise UsageError(f"--more {more}: at least 1 scan has to be added")
+
+    labelled = in_neutral(labelled, key_of(out)) if out.is_dir() else labelled
 
     def change(selection: Selection, features: FeatureTable, constraints: Constraints) -> Selection:
         taken = {*selection.case_ids, *constraints.exclude, *constraints.labelled}
@@ -176,8 +181,9 @@ def _write(run: Run, selection: Selection, features: FeatureTable, manifest: Man
     out, kept = run.workspace.out, run.workspace.work / STORY
     findings = read_findings(out / FINDINGS) if (out / FINDINGS).is_file() else ()
     story = told(load_json(kept), findings) if kept.is_file() else None
-    paths = {} if story is None else {i: case.paths for i, case in story.cases.items()}
-    write_selection(out, selection, paths, __version__)
+    neutral = key_of(out) is not None
+    paths = {} if story is None else story.paths
+    write_selection(out, selection, None if neutral else paths, __version__)
     if story is not None and REPORT in manifest.files:
         write_report(run, selection, features, story)
     write_manifest(
