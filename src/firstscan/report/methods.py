@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
+from firstscan.selection.history import ADDED, AGAIN, CHOSEN, REPLACED, Entry, history_of
 from firstscan.selection.slicing import ordinal
 
 from .data import LearnedFeatures, ReportData
@@ -73,6 +75,7 @@ def methods(data: ReportData) -> Methods:
             f"Nearest neighbours were searched approximately: on a sample, {recall:.1%} of the true ones were found."
         )
     sentences.append(f"The random seed was {data.selection.seed}. No annotation entered the selection.")
+    sentences += _later(data)
     sentences += _slices(data)
     references = tuple(REFERENCES[key] for key in cite.keys)
     return Methods(" ".join(sentences), references, "\n\n".join(reference.bibtex for reference in references))
@@ -82,11 +85,14 @@ def _opening(data: ReportData, cite: _Citations) -> str:
     version = data.versions.get("firstscan", "")
     name = f"firstscan {version}".strip()
     kind = _kind(data.learned)
+    first = len(_first(data)["picks"])
     text = (
         f"From a pool of {count(len(data.features), f'unlabelled {kind}volume')}, "
-        f"{count(len(data.selection), 'volume')} to annotate first {'was' if len(data.selection) == 1 else 'were'} "
+        f"{count(first, 'volume')} to annotate first {'was' if first == 1 else 'were'} "
         f"chosen with {name} {cite('firstscan')}."
     )
+    if labelled := _first(data).get("labelled"):
+        text += f" {count(labelled, 'volume')} had been annotated before and counted as such."
     if data.left_out:
         text += (
             f" Of {data.scanned:,} volumes found, {data.left_out:,} had been left out by an automatic check of headers "
@@ -140,7 +146,7 @@ def _rule(data: ReportData, cite: _Citations) -> list[str]:
     if name != "cscs":
         rule, keys = _RULES.get(name, (f"by the strategy “{name}”", ()))
         return [f"Volumes were chosen {rule.format(*(cite(key) for key in keys))}."]
-    strata = diagnostic(data, "n_strata") or len(data.selection)
+    strata = _first(data).get("n_strata") or diagnostic(data, "n_strata") or len(_first(data)["picks"])
     sentences = [
         "Volumes were chosen by Curriculum-Stratified Cold-Start selection (CSCS) " + cite("hattat2026") + ".",
         _pacing(data),
@@ -182,15 +188,58 @@ def _slices(data: ReportData) -> list[str]:
     ]
 
 
+def _first(data: ReportData) -> Entry:
+    """Return what was chosen first."""
+    return next(e for e in history_of(data.selection) if e["action"] == CHOSEN)
+
+
+def _later(data: ReportData) -> list[str]:
+    """Return a sentence for each change of the batch after the first choice, in the order in which they were made."""
+    told = []
+    for entry in history_of(data.selection)[1:]:
+        if entry["action"] == REPLACED:
+            place = "its stratum" if entry["from"] == "same stratum" else "the whole pool"
+            told.append(f"One volume was set aside ({entry['why']}) and replaced by the best remaining one of {place}.")
+        elif entry["action"] == ADDED:
+            told.append(_added(entry, first=str(_first(data)["strategy"])))
+        elif entry["action"] == AGAIN:
+            kept = f", {count(len(entry['kept']), 'volume')} of the earlier batch being kept" if entry["kept"] else ""
+            told.append(
+                f"After review the batch was chosen anew with {count(len(entry['picks']), 'volume')} by strategy "
+                f"“{entry['strategy']}”{kept}."
+            )
+    return _merged(told)
+
+
+def _added(entry: Entry, *, first: str) -> str:
+    n, how = len(entry["picks"]), str(entry["strategy"])
+    same = "by the same rule" if how == first else f"by strategy “{how}”"
+    known = f", with the {entry['labelled']:,} annotated by then counted as covered" if entry.get("labelled") else ""
+    strata = " The strata of these were formed anew." if entry.get("n_strata") else ""
+    gamma = entry.get("gamma")
+    paced = f" (γ = {gamma:.3f})" if how == "cscs" and isinstance(gamma, float) else ""
+    return f"{count(n, 'volume')} {'was' if n == 1 else 'were'} added later {same}{known}{paced}.{strata}"
+
+
+def _merged(sentences: list[str]) -> list[str]:
+    """Return the sentences with equal ones that follow each other told once, with their number."""
+    merged: list[str] = []
+    for same, group in groupby(sentences):
+        n = len(list(group))
+        merged.append(same if n == 1 else f"{same.removesuffix('.')}; this was done {n} times.")
+    return merged
+
+
 def _pacing(data: ReportData) -> str:
-    dcr, alpha, gamma = (diagnostic(data, name) for name in ("dcr", "alpha_eff", "gamma"))
+    chosen = _first(data)
+    dcr, alpha, gamma = (chosen.get(name, diagnostic(data, name)) for name in ("dcr", "alpha_eff", "gamma"))
     if dcr is None or gamma is None:
         return "The weight γ of uncertainty against typicality followed the published pacing rule."
-    bounds = interval(data)
+    bounds, chance = interval(data), p_value(chosen.get("dcr_pvalue", diagnostic(data, "dcr_pvalue")))
     within = f", 95 % interval {number(bounds[0])} to {number(bounds[1])}" if bounds else ""
     effective = f" and the effective budget α = B/√N = {number(alpha)}" if alpha is not None else ""
     return (
         "The Difficulty-Coverage Ratio, Spearman's rank correlation of U and T over the pool, was "
-        f"{number(dcr)} ({p_value(diagnostic(data, 'dcr_pvalue'))}{within}); with it{effective}, the pacing rule gave "
+        f"{number(dcr)} ({chance}{within}); with it{effective}, the pacing rule gave "
         f"the weight of uncertainty against typicality, γ = {gamma:.3f}."
     )

@@ -11,6 +11,7 @@ from typing import Any
 from firstscan.domain.errors import UsageError
 from firstscan.domain.selection import Pick, Selection
 from firstscan.selection import strategies
+from firstscan.selection.history import AGAIN, HISTORY, REPLACED, history_of
 from firstscan.steps.selecting.slicing import replanned
 from firstscan.steps.steering.amend import VETOED
 from firstscan.steps.steering.review import Chooser, Held, Wishes, published
@@ -178,7 +179,18 @@ class Session:
         chosen = self._framed(state.frame)
         kept = {k: v for k, v in chosen.diagnostics.items() if k != "replacements"}
         diagnostics = {**kept, "replacements": replacements} if replacements else kept
-        return replace(chosen, picks=state.picks, budget=len(state.picks), diagnostics=diagnostics)
+        told = {**diagnostics, HISTORY: self._history(state, chosen)}
+        return replace(chosen, picks=state.picks, budget=len(state.picks), diagnostics=told)
+
+    def _history(self, state: State, chosen: Selection) -> list[Mapping[str, Any]]:
+        """Return how a state's batch came about: what was done before this review, and in it."""
+        frame = state.frame
+        began = max((e.seq for e in self._log.events if e.action == BEGIN and e.seq <= frame.seq), default=frame.seq)
+        entries = list(history_of(self._base(began)))
+        if frame.strategy:
+            again = {"strategy": frame.strategy, "picks": list(chosen.case_ids), "kept": list(frame.include)}
+            entries.append({"action": AGAIN, **again})
+        return [*entries, *({"action": REPLACED, **row} for row in state.swaps)]
 
     def _replacements(self, state: State) -> list[Any]:
         return [*self._framed(state.frame).diagnostics.get("replacements", ()), *state.replaced]

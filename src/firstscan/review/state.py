@@ -43,7 +43,8 @@ class State:
     ``vetoed`` maps a scan to the reason, ``passed`` one that was replaced without blame to its substitute;
     ``accepted`` and ``pinned`` are picks that stay; ``replaced`` lists the replacements since the ``frame`` as
     :func:`firstscan.selection.replace_pick` logs them; ``exported`` are the picks that the results folder holds;
-    ``last`` is the event that undo would take back.
+    ``swaps`` lists all changes of one pick since then, pinned scans too; ``last`` is the event that undo would take
+    back.
     """
 
     seq: int = 0
@@ -54,6 +55,7 @@ class State:
     accepted: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
     replaced: tuple[Mapping[str, Any], ...] = ()
+    swaps: tuple[Mapping[str, Any], ...] = ()
     exported: tuple[str, ...] = ()
     last: Event | None = None
 
@@ -109,7 +111,7 @@ def after(state: State, event: Event) -> State:
         return _begun(state, event)
     if event.action in ANEW:
         frame = Frame(event.seq, int(detail["budget"]), str(detail["strategy"]), state.unwanted, state.held)
-        return _among_picks(replace(state, frame=frame, picks=picks_of(detail["picks"]), replaced=()))
+        return _among_picks(replace(state, frame=frame, picks=picks_of(detail["picks"]), replaced=(), swaps=()))
     if event.action == EXPORT:
         return replace(state, exported=tuple(detail.get("picks", state.case_ids)))
     if event.action in {"accept", "unaccept"}:
@@ -147,6 +149,7 @@ def _begun(state: State, event: Event) -> State:
             vetoed=MappingProxyType({i: why for i, why in vetoed.items() if i not in ids}),
             passed=MappingProxyType({i: by for i, by in state.passed.items() if i not in ids}),
             replaced=(),
+            swaps=(),
             exported=ids,
         )
     )
@@ -158,8 +161,6 @@ def _substituted(state: State, event: Event) -> State:
         return state
     new, removed = Pick(**event.detail["pick"]), str(event.detail["removed"])
     picks = tuple(new if p.case_id == removed else p for p in state.picks)
-    if event.action == "pin":  # who makes room for a pinned scan may come back
-        return replace(state, picks=picks)
     row = {
         "rank": new.rank,
         "removed": removed,
@@ -167,7 +168,10 @@ def _substituted(state: State, event: Event) -> State:
         "substitute": new.case_id,
         "from": event.detail["from"],
     }
-    return replace(state, picks=picks, replaced=(*state.replaced, row))
+    swaps = (*state.swaps, row)
+    if event.action == "pin":  # who makes room for a pinned scan may come back
+        return replace(state, picks=picks, swaps=swaps)
+    return replace(state, picks=picks, replaced=(*state.replaced, row), swaps=swaps)
 
 
 def _among_picks(state: State) -> State:

@@ -17,6 +17,7 @@ from . import reasons
 from .constraints import Constraints
 from .entry import select
 from .geometry import squared_distances_to, typicality
+from .history import REPLACED, added, with_entry
 from .limits import Rows, read_limits
 from .pooling import canonical, check_ids, open_gate, rows_of
 from .signals import best_first, composite_score
@@ -73,12 +74,13 @@ def replace_pick(
         uncertainty=None if old.uncertainty is None else float(table.uncertainty[row]),
         reason=f"replaces {case_id} ({why}): best substitute of the {place}, of {reasons.scans(len(order))}",
     )
-    log.append({"rank": old.rank, "removed": case_id, "why": why, "substitute": substitute, "from": place})
-    return replace(
+    entry = {"rank": old.rank, "removed": case_id, "why": why, "substitute": substitute, "from": place}
+    changed = replace(
         selection,
         picks=tuple(pick if p.case_id == case_id else p for p in selection),
-        diagnostics={**selection.diagnostics, "replacements": log},
+        diagnostics={**selection.diagnostics, "replacements": [*log, entry]},
     )
+    return with_entry(changed, selection, {"action": REPLACED, **entry})
 
 
 def extend(
@@ -106,7 +108,7 @@ def extend(
         exclude=tuple(sorted({*wanted.exclude, *removed} - labelled)),
         include=tuple(c for c in wanted.include if c not in {*selection.case_ids, *removed}),
     )
-    added = select(
+    more_of_it = select(
         features,
         more,
         selection.strategy,
@@ -116,12 +118,13 @@ def extend(
         **_options(selection, features),
     )
     kept = {k: v for k, v in selection.diagnostics.items() if k in {"replacements", "strata_numbers"}}
-    return replace(
-        added,
-        picks=(*selection.picks, *(replace(p, rank=p.rank + len(selection)) for p in added)),
-        budget=selection.budget + added.budget,
-        diagnostics={**added.diagnostics, **kept, "extended_from": len(selection)},
+    longer = replace(
+        more_of_it,
+        picks=(*selection.picks, *(replace(p, rank=p.rank + len(selection)) for p in more_of_it)),
+        budget=selection.budget + more_of_it.budget,
+        diagnostics={**more_of_it.diagnostics, **kept, "extended_from": len(selection)},
     )
+    return added(longer, selection, len(labelled))
 
 
 def groups_of(selection: Selection) -> tuple[str, ...] | None:

@@ -6,6 +6,7 @@ import pytest
 from firstscan.report import LearnedFeatures, ReportData
 from firstscan.report.methods import methods
 from firstscan.report.references import REFERENCES
+from firstscan.selection.history import history_of
 
 
 def test_cscs_paragraph_states_its_numbers_and_cites(data: ReportData) -> None:
@@ -78,3 +79,30 @@ def test_an_approximate_search_for_neighbours_is_stated(with_selection: Callable
     told = {**data.selection.diagnostics, "neighbour_recall": 0.9641}
     data = replace(data, selection=replace(data.selection, diagnostics=told))
     assert "on a sample, 96.4% of the true ones were found" in methods(data).paragraph
+
+
+def test_the_paragraph_tells_what_was_done_to_the_batch_later(data: ReportData) -> None:
+    picks = list(data.selection.case_ids)
+    chosen = {"action": "chosen", "strategy": "cscs", "picks": picks[:-1], "gamma": 0.41, "dcr": 0.2, "alpha_eff": 0.7}
+    swap = {"action": "replaced", "removed": "x", "substitute": picks[0], "why": "motion", "from": "same stratum"}
+    more = {"action": "added", "strategy": "cscs", "picks": picks[-1:], "labelled": 9, "gamma": 0.66, "n_strata": 2}
+    diagnostics = {**data.selection.diagnostics, "history": [chosen, swap, swap, more], "gamma": 0.66}
+    told = methods(replace(data, selection=replace(data.selection, diagnostics=diagnostics))).paragraph
+    assert f"{len(picks) - 1} volumes to annotate first were chosen" in told
+    assert "γ = 0.410" in told  # of the first choice, not of what was added
+    later = told[told.index("One volume was set aside") :]
+    assert later.startswith("One volume was set aside (motion) and replaced by the best remaining one of its stratum; ")
+    assert "this was done 2 times." in later
+    assert "1 volume was added later by the same rule, with the 9 annotated by then counted as covered" in later
+    assert "(γ = 0.660)" in later
+    assert "strata of these were formed anew" in later
+
+
+def test_a_batch_from_before_histories_is_told_from_its_diagnostics(data: ReportData) -> None:
+    first, *_, last = data.selection.case_ids
+    swap = {"rank": 1, "removed": "zz", "why": "motion", "substitute": first, "from": "whole pool"}
+    diagnostics = {**data.selection.diagnostics, "replacements": [swap], "extended_from": len(data.selection) - 1}
+    entries = history_of(replace(data.selection, diagnostics=diagnostics))
+    assert [e["action"] for e in entries] == ["chosen", "added", "replaced"]
+    assert entries[0]["picks"][0] == "zz"
+    assert entries[1]["picks"] == [last]

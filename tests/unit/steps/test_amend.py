@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -109,3 +111,35 @@ def test_an_error_while_writing_rolls_back(batch, monkeypatch):
     with pytest.raises(OSError, match="no"):
         extend(batch, 1, NOW)
     assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+
+
+def test_an_extension_that_nobody_was_told_of_is_not_made_twice(batch):
+    first = extend(batch, 3, NOW)
+    change = batch / "work" / amend.UNDER_WAY
+    assert not change.exists()
+    change.write_text(
+        json.dumps({"change": {"extend": 3}, "number": 1})
+    )  # as a run leaves it that is killed at its end
+    assert extend(batch, 3, NOW).case_ids == first.case_ids
+    assert len(fs.read_selection(batch)) == 7
+    change.write_text(json.dumps({"change": {"extend": 3}, "number": 2}))  # killed before anything was changed
+    assert len(extend(batch, 3, NOW)) == 10
+    assert len(extend(batch, 3, NOW)) == 13
+
+
+def test_a_batch_knows_how_it_came_about_and_its_kept_picks_say_so(batch):
+    before = fs.read_selection(batch)
+    replace(batch, before.case_ids[0], "motion", NOW)
+    extend(batch, 2, NOW, labelled=["c05"] if "c05" not in before.case_ids else ["c06"])
+    after = fs.read_selection(batch)
+    chosen, swapped, added = after.diagnostics["history"]
+    assert (chosen["action"], chosen["picks"], chosen["pool"]) == ("chosen", list(before.case_ids), 30)
+    assert (swapped["action"], swapped["removed"], swapped["why"]) == ("replaced", before.case_ids[0], "motion")
+    assert swapped["substitute"] == after.case_ids[0]
+    assert (added["action"], added["picks"]) == ("added", list(after.case_ids[-2:]))
+    assert added["labelled"] == 5
+    assert after.picks[0].reason.startswith(f"replaces {before.case_ids[0]} (motion)")
+    assert after.picks[1].reason == f"kept from the first choice of 4, then: {before.picks[1].reason}"
+    assert not after.picks[-1].reason.startswith("kept")
+    again = extend(batch, 1, NOW)
+    assert again.picks[1].reason == after.picks[1].reason

@@ -21,6 +21,7 @@ from firstscan.execution import Progress
 from firstscan.imaging.tabular import columns_of, read_sheet
 from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
+from firstscan.selection.history import begun
 from firstscan.selection.registry import strategy_class
 from firstscan.steps.running.config import PickConfig, parse_quota
 from firstscan.steps.running.identity import in_neutral, key_of, neutral_quota
@@ -76,6 +77,7 @@ def pick(
     )
     selection = with_pacing(selection, used, constraints)
     trusted = with_trust(selection, used, config, constraints, progress)
+    trusted = begun(trusted, pool=len(features), labelled=len(constraints.labelled))
     return planned(replace(trusted, features=adjusted), features, wanted, asked.refused)
 
 

@@ -19,9 +19,12 @@ from firstscan.steps.running.identity import in_neutral, key_of
 from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, SELECTION, SLICES
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.slicing import as_chosen, replanned
+from firstscan.steps.selecting.trust import with_pacing
 from firstscan.store import (
     Manifest,
     amending,
+    atomic_write,
+    dump_json,
     load_json,
     open_workspace,
     read_features,
@@ -35,6 +38,8 @@ from firstscan.store import (
 AMENDMENTS = "amendments"
 VETOED = "vetoed"
 """The diagnostic that holds, by case id, why a scan must not come back into the batch."""
+UNDER_WAY = "change.json"
+"""In ``work`` while a change is made: what was asked for, so that a killed run's change is not made twice."""
 KEPT = ("signal_audit", "adjusted_for", VETOED)
 """Diagnostics that outlive a change of the batch."""
 
@@ -80,7 +85,7 @@ def extend(out: Path, more: int, settings: Settings, *, labelled: Sequence[str] 
             raise DataError(f"--more {more}: only {left} scan(s) are left to add. Ask for fewer, or add scans.")
         longer = more_picks(selection, features, more, constraints=constraints)
         kept = {k: selection.diagnostics[k] for k in KEPT if k in selection.diagnostics}
-        return changed(longer, diagnostics={**longer.diagnostics, **kept})
+        return with_pacing(changed(longer, diagnostics={**longer.diagnostics, **kept}), features, constraints)
 
     entry = {"extend": more, **({"labelled": list(labelled)} if labelled else {})}
     return _amend(out, change, entry, settings)
@@ -166,12 +171,19 @@ def write_batch(run: Run, batch: Batch, selection: Selection, entry: dict[str, A
 def _amend(out: Path, change: Change, entry: dict[str, Any], settings: Settings) -> Selection:
     require_folder(out)
     with open_workspace(out) as workspace:
-        batch = read_batch(out)
+        batch, done = read_batch(out), workspace.work / UNDER_WAY
+        changes = batch.manifest.config.get(AMENDMENTS, ())
+        asked = {"change": entry, "number": len(changes) + 1}
+        if done.is_file() and load_json(done) == {**asked, "number": len(changes)} and changes[-1:] == [entry]:
+            done.unlink()  # a run that was killed had made this very change, and nobody was told
+            return batch.selection
+        atomic_write(done, dump_json(asked))
         named = entry.get("labelled", ())
         _require_known(named, batch.features.case_ids, batch.manifest)
         config, vetoed = _with_labelled(batch.config, named), batch.selection.diagnostics.get(VETOED, {})
         selection = change(batch.selection, batch.used, constraints_of(config, batch.features.case_ids, vetoed))
         write_batch(Run(workspace, settings), batch, selection, entry)
+        done.unlink()
     return selection
 
 
