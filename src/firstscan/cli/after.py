@@ -135,7 +135,9 @@ def train(
     segmenter: Annotated[str, typer.Option(help="unet (small, built in) or nnunet.")] = "unet",
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a setting of the segmenter.")] = None,
     seed: o.Seed = 42,
-    predict: Annotated[Path | None, typer.Option(help="Folder of scans to segment afterwards.")] = None,
+    predict: Annotated[
+        Path | None, typer.Option(help="Scans to segment afterwards: any SOURCE that select takes.")
+    ] = None,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Train a segmenter on annotated scans, and segment others with it."""
@@ -150,7 +152,7 @@ def train(
     run_train(dataset_in(dataset), trainer, out, o.settings_of(options), seed=seed, images=predict)
     terminal.say(f"Model: {out / 'model'}")
     if predict is None:
-        terminal.say("To segment scans with it: the same command with --predict FOLDER of <name>_0000.nii.gz files")
+        terminal.say("To segment scans with it: the same command with --predict SOURCE")
     else:
         terminal.say(f"Predictions: {out / 'predictions'}")
         terminal.next_step(

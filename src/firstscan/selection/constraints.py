@@ -11,7 +11,10 @@ from firstscan.domain.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """At least ``minimum`` and at most ``maximum`` annotated scans whose ``column`` equals ``group``."""
+    """At least ``minimum`` and at most ``maximum`` annotated scans whose ``column`` equals ``group``.
+
+    The group ``*`` stands for every group of the column that has no quota of its own.
+    """
 
     column: str
     group: str

@@ -16,6 +16,8 @@ from .constraints import Constraints, Quota
 from .geometry import near_duplicate_groups
 
 NEAR_DUPLICATE = "near_duplicate"
+EVERY_GROUP = "*"
+"""In a quota: every group of the column that has no quota of its own."""
 SLACK = 1e-6
 """Share of a limit in minutes by which a sum may exceed it: three times 7.3 minutes are 21.9, but not in binary."""
 Rows = Int[np.ndarray, "_"]
@@ -76,7 +78,7 @@ def read_limits(
     for column in dict.fromkeys(q.column for q in constraints.quotas):
         codes, values = _coded(table, column)
         family = np.full(len(table), -1)
-        for quota in _distinct([q for q in constraints.quotas if q.column == column]):
+        for quota in _spelled_out([q for q in constraints.quotas if q.column == column], values):
             if quota.group not in values:
                 _refuse_unless_free(quota, values, pool)
                 continue
@@ -118,6 +120,13 @@ def group_sizes(limits: Limits, usable: Bool[np.ndarray, " case"]) -> Int[np.nda
     """Return how many usable cases fall under each limit (limit,)."""
     codes = limits.groups[:, usable]
     return np.bincount(codes[codes >= 0], minlength=len(limits.names))
+
+
+def _spelled_out(quotas: list[Quota], groups: list[str]) -> list[Quota]:
+    """Return the quotas of one column with that on every group as one for each group that has none of its own."""
+    own = {q.group for q in _distinct(quotas)}
+    each = [replace(q, group=group) for q in quotas if q.group == EVERY_GROUP for group in groups if group not in own]
+    return [*(q for q in quotas if q.group != EVERY_GROUP), *each]
 
 
 def _distinct(quotas: list[Quota]) -> list[Quota]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from filelock import FileLock, Timeout
 from firstscan.domain.errors import UsageError
 
 HOLDER, LOCK = "run.json", "run.lock"
+COMMANDS = {"firstscan review": "its review page (end it with Ctrl-C in its terminal)"}
+"""Commands that are better told in other words."""
 
 
 @contextmanager
@@ -29,21 +32,29 @@ def output_lock(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise UsageError(
-            f"Another run is writing to {folder.parent}: {_described(holder)}. Wait until it ends, end it, or choose "
-            "another --out."
+            f"{folder.parent} is in use by {_described(holder)}. Wait until it ends, end it, or choose another --out."
         ) from error
     try:
         started = time.strftime("%Y-%m-%d %H:%M:%S")
-        holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started}))
+        told = {"command": _command(), "pid": os.getpid(), "host": socket.gethostname(), "started": started}
+        holder.write_text(json.dumps(told))
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
 
 
+def _command() -> str:
+    """Return the command that this process runs, as ``firstscan select``; empty where it is none of ours."""
+    given = next((a for a in sys.argv[1:] if not a.startswith("-")), "")
+    ours = Path(sys.argv[0]).name == "firstscan" or "firstscan" in Path(sys.argv[0]).parts
+    return f"firstscan {given}" if ours and given else ""
+
+
 def _described(holder: Path) -> str:
     try:
         who = json.loads(holder.read_text())
-        return f"process {who['pid']} on {who['host']}, started {who['started']}"
+        what = COMMANDS.get(who.get("command", ""), who.get("command") or "another run")
+        return f"{what} (process {who['pid']} on {who['host']}, started {who['started']})"
     except (OSError, ValueError, KeyError):
         return "a process that has just started"

@@ -26,7 +26,7 @@ def test_a_second_run_is_refused_and_a_dead_one_is_taken_over(tmp_path):
     first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(UsageError, match=rf"Another run .* process {first.pid} on \S+, started 20"):
+        with pytest.raises(UsageError, match=rf"is in use by another run \(process {first.pid} on \S+, started 20"):
             open_workspace(tmp_path).__enter__()
         first.send_signal(signal.SIGKILL)
         first.wait()

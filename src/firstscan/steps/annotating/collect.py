@@ -24,7 +24,6 @@ from firstscan.steps.running.config import Config
 from firstscan.steps.running.history import note
 from firstscan.steps.running.results import FINDINGS, moved_inputs, refusal
 from firstscan.steps.running.run import Run, Settings
-from firstscan.steps.training.train import COLLECTED
 from firstscan.store import (
     Workspace,
     atomic_write,
@@ -39,7 +38,7 @@ from firstscan.store import (
 
 from . import owned_files as placed
 from .agreement import Agreement, agreement_table, by_majority, compare
-from .label_maps import LABELLED
+from .label_maps import COLLECTED, LABELLED
 from .pictured import images_of
 from .returned import Part, parts_of, results_of, source_of
 from .returned_folders import about_missing, about_parts

@@ -22,6 +22,8 @@ _LABEL_WORDS = r"(?:dseg|seg|label|labels|mask|gt)"
 _SUBJECT = re.compile(r"^(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)_")
 
 
+COLLECTED = "collected.json"
+"""In ``work`` of a collection of labels: what was written there, and for which batch."""
 LABELLED = "labelled.csv"
 """The table of `firstscan collect`: case_id, label (a path from the table's folder), reader."""
 

@@ -229,11 +229,13 @@ class SelectCommand(ExtractCommand, PickConfig):
 def parse_quota(text: str) -> tuple[str, str, int, int | None]:
     """Return (column, group, minimum, maximum) of ``site=A:2-4``, ``site=A:2`` (at least) or ``site=A:-4`` (at most).
 
+    ``site=*:1-`` bounds every group.
+
     Raises ValueError where it is not of that form.
     """
     found = re.fullmatch(r"([^=]+)=(.+):(\d*)(?:(-)(\d*))?", text)
     if found is None or not (found[3] or found[5]):
-        raise ValueError("write COLUMN=GROUP:MIN-MAX, for example site=A:2-4, site=A:2 or site=A:-4")
+        raise ValueError("write COLUMN=GROUP:MIN-MAX, for example site=A:2-4, site=A:2, site=A:-4 or site=*:1")
     return found[1], found[2], int(found[3] or 0), int(found[5]) if found[5] else None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from firstscan.domain.case import MetadataValue
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
+from firstscan.domain.pool import Pool
 from firstscan.imaging.tabular import Columns
 
 from .check import Checked
@@ -40,6 +41,11 @@ def covariates(checked: Checked) -> dict[str, np.ndarray]:
         given = [case.metadata.get(name) for case in checked.pool]
         columns[_named(name)] = _column(given)
     return columns
+
+
+def known_columns(pool: Pool) -> tuple[str, ...]:
+    """Return the names that :func:`covariates` will give, before any scan is read."""
+    return (*MEASURED, *dict.fromkeys(_named(name) for case in pool for name in case.metadata))
 
 
 def stored(checked: Checked) -> np.ndarray:

@@ -109,6 +109,20 @@ def check_request(
     Whether all constraints can hold together is found by a rehearsal: a random draw under the same constraints.
     """
     ids = frozenset(usable)
+    check_names(config, ids, columns, left_out)
+    require_room(config, ids, left_out)
+    if ids and config.budget and (config.group_by or config.include or config.quota or config.minutes):
+        rehearsal = FeatureTable(
+            tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
+        )
+        choose(rehearsal, config.budget, "random", config.seed, constraints=constraints_of(config, left_out))
+
+
+def check_names(
+    config: PickConfig, usable: Collection[str], columns: Collection[str], left_out: Mapping[str, str]
+) -> None:
+    """Raise where an option names a scan or a column that is not there: known as soon as the scans are indexed."""
+    ids = frozenset(usable)
     for option in ("exclude", "include", "labelled"):
         unknown = [i for i in getattr(config, option) if i not in ids and i not in left_out]
         if unknown:
@@ -124,12 +138,6 @@ def check_request(
             "the list."
         )
     _require_columns(config, columns)
-    _require_room(config, ids, left_out)
-    if ids and config.budget and (config.group_by or config.include or config.quota or config.minutes):
-        rehearsal = FeatureTable(
-            tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
-        )
-        choose(rehearsal, config.budget, "random", config.seed, constraints=constraints_of(config, left_out))
 
 
 def constraints_of(config: PickConfig, left_out: Collection[str]) -> Constraints:
@@ -159,7 +167,8 @@ def _require_columns(config: PickConfig, columns: Collection[str]) -> None:
             raise UsageError(f"--{option} {missing[0]}: there is no such column; there are: {known}")
 
 
-def _require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[str]) -> None:
+def require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[str]) -> None:
+    """Raise DataError where more scans are asked for than can be picked."""
     closed = ids & {*config.exclude, *config.labelled}
     free = len(ids) - len(closed)
     if config.budget is not None and config.budget > free:

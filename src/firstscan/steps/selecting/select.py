@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstscan._version import __version__
+from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
@@ -14,8 +15,8 @@ from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, TRAINING
 from firstscan.steps.running.run import Settings
 from firstscan.store import read_findings, read_selection, write_selection
 
-from .covariates import covariates, stored
-from .pick import check_request, check_strategy, in_neutral_names, pick
+from .covariates import covariates, known_columns, stored
+from .pick import check_names, check_request, check_strategy, in_neutral_names, pick, require_room
 from .pipeline import Started, indexed, measured, opened, settled, started
 from .slicing import settle
 
@@ -40,9 +41,12 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
     UsageError : wrong settings, or ``out`` holds another result.  DataError : the scans cannot serve.
     """
     check_strategy(config)
+    _check_features(config)
     with opened(out, settings) as run:
         pool = indexed(config, run)
         config = settled(in_neutral_names(config, pool.pseudonyms), settings.device)
+        check_names(config, pool.case_ids, known_columns(pool), left_out(pool))
+        require_room(config, frozenset(pool.case_ids), left_out(pool))
         with started("select", pool, config, run) as begun:
             already = begun.done
             selection = read_selection(out) if already else _choose(begun, config)
@@ -51,6 +55,17 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
     findings = read_findings(out / FINDINGS)
     usable = begun.found - len(dropped_ids(findings))
     return Selected(selection, findings, begun.found, usable, out, already)
+
+
+def _check_features(config: SelectCommand) -> None:
+    """Raise UsageError where a feature group is named that is not measured: before any scan is read."""
+    if not config.features:
+        return
+    from .extract import GROUPS
+
+    unknown = [name for name in config.features if name not in GROUPS]
+    if unknown:
+        raise UsageError(f"--features: there is no feature group {unknown[0]!r}; there are: {', '.join(GROUPS)}")
 
 
 def left_out(pool: Pool) -> dict[str, str]:

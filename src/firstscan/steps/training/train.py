@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from firstscan._version import __version__
-from firstscan.domain.errors import UsageError
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.pool import Pool
 from firstscan.execution import Progress, Silent
-from firstscan.segmentation.dataset import check_dataset, read_dataset
+from firstscan.handoff.names import safe_names
+from firstscan.handoff.place import placer
+from firstscan.imaging import fingerprint
+from firstscan.segmentation.dataset import check_dataset, list_images, read_dataset
 from firstscan.segmentation.protocol import Progress as Report
 from firstscan.segmentation.protocol import Segmenter
 from firstscan.segmentation.registry import resolved
+from firstscan.steps.annotating.label_maps import COLLECTED
+from firstscan.steps.annotating.tool_folder import convert
+from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.identity import KEY
 from firstscan.steps.running.results import finished, guard
 from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.index import index
 from firstscan.store import (
     Workspace,
     atomic_write,
@@ -27,8 +36,6 @@ from firstscan.store import (
     write_manifest,
 )
 
-COLLECTED = "collected.json"
-"""In ``work`` of a collection of labels: what was written there, and for which batch."""
 BEGUN = "training.json"
 """In ``work``: which model and which predictions the folder is for."""
 
@@ -65,22 +72,28 @@ def run_train(
 ) -> None:
     """Train into ``out/model`` and predict into ``out/predictions``; what is finished is not done again.
 
+    ``images``: a folder of files named as nnU-Net wants them, or any source that ``select`` takes.
+
     Raises
     ------
     UsageError : ``out`` holds the result, finished or not, of other settings or data.
     DataError : data that cannot be trained on.
     """
     inputs = _hashes(dataset)
+    channels = read_dataset(dataset).channel_names
+    pool = None if images is None else to_predict(images, out, channels)
     asked: dict[str, Any] = {"dataset": str(dataset.absolute()), "segmenter": resolved(segmenter), "seed": seed}
     begun = {"model": identity(__version__, asked, inputs)}
     if images is not None:
         asked["predict"] = str(images.absolute())
-        begun["predictions"] = identity(begun["model"], _hashes(images))
+        begun["predictions"] = identity(begun["model"], _hashes(images) if pool is None else _content(pool))
     with open_workspace(out) as workspace:
         manifest = guard(out, "train", asked, overwrite=settings.overwrite)
         if _same(workspace, begun) and finished(out, manifest, "train", inputs):
             return
         _make_room(workspace, begun, overwrite=settings.overwrite)
+        if pool is not None:
+            images = laid_out(pool, workspace.work / "images")
         train(
             dataset,
             out / "model",
@@ -93,6 +106,42 @@ def run_train(
         made = (p for name in ("model", "predictions") for p in (out / name).glob("*") if p.is_file())
         files = [str(p.relative_to(out)) for p in made]
         write_manifest(out, kind="train", version=__version__, config=asked, inputs=inputs, files=files)
+
+
+def to_predict(source: Path, out: Path, channels: Sequence[str]) -> Pool | None:
+    """Return the scans of any source that ``select`` takes; None where it is a folder of files as nnU-Net names them.
+
+    Raises
+    ------
+    UsageError : no such source.  DataError : no scan in it, or other channels than the data set has.
+    """
+    if source.is_dir() and any(source.glob("*_0000.nii.gz")):
+        list_images(source, len(channels))
+        return None
+    pool = index(IndexConfig.of(source=str(source)), key=out / "work" / KEY)
+    other = [case for case in pool if len(case.channels) != len(channels)]
+    if other:
+        raise DataError(
+            f"--predict {source}: {other[0].case_id} has {len(other[0].channels)} channel(s), and the model is trained "
+            f"on {len(channels)} ({', '.join(channels)}); give scans with the same channels, in the same order"
+        )
+    return pool
+
+
+def laid_out(pool: Pool, folder: Path) -> Path:
+    """Write the scans into ``folder`` as nnU-Net names them; what is NIfTI already is linked."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    names = safe_names(pool.case_ids)
+    place = placer("link", convert)
+    for case in pool:
+        for i, channel in enumerate(case.channels):
+            place(channel, folder / f"{names[case.case_id]}_{i:04d}.nii.gz")
+    return folder
+
+
+def _content(pool: Pool) -> dict[str, str]:
+    return {case.case_id: fingerprint(case) for case in pool}
 
 
 def _hashes(folder: Path) -> dict[str, str]:
