@@ -20,12 +20,14 @@ PACKAGES = $(shell grep -c == requirements.lock)
 # pip's hundreds of lines as a few.
 SAY_HOW_FAR := /^(Collecting|Processing)/ && ++n % 20 == 0 {print "  " n " of " total " fetched"; fflush()} \
   /^Installing collected/ {print "  all fetched, unpacking"; fflush()}
+# What a change touches most, and answers soon.
+FAST := $(addprefix tests/unit/,domain audit metrics selection handoff cli test_project.py)
 CODE := $(wildcard src tests benchmarks scripts)
 
-.PHONY: help venv demo test lint types format bench lock clean
+.PHONY: help venv demo test fast wheel wheelhouse lint types format bench lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 venv: $(INSTALLED) ## build .venv from requirements.lock (done once; again when the lock changes)
 
@@ -42,6 +44,20 @@ demo: $(INSTALLED) ## run the main job on the cohort that comes with it; ends wi
 
 test: $(INSTALLED) ## run the test suite (tests that need real scans skip where there are none)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+fast: $(INSTALLED) ## the tests of the pure rooms and the command line: a minute
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(FAST) $(ARGS)
+
+wheel: $(INSTALLED) ## build dist/: a wheel and an sdist
+	@rm -rf dist build
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@$(BIN)/python -c "from setuptools.build_meta import build_sdist; build_sdist('dist')" >/dev/null
+	@ls dist
+
+wheelhouse: wheel ## collect every package in wheelhouse/, for a machine without internet
+	@$(BIN)/python -m pip download --disable-pip-version-check --progress-bar off --quiet $(PIP_ARGS) --dest wheelhouse $(shell $(BIN)/python scripts/lock.py --run-time)
+	@cp dist/*.whl wheelhouse/
+	@echo "There: python3 -m venv .venv && .venv/bin/pip install --no-index --find-links wheelhouse firstscan"
 
 lint: $(INSTALLED) types ## style, format, types and the rules of who may import whom
 	@$(BIN)/ruff check $(CODE)

@@ -1,6 +1,7 @@
 """Full nnU-Net cells of a study on a processor: hippocampus, 1 and 3 labels, the short trainer.
 
 Run: python benchmarks/nnunet_cell.py [--out FOLDER] [--kill SECONDS]   (FIRSTSCAN_NNUNET names nnU-Net's environment)
+With --every K one cell instead: every K-th slice of K scans drawn at random, all else ignored in training.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ name: nnunet_cell
 pool: {{source: {folder}/images, labels: {folder}/labels}}
 test: {{fraction: 0.15, seed: 2026}}
 classes: {{anterior: 1, posterior: 2}}
-budgets: [1, 3]
-strategies: [cscs]
+budgets: {budgets}
+strategies: [{strategy}]
 selection_seeds: {{default: 1}}
 preset: fast
 train_steps: 20
@@ -44,6 +45,7 @@ def main() -> None:
     told.add_argument("--kill", type=float, metavar="S", help="kill the study S seconds into a training and resume it")
     told.add_argument("--epochs", type=int, default=10, help="epochs; the short trainer's own are 10")
     told.add_argument("--iterations", type=int, default=25, help="steps an epoch; the short trainer's own are 25")
+    told.add_argument("--every", type=int, metavar="K", help="annotate every K-th slice of K times as many scans")
     options = told.parse_args()
     try:
         NnUnet().check()
@@ -54,7 +56,14 @@ def main() -> None:
         print(f"no hippocampus scans below {DATA}: set FIRSTSCAN_TEST_DATA")
         return
     with tempfile.TemporaryDirectory(prefix="nnunet-cell-") as scratch:
-        plan = PLAN.format(folder=scratch, epochs=options.epochs, iterations=options.iterations)
+        strategy = "cscs" if options.every is None else f"{{name: random, annotation: {{every: {options.every}}}}}"
+        plan = PLAN.format(
+            folder=scratch,
+            epochs=options.epochs,
+            iterations=options.iterations,
+            strategy=strategy,
+            budgets="[1, 3]" if options.every is None else "[1]",
+        )
         measure(Path(scratch), plan, options.out or Path(scratch) / "study", options.kill)
 
 
@@ -103,8 +112,10 @@ def tell(out: Path) -> None:
     for cell, cost in zip(cells.to_dict("records"), costs.to_dict("records"), strict=True):
         mine = scores[scores["budget"] == cell["budget"]]
         by_class = mine.groupby("class")[["dice", "hd95_mm", "nsd"]].mean().round(3).to_dict("index")
+        sliced = "" if cell["annotation"] == "whole" else f", {cell['annotation']} slice"
         print(
-            f"{cell['strategy']}, {cell['budget']} label(s): {cell['status']} {cell['reason']}; picks {cell['picks']}"
+            f"{cell['strategy']}, {cell['budget']} label(s){sliced}: {cell['status']} {cell['reason']}; "
+            f"picks {cell['picks']}"
         )
         print(f"  {mine['case_id'].nunique()} test scans; {json.dumps(by_class)}")
         print(

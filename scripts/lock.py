@@ -2,7 +2,8 @@
 
 Run with the interpreter of a working environment: ``make lock``. The lock covers the run-time dependencies and the
 extras dev, review and ray, with all that they need in turn. The extra nnunet has an environment of its own (its
-dependency torchvision binds it to other builds of torch). ``--check`` writes nothing and fails on a difference.
+dependency torchvision binds it to other builds of torch). ``--check`` writes nothing and fails on a difference;
+``--run-time`` prints what is needed to run.
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ HEADER = """\
 """
 
 
-def wanted(pyproject: Path) -> list[str]:
-    """Return the requirements that pyproject.toml states for building, for run time and for the locked extras."""
+def wanted(pyproject: Path, *, run_time: bool = False) -> list[str]:
+    """Return the requirements that pyproject.toml states for building, for run time and for the locked extras.
+
+    ``run_time``: those of run time and of the review page alone.
+    """
     stated = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     extras = stated["project"]["optional-dependencies"]
+    if run_time:
+        return [*stated["project"]["dependencies"], *extras["review"]]
     return [
         *stated["build-system"]["requires"],
         *stated["project"]["dependencies"],
@@ -84,7 +90,13 @@ def main() -> int:
     """Write or check the lock."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="fail if the lock differs from this environment")
-    check = parser.parse_args().check
+    parser.add_argument("--run-time", action="store_true", help="print what firstscan needs to run, and write nothing")
+    given = parser.parse_args()
+    check = given.check
+    if given.run_time:
+        needed = closure(wanted(ROOT / "pyproject.toml", run_time=True))
+        sys.stdout.write(" ".join(f"{name}=={version}" for name, version in needed.items()) + "\n")
+        return 0
     text = render(closure(wanted(ROOT / "pyproject.toml")))
     if not check:
         LOCK.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import after, studies
+from . import about, after, studies
 from . import options as o
 
 INTERRUPTED = 130
@@ -308,6 +308,7 @@ def strategies() -> None:
 
 after.register(app)
 studies.register(app)
+about.register(app)
 
 
 def main() -> None:

@@ -11,9 +11,10 @@ from firstscan.segmentation.protocol import Segmenter
 _PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-learn", "SimpleITK")
 
 
-def versions(trainer: Segmenter) -> dict[str, str]:
+def versions(trainer: Segmenter | None = None) -> dict[str, str]:
     """Return ``{name: version}``; what the trainer runs on, where that is another environment, as ``trainer: name``."""
     found = {"firstscan": __version__, "python": platform.python_version()}
     found |= {name: version(name) for name in _PACKAGES}
-    found |= {f"{trainer.name}: {name}": number for name, number in trainer.versions().items()}
+    if trainer is not None:
+        found |= {f"{trainer.name}: {name}": number for name, number in trainer.versions().items()}
     return found | {"system": f"{platform.system()} {platform.machine()}"}
