@@ -33,6 +33,20 @@ def review(
         terminal.say("Only this machine can open it. Ctrl-C ends it; every action is kept in review.jsonl.")
 
     run(out, o.settings_of(options), port=port, show=show, ready=ready)
+    _say_what_is_open(out)
+
+
+def _say_what_is_open(out: Path) -> None:
+    """Say what was decided on the review page and is not in the batch."""
+    from firstscan.review.decisions import left_open
+
+    from . import terminal
+
+    if said := left_open(out):
+        listed = "; ".join(said)
+        terminal.tell(
+            f"Note: decisions of the review are not in this batch yet: {listed}. Export it on the review page."
+        )
 
 
 def replace(
@@ -99,6 +113,7 @@ def handoff(
     handed = run_handoff(results, HandoffConfig.of(target=to, **given), out, o.settings_of(options))
     terminal.say(f"Open this: {handed.open_this}")
     terminal.tell(handed.message)
+    _say_what_is_open(results)
     if to == "nnunet" and labels is not None:
         terminal.next_step(f"firstscan train {terminal.typed(out)} --out model")
     else:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from firstscan.domain.errors import DataError
 from firstscan.review import log as logging
-from firstscan.review.log import Event, ReviewLog
+from firstscan.review.decisions import left_open
+from firstscan.review.log import NAME, Event, ReviewLog
 from firstscan.review.state import State, replay
 
 
@@ -185,3 +187,19 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch):
             log.append(log.event("accept", "b"))
     assert (tmp_path / "review.jsonl").read_bytes() == before
     assert [e.case_id for e in log.events] == ["a"]
+
+
+def test_decisions_that_the_batch_does_not_hold_are_told(tmp_path):
+    assert left_open(tmp_path) == ()
+    events = told(("veto", "b", taken("d", 2, "b")))
+    veto = [replace(e, why="motion") if e.action == "veto" else e for e in events]
+    (tmp_path / NAME).write_text("".join(e.line() + "\n" for e in veto))
+    assert left_open(tmp_path) == (
+        "b was vetoed (motion) and is still in the batch",
+        "d was put in and not yet in the batch",
+    )
+    exported = [*veto, Event(3, "", "export", None, "", {"picks": ["a", "d", "c"]})]
+    (tmp_path / NAME).write_text("".join(e.line() + "\n" for e in exported))
+    assert left_open(tmp_path) == ()
+    (tmp_path / NAME).write_text("no log")
+    assert left_open(tmp_path) == ()
