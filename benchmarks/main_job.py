@@ -2,6 +2,7 @@
 
 python benchmarks/main_job.py                   the demo cohort, then the 200 hippocampus scans
 python benchmarks/main_job.py --only demo       one of them
+python benchmarks/main_job.py --only instant    preset instant against fast on the 200 scans, and its measures a scan
 python benchmarks/main_job.py --seeds 42 1 2    the signals under several seeds
 
 Scans: the folder that FIRSTSCAN_TEST_DATA names, else ../shared/data.
@@ -23,7 +24,9 @@ from scipy.stats import spearmanr
 
 import firstscan as fs
 from _measure import firstscan, machine
+from firstscan.domain.volume import Crop
 from firstscan.imaging import read_array
+from firstscan.imaging.measures import appearance, texture
 from firstscan.selection.geometry.neighbours import typicality
 
 DATA = Path(os.environ.get("FIRSTSCAN_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -67,6 +70,33 @@ def hippocampus(folder: Path, seeds: list[int]) -> None:
     killed(scans, folder / "killed", folder / f"hippocampus{seeds[0]}", seeds[0])
 
 
+def instant(folder: Path) -> None:
+    """Time the preset without a network against ``fast`` in the same run, both from cold, and its measures by scan."""
+    scans = DATA / "hippocampus" / "images"
+    if not scans.is_dir():
+        print(f"no hippocampus scans at {scans}: set FIRSTSCAN_TEST_DATA")
+        return
+    times = {}
+    for preset in ("instant", "fast", "instant"):
+        out = folder / f"{preset}{len(times)}"
+        found = firstscan("select", scans, "--budget", 10, "--preset", preset, "--out", out)
+        times[preset] = min(found, times.get(preset, found), key=lambda m: m.wall_s)
+        print(f"200 hippocampus, preset {preset:<8}", found)
+    wall, cpu = (getattr(times["instant"], what) / getattr(times["fast"], what) for what in ("wall_s", "cpu_s"))
+    print(f"  instant takes {wall:.2f} of the time of fast, {cpu:.2f} of its processor time")
+    crops = [Crop("x", np.load(f), np.load(f.with_suffix(".mask.npy")), 1.0) for f in _crops(folder / "instant0")]
+    began = time.process_time()
+    for crop in crops:
+        appearance(crop)
+        texture(crop)
+    spent = (time.process_time() - began) / len(crops)
+    print(f"  appearance and texture: {1000 * spent:.1f} ms of one core a scan, {len(crops)} scans at 48³")
+
+
+def _crops(out: Path) -> list[Path]:
+    return [f for f in sorted((out / "work" / "crops").rglob("*.npy")) if not f.name.endswith(".mask.npy")]
+
+
 def killed(scans: Path, out: Path, whole: Path, seed: int) -> None:
     """Kill the job again and again, each time later, and compare what it ends with."""
     command = [str(Path(sys.executable).with_name("firstscan")), "select", str(scans), "--budget", "10"]
@@ -88,12 +118,14 @@ def killed(scans: Path, out: Path, whole: Path, seed: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["demo", "hippocampus"])
+    parser.add_argument("--only", choices=["demo", "hippocampus", "instant"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[42])
     given = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as name:
-        if given.only != "hippocampus":
+        if given.only in {None, "demo"}:
             demo(Path(name))
-        if given.only != "demo":
+        if given.only in {None, "instant"}:
+            instant(Path(name))
+        if given.only in {None, "hippocampus"}:
             hippocampus(Path(name), given.seeds)

@@ -55,7 +55,9 @@ Features = Annotated[
 ]
 StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
-Preset = Annotated[str, typer.Option(help="fast (CPU), paper (the published network), auto (by device).")]
+Preset = Annotated[
+    str, typer.Option(help="fast (CPU), paper (the published network), auto (by device), instant (no network).")
+]
 Channel = Annotated[list[str] | None, typer.Option(help="Use only this channel; repeat for several.")]
 Only = Annotated[
     list[str] | None, typer.Option(help="COLUMN=PATTERN: only such scans or DICOM series, as modality=MR.")

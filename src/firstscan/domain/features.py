@@ -25,7 +25,8 @@ class FeatureTable:
     ----------
     case_ids : (case,) unique strings.
     embeddings : (case, dim) float, finite.
-    uncertainty : (case,) float, finite; U of METHOD §1 (any difficulty signal serves).
+    uncertainty : (case,) float, finite; U of METHOD §1 (any difficulty signal serves). None where it was not measured:
+        strategies that choose by it then refuse.
     typicality : (case,) float, finite, or None: computed over the pool when a strategy needs it.
     covariates : columns of length ``case`` that should *not* drive selection (voxel count, site, …);
         used for the signal audit, for groups and for quotas, never shown to a strategy.
@@ -41,7 +42,7 @@ class FeatureTable:
 
     case_ids: tuple[str, ...]
     embeddings: Embeddings
-    uncertainty: PerCase
+    uncertainty: PerCase | None
     typicality: PerCase | None = None
     covariates: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
     groups: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
@@ -56,7 +57,8 @@ class FeatureTable:
             raise UsageError("case_ids must not be empty strings")
         n = len(ids)
         object.__setattr__(self, "embeddings", _checked("embeddings", self.embeddings, ids, ndim=2))
-        object.__setattr__(self, "uncertainty", _checked("uncertainty", self.uncertainty, ids, ndim=1))
+        if self.uncertainty is not None:
+            object.__setattr__(self, "uncertainty", _checked("uncertainty", self.uncertainty, ids, ndim=1))
         if self.typicality is not None:
             object.__setattr__(self, "typicality", _checked("typicality", self.typicality, ids, ndim=1))
         if EMBEDDING in self.groups:
@@ -87,7 +89,7 @@ class FeatureTable:
         return FeatureTable(
             case_ids=tuple(self.case_ids[i] for i in rows),
             embeddings=self.embeddings[rows],
-            uncertainty=self.uncertainty[rows],
+            uncertainty=None if self.uncertainty is None else self.uncertainty[rows],
             typicality=None if self.typicality is None else self.typicality[rows],
             covariates={k: v[rows] for k, v in self.covariates.items()},
             groups={k: v[rows] for k, v in self.groups.items()},

@@ -16,8 +16,9 @@ from .slices import SlicePlan
 class Pick:
     """One case to annotate.
 
-    ``rank`` counts from 1; ``stratum`` is the k-means stratum or None where the strategy has none; ``score``,
-    ``typicality`` and ``uncertainty`` are None where the strategy does not use them; ``reason`` is a plain sentence.
+    ``rank`` counts from 1; ``stratum`` is the k-means stratum or None where the strategy has none, as ``score`` is;
+    ``typicality`` and ``uncertainty`` are None where the strategy does not use them and nobody filled them in, and
+    ``uncertainty`` where it was not measured; ``reason`` is a plain sentence.
     """
 
     case_id: str

@@ -19,6 +19,8 @@ LARGEST_GROUP = 256
 _SCALES = 3
 TEXTURE_NUMBERS = _SCALES + 6
 """Numbers of the group ``texture`` for each channel."""
+SHAPE_NUMBERS = 4
+"""Numbers of the group ``shape``."""
 _FLOOR = 1e-4
 
 Vector = Float[np.ndarray, " feature"]

@@ -2,10 +2,11 @@
 
 from .batch import Afterwards, Collection, GroupRow, HandOver, OtherChoice, ReviewEntry, Spread
 from .cards import cases_shown
-from .data import LearnedFeatures, ReportData, SignalCorrelation, Stability, TrainingRow
+from .data import NO_NETWORK, LearnedFeatures, ReportData, SignalCorrelation, Stability, TrainingRow
 from .page import render
 
 __all__ = [
+    "NO_NETWORK",
     "Afterwards",
     "Collection",
     "GroupRow",

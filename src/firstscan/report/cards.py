@@ -143,7 +143,7 @@ def cards(data: ReportData) -> tuple[Card, ...]:
     row = {case_id: i for i, case_id in enumerate(data.features.case_ids)}
     t, u = data.features.typicality, data.features.uncertainty
     t_percentile = None if t is None else percentiles(t)
-    u_percentile = percentiles(u)
+    u_percentile = None if u is None else percentiles(u)
     sizes = Counter(data.selection.strata.values())
     by_case: dict[str, list[Finding]] = {}
     for finding in data.findings:
@@ -165,8 +165,8 @@ def cards(data: ReportData) -> tuple[Card, ...]:
                 score=pick.score,
                 typicality=pick.typicality if t is None else float(t[i]),
                 typicality_percentile=None if t_percentile is None else float(t_percentile[i]),
-                uncertainty=float(u[i]),
-                uncertainty_percentile=float(u_percentile[i]),
+                uncertainty=None if u is None else float(u[i]),
+                uncertainty_percentile=None if u_percentile is None else float(u_percentile[i]),
                 images=images,
                 icon=icon,
                 neighbours=neighbours,

@@ -70,11 +70,15 @@ class Stability:
     advice: tuple[str, ...] = ()
 
 
+NO_NETWORK = "none"
+"""The ``encoder`` of features that need no network."""
+
+
 @dataclass(frozen=True, slots=True)
 class LearnedFeatures:
     """How embeddings and uncertainty were made, for the methods paragraph.
 
-    ``encoder`` is ``"swin"``, ``"conv"`` or another name; ``crop_voxels`` the side of the cubic crop;
+    ``encoder`` is ``"swin"``, ``"conv"``, ``NO_NETWORK`` or another name; ``crop_voxels`` the side of the cubic crop;
     ``spacing_mm`` the pool-wide isotropic spacing; ``masked_fraction`` in [0, 1]; ``window_voxels`` the side of a
     masked window; ``region`` is ``"foreground"`` or ``"all"``; ``checkpoint`` the name of given weights, if any;
     ``trained_steps`` is 0 where the network was not trained on the pool.

@@ -41,11 +41,11 @@ def pool_figure(data: ReportData, pool_map: PoolMap) -> go.Figure:
 
 
 def plane_figure(data: ReportData) -> go.Figure | None:
-    """Return the plane of typicality and uncertainty as percentiles, or None where there is no typicality.
+    """Return the plane of typicality and uncertainty as percentiles, or None where one of them is lacking.
 
     Only a few strata are coloured here: many, mixed over the plane, would be mere noise around the picks.
     """
-    if data.features.typicality is None:
+    if data.features.typicality is None or data.features.uncertainty is None:
         return None
     xy = np.column_stack([percentiles(data.features.typicality), percentiles(data.features.uncertainty)])
     figure = _scatter(data, xy, coloured=len(set(data.selection.strata.values())) <= MOST_COLOURED)
@@ -185,7 +185,7 @@ def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"], *, coloured: boo
 
 def _hover(data: ReportData, index: np.ndarray, *, picks: bool = False) -> dict[str, Any]:
     t, u = data.features.typicality, data.features.uncertainty
-    t_rank, u_rank = None if t is None else percentiles(t), percentiles(u)
+    t_rank, u_rank = (None if signal is None else percentiles(signal) for signal in (t, u))
     rows = []
     for n, i in enumerate(index):
         case_id = data.features.case_ids[i]
@@ -199,7 +199,8 @@ def _hover(data: ReportData, index: np.ndarray, *, picks: bool = False) -> dict[
             lines.append(f"stratum {stratum}")
         if t is not None and t_rank is not None:
             lines.append(f"typicality {significant(float(t[i]))} (percentile {t_rank[i]:.0f})")
-        lines.append(f"uncertainty {significant(float(u[i]))} (percentile {u_rank[i]:.0f})")
+        if u is not None and u_rank is not None:
+            lines.append(f"uncertainty {significant(float(u[i]))} (percentile {u_rank[i]:.0f})")
         rows.append("<br>".join(lines))
     return {"hovertext": rows, "hovertemplate": "%{hovertext}<extra></extra>"}
 

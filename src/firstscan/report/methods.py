@@ -8,7 +8,7 @@ from itertools import groupby
 from firstscan.selection.history import ADDED, AGAIN, CHOSEN, REPLACED, Entry, history_of
 from firstscan.selection.slicing import ordinal
 
-from .data import LearnedFeatures, ReportData
+from .data import NO_NETWORK, LearnedFeatures, ReportData
 from .references import REFERENCES, Reference
 from .words import count, diagnostic, interval, number, p_value
 
@@ -23,13 +23,19 @@ _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "alps": ("by k-means, taking the scan nearest to each centre (ALPS) {0}", ("yuan2020",)),
     "usl": ("by unsupervised selective labelling {0}", ("wang2022",)),
     "coverage": (
-        "by k-medoids: such that the mean distance of every volume to its nearest chosen one is smallest {0}, over "
-        "features of a network with their positions, appearance at low resolution, texture, and shape, each reduced to "
-        "its leading principal components and scaled alike",
+        "by k-medoids: such that the mean distance of every volume to its nearest chosen one is smallest {0}",
         ("kaufman1990",),
     ),
     "maxherding": ("by MaxHerding, a generalised coverage criterion {0}", ("bae2024",)),
 }
+
+
+_GROUPS = {
+    "embedding": "the embedding of a network",
+    "positions": "features of a network with their positions",
+    "appearance": "appearance at low resolution",
+}
+"""What feature groups are called in a paper; others are called by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ def methods(data: ReportData) -> Methods:
     sentences = [_opening(data, cite)]
     if data.learned is None:
         sentences.append("Embeddings and an uncertainty value of each scan were supplied from outside of firstscan.")
+    elif data.learned.encoder == NO_NETWORK:
+        sentences += _without_network(data.learned, cite)
     elif data.selection.strategy not in ("random", "strided"):
         sentences += _features(data.learned, cite)
     columns = data.selection.diagnostics.get("adjusted_for")
@@ -110,7 +118,6 @@ def _kind(learned: LearnedFeatures | None) -> str:
 
 
 def _features(learned: LearnedFeatures, cite: _Citations) -> list[str]:
-    size = learned.crop_voxels
     if learned.encoder == "swin":
         encoder = (
             f"a Swin Transformer encoder {cite('tang2022', 'hatamizadeh2022')} as implemented in MONAI "
@@ -131,8 +138,7 @@ def _features(learned: LearnedFeatures, cite: _Citations) -> list[str]:
     )
     where = "foreground voxels" if learned.region == "foreground" else "all voxels of the crop"
     return [
-        f"Volumes were resampled to an isotropic spacing of {learned.spacing_mm:.3g} mm, cropped to "
-        f"{size}×{size}×{size} voxels centred on the foreground, and normalised in intensity.",
+        _prepared(learned),
         f"A network with {encoder} {trained}.",
         f"Typicality T was the inverse of the mean Euclidean distance of a volume's embedding to its "
         f"{learned.neighbours} nearest neighbours {cite('hacohen2022')}; uncertainty U was the voxel-wise variance "
@@ -141,11 +147,41 @@ def _features(learned: LearnedFeatures, cite: _Citations) -> list[str]:
     ]
 
 
+def _over(data: ReportData) -> str:
+    """Return which feature groups a strategy saw; nothing where these were the embeddings."""
+    used = [_GROUPS.get(str(name), str(name)) for name in data.selection.diagnostics.get("features") or ()]
+    if not used:
+        return ""
+    named = used[0] if len(used) == 1 else f"{', '.join(used[:-1])} and {used[-1]}"
+    scaled = ", each reduced to its leading principal components and scaled alike" if len(used) > 1 else ""
+    return f", over {named}{scaled}"
+
+
+def _prepared(learned: LearnedFeatures) -> str:
+    size = learned.crop_voxels
+    return (
+        f"Volumes were resampled to an isotropic spacing of {learned.spacing_mm:.3g} mm, cropped to "
+        f"{size}×{size}×{size} voxels centred on the foreground, and normalised in intensity."
+    )
+
+
+def _without_network(learned: LearnedFeatures, cite: _Citations) -> list[str]:
+    return [
+        _prepared(learned),
+        "No network was used: each volume was described by its appearance at low resolution (means over 12×12×12 cells "
+        "of the patient's box), texture (energies of detail at three scales and statistics of gradients) and shape "
+        "(extent and volume of the patient), each reduced to its leading principal components and scaled alike.",
+        "Typicality T was the inverse of the mean Euclidean distance of a volume to its "
+        f"{learned.neighbours} nearest neighbours in these features {cite('hacohen2022')}; the uncertainty U and the "
+        "Difficulty-Coverage Ratio, which need a network, were not measured.",
+    ]
+
+
 def _rule(data: ReportData, cite: _Citations) -> list[str]:
     name = data.selection.strategy
     if name != "cscs":
         rule, keys = _RULES.get(name, (f"by the strategy “{name}”", ()))
-        return [f"Volumes were chosen {rule.format(*(cite(key) for key in keys))}."]
+        return [f"Volumes were chosen {rule.format(*(cite(key) for key in keys))}{_over(data)}."]
     strata = _first(data).get("n_strata") or diagnostic(data, "n_strata") or len(_first(data)["picks"])
     sentences = [
         "Volumes were chosen by Curriculum-Stratified Cold-Start selection (CSCS) " + cite("hattat2026") + ".",

@@ -75,6 +75,9 @@ def render(data: ReportData) -> str:
         "advice": advice(data),
         "verdicts": words.trust(data),
         "reading": words.reading(data),
+        "no_plane": "no uncertainty was measured"
+        if data.features.uncertainty is None
+        else "this feature table holds no typicality",
         "charts": charts,
         "map_caption": map_caption,
         "has_strata": bool(data.selection.strata),

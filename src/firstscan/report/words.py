@@ -17,6 +17,10 @@ from .privacy import last_part, without_folders
 
 Level = Literal["good", "caution", "bad", "note"]
 GUESSING_LOSS = math.log(4)
+NO_UNCERTAINTY = (
+    "No uncertainty U was measured (preset instant uses no network), so there is neither DCR nor γ, and nothing here "
+    "tells hard scans from easy ones. Typicality T is there. Preset fast measures both."
+)
 SIGNALS = ("typicality", "uncertainty")
 
 
@@ -106,6 +110,8 @@ def strength(rho: float) -> str:
 
 def reading(data: ReportData) -> tuple[str, ...]:
     """Return what DCR and γ mean for this pool, a paragraph each; empty where the strategy has neither."""
+    if data.features.uncertainty is None:
+        return (NO_UNCERTAINTY,)
     dcr = diagnostic(data, "dcr")
     if dcr is None:
         return ()
@@ -185,6 +191,7 @@ def trust(data: ReportData) -> tuple[Verdict, ...]:
     given = tuple(Verdict("note", "Advice", without_folders(sentence)) for sentence in data.advice)
     own = (
         _of_signals(data),
+        _of_network(data),
         _of_dcr(data),
         _of_strata(data),
         _of_training(data),
@@ -223,19 +230,29 @@ def _of_signals(data: ReportData) -> Verdict | None:
     tested = len({row.covariate for row in data.audit})
     clear = f"no column of the {tested} checked explains {percent(data.stated_share)} or more"
     if not signals and not components:
-        return Verdict("good", title, f"The scans: {clear} of typicality or uncertainty.{adjusted}")
+        return Verdict("good", title, f"The scans: {clear} of {_named_signals(data)}.{adjusted}")
     named = "; ".join(explains(row) for row in sorted(signals or components, key=lambda row: -row.share)[:3])
     more = len(signals or components) - 3
     named += f"; and {more} more" if more > 0 else ""
     if not signals:
         text = (
-            f"The signals do not: {clear} of typicality or uncertainty. The embeddings do, and the strata with them: "
+            f"The signals do not: {clear} of {_named_signals(data)}. The embeddings do, and the strata with them: "
             f"{named}. Look whether the strata are groups of anatomy or of that."
         )
         return Verdict("caution", title, text + adjusted)
     also = " The embeddings, and so the strata, follow some of it too." if components else ""
     text = f"Partly their files: {named}. A DCR built on such signals means little.{also} What to do is listed below."
     return Verdict("bad", title, text + adjusted)
+
+
+def _named_signals(data: ReportData) -> str:
+    return "typicality" if data.features.uncertainty is None else "typicality or uncertainty"
+
+
+def _of_network(data: ReportData) -> Verdict | None:
+    if data.features.uncertainty is not None:
+        return None
+    return Verdict("note", "Which scans are hard?", NO_UNCERTAINTY)
 
 
 def _of_dcr(data: ReportData) -> Verdict | None:

@@ -41,7 +41,7 @@ def pool_told(session: Session, layout: PoolMap) -> dict[str, Any]:
         "y": np.round(layout.xy[:, 1], 4).tolist(),
         "map_caption": layout.caption,
         "typicality": _signal(typicality),
-        "uncertainty": _signal(table.uncertainty),
+        "uncertainty": None if table.uncertainty is None else _signal(table.uncertainty),
         "columns": columns(table),
         "findings": _findings(session),
         "closed": {session.rows[i]: why for i, why in held.closed.items() if i in session.rows},

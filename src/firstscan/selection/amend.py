@@ -71,7 +71,7 @@ def replace_pick(
         stratum=selection.strata.get(substitute),
         score=selection.scores.get(substitute),
         typicality=None if old.typicality is None or dense is None else float(dense[row]),
-        uncertainty=None if old.uncertainty is None else float(table.uncertainty[row]),
+        uncertainty=None if old.uncertainty is None or table.uncertainty is None else float(table.uncertainty[row]),
         reason=f"replaces {case_id} ({why}): best substitute of the {place}, of {reasons.scans(len(order))}",
     )
     entry = {"rank": old.rank, "removed": case_id, "why": why, "substitute": substitute, "from": place}
@@ -160,8 +160,8 @@ def _with_the_others_fixed(
 
 
 def _density(selection: Selection, table: FeatureTable) -> PerCase | None:
-    """Return the typicality of every case as ``cscs`` counts it; None where another strategy was given none."""
-    if table.typicality is not None or selection.strategy != "cscs":
+    """Return the typicality of every case as ``cscs`` counts it; None where no pick tells its own."""
+    if table.typicality is not None or all(pick.typicality is None for pick in selection):
         return table.typicality
     return typicality(table.embeddings, int(selection.options.get("neighbours", 20))).values
 
@@ -172,7 +172,7 @@ def _preference(selection: Selection, features: FeatureTable, table: FeatureTabl
         return rows
     worth: np.ndarray
     dense = _density(selection, table)  # kept from one call to the next
-    if dense is not None and selection.strategy == "cscs":
+    if dense is not None and table.uncertainty is not None and selection.strategy == "cscs":
         worth = composite_score(dense[rows], table.uncertainty[rows], selection.diagnostics["gamma"])
     elif selection.scores:
         worth = np.array([selection.scores.get(table.case_ids[r], -np.inf) for r in rows])

@@ -60,6 +60,21 @@ def check_differences(strategy: str, x: Embeddings, picks: int, usable: int) -> 
         )
 
 
+def check_uncertainty(strategy: str, *, needed: bool, measured: bool) -> None:
+    """Raise where ``strategy`` chooses by uncertainty and none was measured.
+
+    Raises
+    ------
+    UsageError : names the remedy.
+    """
+    if needed and not measured:
+        raise UsageError(
+            f"strategy {strategy} chooses by uncertainty U, and these features hold none: preset instant measures "
+            "without a network, and U is what a network is unsure of. Choose coverage, typiclust, kcenter or another "
+            "strategy that needs no U, or extract with --preset fast"
+        )
+
+
 def numbered(strata: Strata) -> tuple[Strata, Int[np.ndarray, " stratum"] | None]:
     """Return strata that count up to the number of cases at most, and the numbers they had if they are new.
 

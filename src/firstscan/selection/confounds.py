@@ -88,14 +88,16 @@ def adjust(features: FeatureTable, columns: Sequence[str]) -> FeatureTable:
             f"{', '.join(columns)} make {design.shape[1]} groups for {len(features)} cases; adjust for fewer columns"
         )
     dense = typicality(features.embeddings).values if features.typicality is None else features.typicality
-    return replace(features, uncertainty=_residual(features.uncertainty, design), typicality=_residual(dense, design))
+    hard = None if features.uncertainty is None else _residual(features.uncertainty, design)
+    return replace(features, uncertainty=hard, typicality=_residual(dense, design))
 
 
 def _signals(features: FeatureTable) -> Mapping[str, PerCase]:
     from sklearn.decomposition import PCA
 
     dense = typicality(features.embeddings).values if features.typicality is None else features.typicality
-    signals = {"uncertainty": features.uncertainty, "typicality": dense}
+    signals = {} if features.uncertainty is None else {"uncertainty": features.uncertainty}
+    signals["typicality"] = dense
     scaled = standardise(features.embeddings)
     count = min(COMPONENTS, *scaled.shape)
     if scaled.any():

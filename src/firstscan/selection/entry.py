@@ -13,7 +13,7 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.features import EMBEDDING, FeatureTable
 from firstscan.domain.selection import Pick, Selection
 
-from .checks import check_differences, check_range, numbered
+from .checks import check_differences, check_range, check_uncertainty, numbered
 from .constraints import Constraints
 from .gate import Taken
 from .groups import DEFAULT, combine
@@ -63,13 +63,14 @@ def select(
     limits = read_limits(table, wanted, labelled, features)
     count = _budget(budget, limits, len(table) - len(labelled))
     chooser, new_numbers = build_strategy(strategy, options, features, table)
+    check_uncertainty(strategy, needed=chooser.needs_uncertainty(), measured=table.uncertainty is not None)
     seen = combine(table, shown_groups(type(chooser), table, groups))
     if chooser.reads_embeddings(typicality_stored=table.typicality is not None and seen.used == DEFAULT):
         check_differences(strategy, seen.table.embeddings, count, len(table) - len(labelled))
     gate = open_gate(table, count, limits, labelled, rows_of(table, wanted.include))
     candidates = Candidates(
         embeddings=seen.table.embeddings,
-        uncertainty=table.uncertainty,
+        uncertainty=np.full(len(table), np.nan) if table.uncertainty is None else table.uncertainty,
         budget=count,
         seed=seed,
         covered=np.concatenate([labelled, np.array(gate.rows, dtype=np.intp)]),
@@ -174,7 +175,9 @@ def _selection(
             stratum=t.stratum if t.stratum is not None or outcome.strata is None else int(outcome.strata[t.row]),
             score=t.score if t.score is not None or outcome.scores is None else float(outcome.scores[t.row]),
             typicality=None if typicality is None else float(typicality[t.row]),
-            uncertainty=float(table.uncertainty[t.row]) if chooser.uses_uncertainty else None,
+            uncertainty=float(table.uncertainty[t.row])
+            if chooser.uses_uncertainty and table.uncertainty is not None
+            else None,
             reason=t.reason,
         )
         for rank, t in enumerate(picks, start=1)

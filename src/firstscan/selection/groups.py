@@ -46,8 +46,17 @@ def combine(table: FeatureTable, names: Sequence[str], *, components: int = COMP
     """
     asked = tuple(names)
     check_groups(table, asked)
-    if asked == DEFAULT:
-        return Combined(table, asked, ())
+    return Combined(table, asked, ()) if asked == DEFAULT else joined(table, asked, components=components)
+
+
+def joined(table: FeatureTable, names: Sequence[str], *, components: int = COMPONENTS) -> Combined:
+    """Return :func:`combine` for groups of ``table``, with the embedding alone reduced and scaled like any other.
+
+    Raises
+    ------
+    UsageError : all of them constant.
+    """
+    asked = tuple(names)
     parts = {name: _reduced(group_of(table, name), components) for name in asked}
     used = tuple(name for name, part in parts.items() if part is not None)
     if not used and len(table) > 1:
@@ -55,9 +64,9 @@ def combine(table: FeatureTable, names: Sequence[str], *, components: int = COMP
             f"the feature groups {', '.join(asked)} are the same in all {len(table)} scans: nothing tells them apart. "
             "Choose other --features, or look at the scans: are they copies of one?"
         )
-    joined = [part for part in parts.values() if part is not None] or [np.zeros((len(table), 1))]
+    columns = [part for part in parts.values() if part is not None] or [np.zeros((len(table), 1))]
     constant = tuple(name for name in asked if name not in used)
-    return Combined(replace(table, embeddings=np.concatenate(joined, axis=1)), used, constant)
+    return Combined(replace(table, embeddings=np.concatenate(columns, axis=1)), used, constant)
 
 
 def check_groups(table: FeatureTable, names: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ class Candidates:
     Parameters
     ----------
     embeddings : (case, dim) float, finite.
-    uncertainty : (case,) float, finite.
+    uncertainty : (case,) float, finite; NaN where none was measured, which only strategies that need none ever see.
     budget : new picks wanted, 1 … case; picks that were fixed beforehand are among them.
     seed : handed to k-means and to every other draw, as the published implementations do.
     covered : (covered,) rows that are labelled already or fixed as picks.
@@ -95,6 +95,10 @@ class Strategy(ABC):
     def reads_embeddings(self, typicality_stored: bool) -> bool:  # noqa: ARG002 - for who overrides it
         """Return whether embeddings decide anything with these parameters; the table may hold typicality already."""
         return self.uses_embeddings
+
+    def needs_uncertainty(self) -> bool:
+        """Return whether U decides anything with these parameters: then a table without it is refused."""
+        return self.uses_uncertainty
 
     @abstractmethod
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:

@@ -25,6 +25,7 @@ _TRIES = 5
 _KEY = b"firstscan"
 _GROUP = "features_"
 GEOMETRY = "geometry"
+_ABSENT = "absent"
 _OWN = ("case_id", "embedding", "uncertainty", "typicality", "geometry")
 Layout = Mapping[str, slice]
 """Which columns of a wide matrix are the ``embedding``, and which are each further feature group."""
@@ -40,10 +41,12 @@ def write_features(path: str | Path, features: FeatureTable) -> None:
     ends = np.cumsum([0, *(p.shape[1] for p in parts.values())]).tolist()
     layout = {name: slice(a, b) for name, a, b in zip(parts, ends, ends[1:], strict=False)}
 
+    measured = np.full(len(features), np.nan) if features.uncertainty is None else features.uncertainty
+
     def batch(start: int) -> tuple[np.ndarray, np.ndarray]:
         rows = slice(start, start + _GROUP_ROWS)
         wide = [p[rows] for p in parts.values()]
-        return (wide[0] if len(wide) == 1 else np.concatenate(wide, axis=1)), features.uncertainty[rows]
+        return (wide[0] if len(wide) == 1 else np.concatenate(wide, axis=1)), measured[rows]
 
     stream_features(
         path,
@@ -53,6 +56,7 @@ def write_features(path: str | Path, features: FeatureTable) -> None:
         geometry=features.geometry,
         typicality=features.typicality,
         covariates=features.covariates,
+        uncertain=features.uncertainty is not None,
     )
 
 
@@ -65,12 +69,13 @@ def stream_features(
     geometry: np.ndarray | None = None,
     typicality: np.ndarray | None = None,
     covariates: Mapping[str, np.ndarray],
+    uncertain: bool = True,
 ) -> None:
     """Write a feature table whose embeddings and uncertainties come a batch at a time: memory is that of a batch.
 
     The bytes are those of :func:`write_features` for the same table, however the rows were batched.
     ``measured`` yields (embeddings, uncertainty) in the order of ``case_ids``. With a ``layout`` the embeddings hold
-    all feature groups side by side.
+    all feature groups side by side. Where it is not ``uncertain``, no uncertainty was measured, and none is written.
     """
     parts = layout or {EMBEDDING: slice(None)}
     lists = {name: name if name == EMBEDDING else f"{_GROUP}{name}" for name in parts}
@@ -85,10 +90,11 @@ def stream_features(
     meta = {"schema_version": SCHEMA_VERSION, "covariates": {stored: name for name, stored in names.items()}}
     if len(lists) > 1:
         meta["groups"] = {stored: name for name, stored in lists.items() if name != EMBEDDING}
+    if not uncertain:
+        meta[_ABSENT] = ["uncertainty"]
     described = {_KEY: json.dumps(meta, sort_keys=True).encode()}
-    order = [
-        n for n in dict.fromkeys((*_OWN, *lists.values(), *whole)) if n in {*whole, *lists.values(), "uncertainty"}
-    ]
+    there = {*whole, *lists.values(), *(["uncertainty"] if uncertain else [])}
+    order = [n for n in dict.fromkeys((*_OWN, *lists.values(), *whole)) if n in there]
 
     def content(file: object) -> None:
         done = 0
@@ -100,7 +106,8 @@ def stream_features(
                     part = embeddings[:, parts[name]]
                     flat = pa.array(np.ascontiguousarray(part).reshape(-1))
                     columns[stored] = pa.FixedSizeListArray.from_arrays(flat, part.shape[1])
-                columns["uncertainty"] = pa.array(uncertainty)
+                if uncertain:
+                    columns["uncertainty"] = pa.array(uncertainty)
                 table = pa.table({name: columns[name] for name in order}).replace_schema_metadata(described)
                 if writer is None:
                     writer = pq.ParquetWriter(file, table.schema, compression="none", use_dictionary=False)
@@ -158,7 +165,8 @@ def read_features(path: str | Path) -> FeatureTable:
         table = parquet.read([n for n in parquet.schema_arrow.names if n not in wide])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file} is not a readable Parquet file: {error}") from error
-    missing = [c for c in _OWN[:3] if c not in parquet.schema_arrow.names]
+    absent = meta.get(_ABSENT, ())
+    missing = [c for c in _OWN[:3] if c not in parquet.schema_arrow.names and c not in absent]
     if missing:
         raise DataError(f"{file} is not a feature table: it lacks the column(s) {', '.join(missing)}.")
     stored = meta.get("covariates", {})
@@ -167,7 +175,7 @@ def read_features(path: str | Path) -> FeatureTable:
         embeddings=_matrix(file, parquet, EMBEDDING),
         geometry=_matrix(file, parquet, GEOMETRY) if GEOMETRY in parquet.schema_arrow.names else None,
         groups={name: _matrix(file, parquet, stored) for stored, name in groups.items()},
-        uncertainty=_numbers(file, table, "uncertainty"),
+        uncertainty=None if "uncertainty" in absent else _numbers(file, table, "uncertainty"),
         typicality=_numbers(file, table, "typicality") if "typicality" in table.column_names else None,
         covariates={stored.get(c, c): _from_arrow(table[c]) for c in table.column_names if c not in _OWN},
     )

@@ -11,7 +11,7 @@ from firstscan.steps.running.results import finished, guard
 from firstscan.steps.running.run import Settings
 from firstscan.store import file_sha256, open_workspace, read_manifest, write_manifest
 
-from .publish import SCORES, SUMMARY_FILES, background_of, publish
+from .publish import SCORES, SUMMARY_FILES, background_of, publish, read_batches
 from .table import read_scores
 
 
@@ -44,7 +44,7 @@ def compare(folders: Sequence[Path], out: Path, settings: Settings) -> Path:
     with open_workspace(out):
         manifest = guard(out, "compare", {"studies": names}, overwrite=settings.overwrite)
         if not finished(out, manifest, "compare", inputs):
-            publish(out, read_scores(*(folder / SCORES for folder in folders)), background)
+            publish(out, read_scores(*(folder / SCORES for folder in folders)), background, read_batches(folders))
             config = {"studies": names}
             write_manifest(out, kind="compare", version=__version__, config=config, inputs=inputs, files=SUMMARY_FILES)
     return out / "study.html"

@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.steps.running.config import ExtractCommand
+from firstscan.selection.checks import check_uncertainty
+from firstscan.selection.registry import strategy_class
+from firstscan.steps.running.config import INSTANT, ExtractCommand
 from firstscan.steps.running.results import HeldError, refusal
 from firstscan.steps.running.run import Run
 from firstscan.steps.selecting.pipeline import extracted, opened, settled
@@ -50,6 +53,19 @@ def extractor(plan: Plan, run: Run) -> Callable[[Pool, StrategyEntry], FeatureTa
         return table
 
     return features
+
+
+def check_strategies(plan: Plan) -> None:
+    """Raise UsageError where a strategy does not exist, or needs the uncertainty that preset ``instant`` lacks."""
+    for entry in plan.strategies:
+        kind = strategy_class(entry.name)
+        if (entry.preset or plan.preset) != INSTANT or not kind.uses_uncertainty:
+            continue
+        try:
+            needed = kind(**entry.options).needs_uncertainty()
+        except (TypeError, UsageError):  # wrong options fail the cells of this entry, with a reason
+            continue
+        check_uncertainty(entry.label, needed=needed, measured=False)
 
 
 def feature_seconds(work: Path) -> dict[str, float]:

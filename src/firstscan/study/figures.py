@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from firstscan.report.theme import FONT, stratum_style
 
+from .goes_with import WORDS
 from .plan import CEILING, RANDOM
 from .tables import label_count
 
@@ -129,6 +130,37 @@ def percentile_figure(curves: pd.DataFrame) -> go.Figure:
     figure.update_layout(showlegend=False, margin_t=34)  # room for plotly's buttons
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
     figure.update_xaxes(showgrid=False)
+    return figure
+
+
+def relation_figure(related: pd.DataFrame) -> go.Figure:
+    """Return ρ of every property with Dice and its 95 % interval for one pool, one mark a group of features."""
+    figure = go.Figure()
+    known = related[np.isfinite(related["rho"])]
+    names = list(dict.fromkeys(known["property"]))[::-1]
+    groups = list(dict.fromkeys(known["group"]))
+    for i, group in enumerate(groups):
+        mine = known[known["group"] == group]
+        colour, symbol = stratum_style(i)
+        shift = ((len(groups) - 1) / 2 - i) * 0.8 / max(len(groups), 1) if group else 0.0
+        high, low = mine["high"].fillna(mine["rho"]), mine["low"].fillna(mine["rho"])
+        figure.add_scatter(
+            x=_rounded(mine["rho"]), y=[names.index(n) + shift for n in mine["property"]], mode="markers",
+            name=html.escape(group) or "no features", marker={"symbol": symbol, "color": colour, "size": 8},
+            error_x={
+                "type": "data", "symmetric": False, "thickness": 1.5, "width": 0, "color": colour,
+                "array": _rounded(high - mine["rho"]), "arrayminus": _rounded(mine["rho"] - low),
+            },
+            customdata=[[html.escape(WORDS[str(n)])] for n in mine["property"]],
+            hovertemplate="%{customdata[0]}: ρ %{x:+.2f}<extra>" + html.escape(group) + "</extra>",
+        )  # fmt: skip
+    _base(figure)
+    figure.add_vline(x=0, line={"width": 1, "dash": "dot", "color": _GREY})
+    figure.update_xaxes(title_text="rank correlation with Dice")
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=[html.escape(WORDS[str(n)]) for n in names], automargin=True,
+        showgrid=False, zeroline=False,
+    )  # fmt: skip
     return figure
 
 

@@ -16,7 +16,8 @@ from plotly.offline import get_plotlyjs
 
 from firstscan.report.theme import DARK, FONT, LIGHT, chart_layout, chart_marks
 
-from .figures import curve_figure, difference_figure, percentile_figure
+from .figures import curve_figure, difference_figure, percentile_figure, relation_figure
+from .goes_with import in_words
 from .plan import CEILING, RANDOM
 from .sentences import headlines, limit
 from .summary import Summary
@@ -28,6 +29,7 @@ from .tables import (
     cost_table,
     curve_table,
     failure_table,
+    goes_with_table,
     harm_counts,
     harm_table,
     number,
@@ -74,8 +76,11 @@ class Background:
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def render(summary: Summary, background: Background) -> str:
-    """Return the page as one HTML document that asks no host for anything."""
+def render(summary: Summary, background: Background, related: pd.DataFrame) -> str:
+    """Return the page as one HTML document that asks no host for anything.
+
+    ``related``: see :func:`firstscan.study.goes_with.goes_with_dice`.
+    """
     pools = list(dict.fromkeys(summary.curves["pool"])) if len(summary.curves) else []
     figures: dict[str, go.Figure] = {}
     for i, pool in enumerate(pools):
@@ -85,6 +90,9 @@ def render(summary: Summary, background: Background) -> str:
         if mine["difference"].notna().any():
             figures[f"difference-{i}"] = difference_figure(mine)
             figures[f"percentile-{i}"] = percentile_figure(mine)
+        theirs = related[(related["pool"] == pool) & related["rho"].notna()]
+        if len(theirs):
+            figures[f"relation-{i}"] = relation_figure(theirs)
     context = {
         "title": background.title,
         "summary": summary,
@@ -103,6 +111,8 @@ def render(summary: Summary, background: Background) -> str:
             "curves": curve_table(summary.curves),
             "curves_note": CURVES_NOTE,
             "areas": area_table(summary),
+            "goes_with": goes_with_table(related),
+            "goes_with_note": in_words(related),
             "harm_counts": harm_counts(summary),
             "harms": harm_table(summary),
             "failures": failure_table(summary.failures),
@@ -153,11 +163,12 @@ def _script(value: Any) -> Markup:
 
 def _height(name: str, figure: go.Figure) -> dict[str, Any]:
     rows = len({str(y) for trace in figure.data for y in (trace.y if trace.y is not None else ())})
-    heights = {"curve": 460, "difference": 120 + 16 * rows, "percentile": 122 + 34 * rows}
+    heights = {"curve": 460, "difference": 120 + 16 * rows, "percentile": 122 + 34 * rows, "relation": 140 + 13 * rows}
     kind = name.split("-", maxsplit=1)[0]
     words = {
         "curve": "Mean Dice over the number of labels, one line a strategy, random draws as a band",
         "difference": "Difference to the random mean with its 95 % interval, by strategy and budget",
         "percentile": "Percentile of each strategy among the random draws, by budget",
+        "relation": "Rank correlation of properties of random batches with Dice, by feature group, with 95 % intervals",
     }
     return {"height_px": heights[kind], "alternative": words[kind]}

@@ -85,7 +85,7 @@ class StrategyEntry(_Part):
     name: str
     label: str
     region: Literal["foreground", "all"] | None = None
-    preset: Literal["fast", "paper"] | None = None
+    preset: Literal["fast", "paper", "instant"] | None = None
     features: tuple[str, ...] = ()
     annotation: Annotated[tuple[Annotation, ...], BeforeValidator(_annotations)] = ()
     options: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
@@ -156,7 +156,7 @@ class Plan(_Part):
     annotation: Annotated[tuple[Annotation, ...], BeforeValidator(_annotations)] = Field(("whole",), min_length=1)
     expects: Expected | None = None
     segmenter: Segmenter = Field(default_factory=Segmenter)
-    preset: Literal["auto", "fast", "paper"] = "auto"
+    preset: Literal["auto", "fast", "paper", "instant"] = "auto"
     region: Literal["foreground", "all"] = "foreground"
     seed: int = Field(42, ge=0, lt=2**32)
     train_steps: int | None = Field(None, ge=1)

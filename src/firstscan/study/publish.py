@@ -12,26 +12,46 @@ from firstscan.store import atomic_write, load_json
 
 from .arms import with_arms
 from .drawings import curves_svg, differences_svg
+from .goes_with import goes_with_dice, no_batches, with_scores
 from .page import About, Background, render
 from .summary import summarise
 from .tables import latex, markdown
 
-SCORES, CELLS, COSTS = "scores.parquet", "cells.csv", "costs.csv"
+SCORES, CELLS, COSTS, BATCHES = "scores.parquet", "cells.csv", "costs.csv", "batch_properties.csv"
+GOES_WITH = "goes_with_dice.csv"
 PLAN, ABOUT = "plan.json", "about.json"
-SUMMARY_FILES = ("summary.csv", "tables.md", "tables.tex", "curves.svg", "differences.svg", "study.html")
-RESULT = (SCORES, CELLS, PLAN, ABOUT, *SUMMARY_FILES)
+SUMMARY_FILES = ("summary.csv", GOES_WITH, "tables.md", "tables.tex", "curves.svg", "differences.svg", "study.html")
+RESULT = (SCORES, CELLS, BATCHES, PLAN, ABOUT, *SUMMARY_FILES)
 """Every file of a study that its manifest vouches for; costs hold times and stand outside."""
 
 
-def publish(out: Path, scores: pd.DataFrame, background: Background) -> None:
-    """Write every file that sums up scores, of one study or of several, into ``out``."""
+def publish(out: Path, scores: pd.DataFrame, background: Background, batches: pd.DataFrame) -> None:
+    """Write every file that sums up scores, of one study or of several, into ``out``.
+
+    ``batches``: see :func:`firstscan.study.goes_with.batch_properties`, with their Dice.
+    """
     summary = summarise(scores, picks=background.picks, sizes=background.sizes)
+    related = goes_with_dice(batches)
+    atomic_write(out / GOES_WITH, related.to_csv(index=False, lineterminator="\n"))
     atomic_write(out / "summary.csv", summary.curves.to_csv(index=False, lineterminator="\n"))
-    atomic_write(out / "tables.md", markdown(summary, background.costs))
-    atomic_write(out / "tables.tex", latex(summary, background.costs))
+    atomic_write(out / "tables.md", markdown(summary, background.costs, related))
+    atomic_write(out / "tables.tex", latex(summary, background.costs, related))
     atomic_write(out / "curves.svg", curves_svg(summary.curves, summary.cell_means))
     atomic_write(out / "differences.svg", differences_svg(summary.curves))
-    atomic_write(out / "study.html", render(summary, background))
+    atomic_write(out / "study.html", render(summary, background, related))
+
+
+def write_batches(out: Path, batches: pd.DataFrame, scores: pd.DataFrame) -> None:
+    """Write the properties of a study's batches beside their scores."""
+    atomic_write(out / BATCHES, with_scores(batches, scores).to_csv(index=False, lineterminator="\n"))
+
+
+def read_batches(folders: Sequence[Path]) -> pd.DataFrame:
+    """Return the batches of finished studies; those of firstscan before 0.3 have none."""
+    kept = [folder / BATCHES for folder in folders if (folder / BATCHES).is_file()]
+    tables = [pd.read_csv(path, na_values=[""], keep_default_na=False, dtype={"picks": str}) for path in kept]
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else no_batches().assign(dice=[])
 
 
 def background_of(folders: Sequence[Path]) -> Background:

@@ -17,7 +17,6 @@ from firstscan.domain.pool import Pool
 from firstscan.execution import Progress, check_engine, engine_session
 from firstscan.imaging import fingerprint
 from firstscan.segmentation.registry import resolved, segmenter
-from firstscan.selection.registry import strategy_class
 from firstscan.selection.slicing import minutes_of
 from firstscan.steps.annotating.tool_folder import all_linkable
 from firstscan.steps.running.results import finished, guard
@@ -27,11 +26,12 @@ from firstscan.store.manifest import NAME as MANIFEST
 
 from .cells import Cell, expand, training_key, trainings
 from .data import StudyData, read_data, refuse_copies, subpools
-from .features import extractor, feature_seconds
+from .features import check_strategies, extractor, feature_seconds
+from .goes_with import batch_properties, no_batches
 from .material import check_test, plain, test_images
 from .page import About
-from .plan import Plan, StrategyEntry
-from .publish import ABOUT, CELLS, COSTS, PLAN, RESULT, SCORES, background_of, publish
+from .plan import RANDOM, Plan, StrategyEntry
+from .publish import ABOUT, CELLS, COSTS, PLAN, RESULT, SCORES, background_of, publish, read_batches, write_batches
 from .sentences import beforehand
 from .table import read_scores, score_rows, write_scores
 from .tables import label_count
@@ -68,8 +68,7 @@ def study(
     """
     began = time.perf_counter()
     trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
-    for entry in plan.strategies:
-        strategy_class(entry.name)
+    check_strategies(plan)
     check_engine(settings.engine)
     config = {**plan.model_dump(mode="json"), "segmenter": resolved(trainer)}
     if only is not None:
@@ -138,7 +137,7 @@ class _Prepared:
     """A study before it trains: every cell with its picks, and the trainings that they ask for.
 
     ``needed`` maps each training's key to the first cell that it is for, ``fixed`` is what they all share, and
-    ``names`` leads from file names of test scans to case ids.
+    ``names`` leads from file names of test scans to case ids. ``batches`` holds the properties of what was picked.
     """
 
     cells: Sequence[Cell]
@@ -146,6 +145,7 @@ class _Prepared:
     jobs: Sequence[Job]
     fixed: Mapping[str, Any]
     names: Mapping[str, str]
+    batches: pd.DataFrame
 
 
 def pending(plan: Plan, out: Path, settings: Settings) -> list[Job]:
@@ -178,8 +178,9 @@ def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[st
     out = run.workspace.out
     write_scores(out / SCORES, score_rows(plan.name, told, ready.names))
     _write_tables(out, told)
+    write_batches(out, ready.batches, read_scores(out / SCORES))
     atomic_write(out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
-    publish(out, read_scores(out / SCORES), background_of([out]))
+    publish(out, read_scores(out / SCORES), background_of([out]), read_batches([out]))
 
 
 def _prepared(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> _Prepared:
@@ -196,7 +197,9 @@ def _prepared(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mappi
     test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked[1])
     check_test(test, data.classes, ignore=data.ignore, workers=run.settings.workers)
     names = test_images(test.pool, place / "imagesTs")
-    cells = [c for c in _selected(order, run) if order.only is None or c.name == order.only.name]
+    chosen_cells, batches = _selected(order, run)
+    cells = [c for c in chosen_cells if order.only is None or c.name == order.only.name]
+    batches = batches if order.only is None else no_batches()
     picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
     chosen = data.pool.only(picked)
     pool = plain(chosen, data.pool_labels, place / "pool", run, "Converting the pool", linked=linked[0])
@@ -228,7 +231,7 @@ def _prepared(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mappi
         )
         for key, cell in needed.items()
     ]
-    return _Prepared(cells, needed, jobs, fixed, names)
+    return _Prepared(cells, needed, jobs, fixed, names, batches)
 
 
 def _about(plan: Plan, data: StudyData, run: Run, *, brought: bool) -> About:
@@ -256,13 +259,17 @@ def _unsettled(out: Path) -> bool:
     return bool((pd.read_csv(out / CELLS)["status"] == "failed").any())
 
 
-def _selected(order: _Order, run: Run) -> list[Cell]:
-    """Extract features once for each kind of them and let every entry pick; without a trainer every cell fails."""
+def _selected(order: _Order, run: Run) -> tuple[list[Cell], pd.DataFrame]:
+    """Extract features once for each kind of them and let every entry pick; without a trainer every cell fails.
+
+    Returns the cells, and the properties of their batches by the features that random draws go with.
+    """
     plan, data = order.plan, order.data
     try:
         segmenter(plan.segmenter.name, plan.segmenter.options).check()
     except UsageError as error:
-        return [replace(c, picks=(), reason=str(error)) for c in expand(plan, data.pool.case_ids, None, lambda _: None)]
+        cells = expand(plan, data.pool.case_ids, None, lambda _: None)
+        return [replace(c, picks=(), reason=str(error)) for c in cells], no_batches()
     source = order.features or extractor(plan, run)
     tables: dict[tuple[str | None, str | None], FeatureTable] = {}
     for entry in plan.strategies:
@@ -280,9 +287,11 @@ def _selected(order: _Order, run: Run) -> list[Cell]:
     a_pool = sum(plan.seeds_of(e) * len(plan.annotations_of(e)) for e in plan.strategies)
     total = a_pool * len(plan.budgets) * max(len(parts), 1)
     with run.stage("Choosing", total) as progress:
-        return expand(
+        cells = expand(
             plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label), parts
         )
+    told = next((e for e in plan.strategies if e.name == RANDOM), plan.strategies[0])
+    return cells, batch_properties(plan.name, cells, tables[told.region, told.preset], parts)
 
 
 def _trained(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from firstscan.metrics.association import smallest
 from firstscan.metrics.resampled import smallest_effect
 
 from .arms import Design
@@ -62,7 +63,20 @@ def reach(subpools: int) -> str:
 def beforehand(plan: Plan, trainings: int, done: int) -> str:
     """Say, before anything is trained, how much there is to do and what it will be able to tell."""
     work = f"{trainings} trainings, {done} of them done before."
+    if all(entry.name == RANDOM for entry in plan.strategies):
+        return f"{work} {_of_random(plan)}"
     if plan.pools is None:
         draws = max((plan.seeds_of(s) for s in plan.strategies if s.name == RANDOM), default=0)
         return f"{work} One pool, {draws} random draws: this compares batches, not strategies on other scans."
     return f"{work} {plan.pools.draws} sub-pools. {reach(plan.pools.draws)}"
+
+
+def _of_random(plan: Plan) -> str:
+    """Say what random batches alone can tell, at least: batches of one draw are nested and may count for one."""
+    draws = max(plan.seeds_of(entry) for entry in plan.strategies)
+    pools = 1 if plan.pools is None else plan.pools.draws
+    rho = smallest(float(pools * (draws - 1) + 1 if draws > 1 else pools))
+    said = "Random batches only: they tell what goes with Dice, and compare nothing."
+    if math.isinf(rho):
+        return f"{said} These are too few to tell anything."
+    return f"{said} A rank correlation of {rho:.2f} or more would be found with 80 % power."

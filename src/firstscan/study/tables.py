@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from .goes_with import WORDS, in_words
 from .summary import Summary
 
 CURVES_NOTE = (
@@ -101,6 +102,20 @@ def across_table(summary: Summary) -> Table:
             others = (_interval(kind.mean.estimate, kind.mean.low, kind.mean.high), new)
         rows.append((arm, _interval(mean.estimate, mean.low, mean.high), pvalue(p), verdict, *others))
     return header, rows
+
+
+def goes_with_table(related: pd.DataFrame) -> Table:
+    """Return how each property of random batches goes with their Dice."""
+    header = ("Pool", "Property of a batch", "Features", "ρ with Dice (95 % CI)", "p", "p (Holm)", "Batches (worth)")
+    rows = [
+        (
+            str(r["pool"]), WORDS[str(r["property"])], str(r["group"]) or "–",
+            _interval(r["rho"], r["low"], r["high"]) if math.isfinite(r["low"]) else number(r["rho"], sign=True),
+            pvalue(r["pvalue"]), pvalue(r["pvalue_holm"]), f"{r['batches']} ({r['effective']:.0f})",
+        )
+        for r in related[related["rho"].notna()].to_dict("records")
+    ]  # fmt: skip
+    return without_pool(header, rows)
 
 
 def _interval(value: float, low: float, high: float) -> str:
@@ -209,24 +224,34 @@ def harm_counts(summary: Summary) -> Table:
     return without_pool(("Pool", "Strategy", "Cells below the random median", "Largest loss"), rows)
 
 
-def markdown(summary: Summary, costs: pd.DataFrame | None = None) -> str:
+def markdown(summary: Summary, costs: pd.DataFrame | None = None, related: pd.DataFrame | None = None) -> str:
     """Return every table as one Markdown document."""
-    return "\n".join(["# Study", "", *_sections(summary, costs, _markdown_table, "## {}", "{}")]) + "\n"
+    return "\n".join(["# Study", "", *_sections(summary, costs, related, (_markdown_table, "## {}", "{}"))]) + "\n"
 
 
-def latex(summary: Summary, costs: pd.DataFrame | None = None) -> str:
+def latex(summary: Summary, costs: pd.DataFrame | None = None, related: pd.DataFrame | None = None) -> str:
     """Return every table as ``booktabs`` tables, ready for ``\\input``."""
-    return "\n".join(_sections(summary, costs, _latex_table, "% {}", "% {}")) + "\n"
+    return "\n".join(_sections(summary, costs, related, (_latex_table, "% {}", "% {}"))) + "\n"
 
 
 def _sections(
-    summary: Summary, costs: pd.DataFrame | None, table: Callable[[Sequence[str], Rows], str], title: str, remark: str
+    summary: Summary,
+    costs: pd.DataFrame | None,
+    related: pd.DataFrame | None,
+    style: tuple[Callable[[Sequence[str], Rows], str], str, str],
 ) -> list[str]:
+    """Return the lines of all tables that hold something; ``style``: how a table, a title and a remark are written."""
+    table, title, remark = style
     lines: list[str] = []
     for name, note, (header, rows) in (
         ("Differences to random over all budgets", "", verdict_table(summary)),
         ("Over several pools", "", across_table(summary)),
         ("Means, and differences to random", CURVES_NOTE, curve_table(summary.curves)),
+        (
+            ("What goes with Dice", in_words(related), goes_with_table(related))
+            if related is not None
+            else ("", "", ((), ()))
+        ),
         ("Area under the budget curve", "", area_table(summary)),
         ("Cells below the random median by more than 0.005", "", harm_table(summary)),
         ("Cost and gain", "", cost_table(summary.curves, costs) if costs is not None else ((), ())),
@@ -246,7 +271,7 @@ def _markdown_table(header: Sequence[str], rows: Rows) -> str:
 
 _TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}",
         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": r"$-$", "–": "--",
-        "<": r"$<$", ">": r"$>$", "\u2009": r"\,"}  # fmt: skip
+        "<": r"$<$", "ρ": r"$\rho$", "’": "'", ">": r"$>$", "\u2009": r"\,"}  # fmt: skip
 
 
 def _latex_table(header: Sequence[str], rows: Rows) -> str:

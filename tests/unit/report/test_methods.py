@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from firstscan.report import LearnedFeatures, ReportData
+from firstscan.report import NO_NETWORK, LearnedFeatures, ReportData, render
 from firstscan.report.methods import methods
 from firstscan.report.references import REFERENCES
 from firstscan.selection.history import history_of
@@ -106,3 +106,24 @@ def test_a_batch_from_before_histories_is_told_from_its_diagnostics(data: Report
     assert [e["action"] for e in entries] == ["chosen", "added", "replaced"]
     assert entries[0]["picks"][0] == "zz"
     assert entries[1]["picks"] == [last]
+
+
+def test_without_a_network_nothing_is_said_of_one(with_selection: Callable[..., ReportData]) -> None:
+    told = with_selection(strategy="coverage", diagnostics={"features": ["appearance", "texture", "shape"]})
+    bare = replace(told, learned=LearnedFeatures(NO_NETWORK, 48, 1.5, 0.0, 0, 0, views=0), history=())
+    bare = replace(bare, features=replace(bare.features, uncertainty=None))
+    text = methods(bare).paragraph
+    assert "No network was used" in text
+    assert "which need a network, were not measured" in text
+    assert "over appearance at low resolution, texture and shape, each reduced" in text
+    assert "A network with" not in text
+    assert "with their positions" not in text
+    page = render(bare)
+    assert "No uncertainty U was measured (preset instant uses no network)" in page
+    assert "is not drawn: no uncertainty was measured" in page
+    assert "Uncertainty</span>" not in page
+
+
+def test_the_groups_that_coverage_saw_are_named(with_selection: Callable[..., ReportData]) -> None:
+    told = with_selection(strategy="coverage", diagnostics={"features": ["positions", "texture"]})
+    assert "over features of a network with their positions and texture, each reduced" in methods(told).paragraph

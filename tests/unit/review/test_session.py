@@ -3,18 +3,22 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 import firstscan as fs
 from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.report.maps import pool_map
+from firstscan.review.scene import pool_told
 from firstscan.review.session import ANOTHER, Request, Session, StaleError, UnknownNameError
 from firstscan.steps.running.config import PickConfig
 from firstscan.steps.running.run import Settings
-from firstscan.steps.selecting.pick import pick
+from firstscan.steps.selecting.pick import pick, run_pick
 from firstscan.steps.steering.amend import extend
 from firstscan.steps.steering.amend import replace as replace_on_the_command_line
 from firstscan.steps.steering.review import held
-from firstscan.store import read_manifest, to_plain, verified
+from firstscan.store import read_manifest, to_plain, verified, write_features
 
 NOW = Settings()
 
@@ -314,3 +318,19 @@ def test_annotated_picks_stay_when_the_batch_is_resized(results):
         assert len(state.case_ids) == 5
         assert set(first) <= set(state.case_ids)
         assert len(session.tried(most, "cscs").case_ids) == most
+
+
+def test_without_uncertainty_the_page_is_told_of_none(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = tuple(f"c{i:02d}" for i in range(12))
+    write_features(tmp_path / "own.parquet", FeatureTable(ids, rng.normal(size=(12, 3)), None))
+    run_pick(tmp_path / "own.parquet", PickConfig.of(budget=3), tmp_path / "out", Settings())
+    with held(tmp_path / "out", Settings()) as opened:
+        session = Session(opened)
+        told = pool_told(session, pool_map(session.chooser.table.embeddings, seed=42))
+        state = act(session, "replace", session.state.case_ids[0])
+        with pytest.raises(UsageError, match="chooses by uncertainty U"):
+            act(session, "strategy", strategy="cscs")
+    assert len(state.case_ids) == 3
+    assert told["uncertainty"] is None
+    assert len(told["typicality"]["percentile"]) == 12

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.execution import Silent
+from firstscan.selection.geometry import typicality
 from firstscan.steps.running.config import PickConfig, SelectCommand, parse_quota
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import check_strategy, pick, read_ids, read_options, run_pick
@@ -199,3 +202,53 @@ def test_a_table_beside_the_features_adds_to_what_they_know(tmp_path):
         "Note: column patient of sheet.csv says something else than the source for 1 scan",
         "Note: column site of sheet.csv says something else than the source for 1 scan",
     ]
+
+
+@pytest.mark.parametrize("strategy", ["coverage", "random", "typiclust", "kcenter"])
+def test_every_pick_tells_typicality_and_uncertainty_whatever_chose_it(strategy):
+    features = table()
+    found = pick(features, PickConfig.of(budget=3, strategy=strategy, exclude=("c00",)))
+    taken = features.only(set(features.case_ids) - {"c00"})
+    dense = dict(zip(taken.case_ids, typicality(taken.embeddings, 20).values, strict=True))
+    hard = dict(zip(taken.case_ids, taken.uncertainty, strict=True))
+    for chosen in found:
+        assert chosen.typicality == pytest.approx(dense[chosen.case_id])
+        assert chosen.uncertainty == pytest.approx(hard[chosen.case_id])
+
+
+def test_signals_of_a_pick_are_those_of_cscs():
+    by_cscs = {p.case_id: p for p in pick(table(), PickConfig.of(budget=12, strategy="cscs"))}
+    for chosen in pick(table(), PickConfig.of(budget=4, strategy="coverage")):
+        assert chosen.typicality == pytest.approx(by_cscs[chosen.case_id].typicality)
+        assert chosen.uncertainty == pytest.approx(by_cscs[chosen.case_id].uncertainty)
+
+
+def test_without_uncertainty_coverage_picks_and_says_so_and_cscs_refuses():
+    features = replace(table(), uncertainty=None)
+    found = pick(features, PickConfig.of(budget=3, strategy="coverage", adjust=("size",), stability=2))
+    assert [p.uncertainty for p in found] == [None] * 3
+    assert all(p.typicality is not None for p in found)
+    assert "dcr" not in found.diagnostics
+    assert {row["signal"] for row in found.diagnostics["signal_audit"]["associations"]}.isdisjoint({"uncertainty"})
+    for strategy, option in (("cscs", {}), ("csal3d", {}), ("maxherding", {"weighted": True})):
+        with pytest.raises(
+            UsageError, match=f"strategy {strategy} chooses by uncertainty U, and these features hold none"
+        ):
+            pick(features, PickConfig.of(budget=3, strategy=strategy, option=option))
+        with pytest.raises(UsageError, match="extract with --preset fast"):
+            check_strategy(PickConfig.of(budget=3, strategy=strategy, option=option), uncertain=False)
+    assert len(pick(features, PickConfig.of(budget=3, strategy="maxherding"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"train_steps": 5}, "--train-steps is about the network"),
+        ({"region": "all"}, "--region all is about signals of the network"),
+        ({"features": ("positions",)}, "--features positions: --preset instant measures appearance, texture, shape"),
+    ],
+)
+def test_settings_of_a_network_are_refused_without_one(given, words):
+    with pytest.raises(UsageError, match=words):
+        SelectCommand.of(source=".", budget=2, preset="instant", **given)
+    assert SelectCommand.of(source=".", budget=2, preset="instant", features=("shape",)).preset == "instant"

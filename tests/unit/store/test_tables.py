@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +50,31 @@ def test_features_round_trip(tmp_path, dtype):
     first = path.read_bytes()
     write_features(path, features)
     assert path.read_bytes() == first
+
+
+def test_feature_groups_and_a_table_without_uncertainty_round_trip(tmp_path):
+    rng = np.random.default_rng(0)
+    groups = {"appearance": rng.normal(size=(5, 7)).astype(np.float32), "shape": rng.normal(size=(5, 4))}
+    whole = replace(table(appearance=np.arange(5)), groups=groups, geometry=rng.normal(size=(5, 24)))
+    for name, features in {"with": whole, "without": replace(whole, uncertainty=None)}.items():
+        write_features(tmp_path / name, features)
+        back = read_features(tmp_path / name)
+        assert list(back.groups) == list(groups)
+        for group, values in groups.items():
+            np.testing.assert_allclose(back.groups[group], values, rtol=1e-6)
+        np.testing.assert_array_equal(back.embeddings, features.embeddings)
+        np.testing.assert_array_equal(back.geometry, features.geometry)
+        np.testing.assert_array_equal(back.covariates["appearance"], np.arange(5))  # a column of that name stays one
+        assert (back.uncertainty is None) == (name == "without")
+        first = (tmp_path / name).read_bytes()
+        write_features(tmp_path / name, back)
+        assert (tmp_path / name).read_bytes() == first
+
+
+def test_uncertainty_may_be_absent_only_where_the_file_says_so(tmp_path):
+    pq.write_table(pa.table({"case_id": ["a"], "embedding": [[1.0]]}), tmp_path / "own.parquet")
+    with pytest.raises(DataError, match=r"lacks the column\(s\) uncertainty"):
+        read_features(tmp_path / "own.parquet")
 
 
 def test_a_plain_parquet_of_another_program_is_read(tmp_path):

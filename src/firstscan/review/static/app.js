@@ -94,7 +94,9 @@ const start = async () => {
   change({ state, focus: state.picks[0]?.row ?? null });
   byId("map-caption").textContent = pool.map_caption.split(". ")[0].concat(".");
   byId("map-caption").title = pool.map_caption;
-  const plots = [new Plot(byId("map"), mapShape(pool), handlers), new Plot(byId("plane"), planeShape(pool), handlers)];
+  const plots = [new Plot(byId("map"), mapShape(pool), handlers)];
+  if (pool.uncertainty) plots.push(new Plot(byId("plane"), planeShape(pool), handlers));
+  else byId("plane").closest("figure").remove();
   listen((changed) => {
     if (["state", "preview", "matching"].some((name) => changed.has(name))) plots.forEach((plot) => plot.draw());
     else if (changed.has("focus") || changed.has("hover")) plots.forEach((plot) => plot.drawOver());

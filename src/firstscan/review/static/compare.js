@@ -16,7 +16,7 @@ const average = (picks, signal) => Math.round(mean(picks.map((p) => signal.perce
 
 const averages = (picks) => {
   const { typicality: t, uncertainty: u } = store.pool;
-  return `typicality ${average(picks, t)}, uncertainty ${average(picks, u)} on average`;
+  return `typicality ${average(picks, t)}${u ? `, uncertainty ${average(picks, u)}` : ""} on average`;
 };
 
 const draw = (box, found, name) => {

@@ -26,7 +26,7 @@ export const meters = (row) => {
     "div",
     { class: "meters" },
     meter("Typicality", "unusual", "typical", t.percentile[row], t.value[row]),
-    meter("Uncertainty", "easy", "hard", u.percentile[row], u.value[row]),
+    u ? meter("Uncertainty", "easy", "hard", u.percentile[row], u.value[row]) : element("p", { class: "quiet small", text: "No uncertainty: preset instant uses no network." }),
   );
 };
 

@@ -298,6 +298,6 @@ export const describe = (row) => {
   const stratum = stratumOf(row);
   const parts = stratum === null ? [] : [`stratum ${stratum}`];
   parts.push(`typicality ${Math.round(pool.typicality.percentile[row])}`);
-  parts.push(`uncertainty ${Math.round(pool.uncertainty.percentile[row])}`);
+  if (pool.uncertainty) parts.push(`uncertainty ${Math.round(pool.uncertainty.percentile[row])}`);
   return parts.join(" · ");
 };

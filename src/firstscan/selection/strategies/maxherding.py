@@ -45,6 +45,10 @@ class MaxHerding(Strategy):
     references: int = field(default=4_000, metadata={"least": 1})
     weighted: bool = False
 
+    def needs_uncertainty(self) -> bool:
+        """Return whether scans are weighed by their uncertainty."""
+        return self.weighted
+
     def __call__(self, candidates: Candidates, gate: Gate) -> Outcome:
         """Take the scan that adds most to the coverage, until the gate is full."""
         n, few = len(candidates), min(self.references, len(candidates))

@@ -21,12 +21,13 @@ from firstscan.domain.selection import Selection
 from firstscan.domain.volume import Modality
 from firstscan.imaging import read_volume
 from firstscan.imaging import thumbnails as draw
-from firstscan.report import LearnedFeatures, ReportData, TrainingRow, cases_shown, render
+from firstscan.report import NO_NETWORK, LearnedFeatures, ReportData, TrainingRow, cases_shown, render
 from firstscan.selection import adjust
 from firstscan.selection.geometry import typicality
 from firstscan.steps.running.results import REPORT
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.check import Checked
+from firstscan.steps.selecting.instant import SIZE
 from firstscan.steps.selecting.trust import correlations, repeats, stated_share
 from firstscan.store import (
     CaseCache,
@@ -78,11 +79,9 @@ class Story:
 def gathered(
     checked: Checked, crops: Any, learned: Any, settings: Mapping[str, Any], *, found: int, checkpoint: str
 ) -> Story:
-    """Gather what happened up to the feature table."""
-    from firstscan.learning.encoders import parameter_count
-
+    """Gather what happened up to the feature table; ``learned`` is None where no network was used."""
     modalities = {i: checked.summaries[i].modality for i in checked.pool.case_ids}
-    preset = learned.preset
+    modality = Counter(modalities.values()).most_common(1)[0][0]
     return Story(
         source="" if checked.pool.pseudonyms is not None else checked.pool.source,
         neutral=checked.pool.pseudonyms is not None,
@@ -92,21 +91,44 @@ def gathered(
         modalities=modalities,
         fingerprints=checked.fingerprints,
         findings=checked.pool.findings,
-        history=tuple(TrainingRow(**asdict(row)) for row in learned.history),
-        learned=LearnedFeatures(
-            encoder=preset.encoder,
-            crop_voxels=preset.size,
-            spacing_mm=crops.spacing_mm,
-            masked_fraction=preset.masked_fraction,
-            window_voxels=preset.window,
-            trained_steps=len(learned.history),
-            region=settings["region"],
-            modality=Counter(modalities.values()).most_common(1)[0][0],
-            channels=crops.channels,
-            checkpoint=checkpoint,
-            parameters=parameter_count(preset.encoder, len(crops.channels)),
-        ),
+        history=() if learned is None else tuple(TrainingRow(**asdict(row)) for row in learned.history),
+        learned=_without_network(crops, modality)
+        if learned is None
+        else _with_network(crops, learned, modality, region=settings["region"], checkpoint=checkpoint),
         settings=settings,
+    )
+
+
+def _with_network(crops: Any, learned: Any, modality: Modality, *, region: str, checkpoint: str) -> LearnedFeatures:
+    from firstscan.learning.encoders import parameter_count
+
+    preset = learned.preset
+    return LearnedFeatures(
+        encoder=preset.encoder,
+        crop_voxels=preset.size,
+        spacing_mm=crops.spacing_mm,
+        masked_fraction=preset.masked_fraction,
+        window_voxels=preset.window,
+        trained_steps=len(learned.history),
+        region=region,
+        modality=modality,
+        channels=crops.channels,
+        checkpoint=checkpoint,
+        parameters=parameter_count(preset.encoder, len(crops.channels)),
+    )
+
+
+def _without_network(crops: Any, modality: Modality) -> LearnedFeatures:
+    return LearnedFeatures(
+        encoder=NO_NETWORK,
+        crop_voxels=SIZE,
+        spacing_mm=crops.spacing_mm,
+        masked_fraction=0.0,
+        window_voxels=0,
+        trained_steps=0,
+        views=0,
+        modality=modality,
+        channels=crops.channels,
     )
 
 

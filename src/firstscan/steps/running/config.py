@@ -22,6 +22,11 @@ from firstscan.selection.slicing import (
 
 Modality = Literal["ct", "mr", "other"]
 Region = Literal["foreground", "all"]
+PresetName = Literal["auto", "fast", "paper", "instant"]
+INSTANT = "instant"
+"""The preset without a network."""
+INSTANT_GROUPS = ("appearance", "texture", "shape")
+"""The feature groups that preset ``instant`` measures."""
 Scalar = bool | int | float | str
 C = TypeVar("C", bound="Config")
 
@@ -88,9 +93,12 @@ class CheckConfig(Config):
 
 
 class PretrainConfig(Config):
-    """How the network learns: ``train_steps`` overrides the preset's, ``checkpoint`` gives the first weights."""
+    """How the network learns: ``train_steps`` overrides the preset's, ``checkpoint`` gives the first weights.
 
-    preset: Literal["auto", "fast", "paper"] = "auto"
+    Preset ``instant`` has no network: it measures the feature groups that need none.
+    """
+
+    preset: PresetName = "auto"
     seed: int = Field(default=42, ge=0, lt=2**32)
     train_steps: int | None = Field(default=None, ge=1)
     checkpoint: Path | None = None
@@ -101,6 +109,14 @@ class PretrainConfig(Config):
         if value is not None and not value.is_file():
             raise ValueError("there is no such file")
         return value
+
+    @model_validator(mode="after")
+    def _network_there(self) -> PretrainConfig:
+        asked = {"train-steps": self.train_steps, "checkpoint": self.checkpoint}
+        given = next((name for name, value in asked.items() if value is not None), None)
+        if self.preset == INSTANT and given is not None:
+            raise ValueError(f"--{given} is about the network, and --preset instant uses none; take --preset fast")
+        return self
 
 
 class ExtractConfig(Config):
@@ -221,9 +237,25 @@ class PretrainCommand(CheckCommand, PretrainConfig):
 class ExtractCommand(PretrainCommand, ExtractConfig):
     """Settings of ``firstscan extract``."""
 
+    @model_validator(mode="after")
+    def _in_the_foreground(self) -> ExtractCommand:
+        if self.preset == INSTANT and self.region != "foreground":
+            raise ValueError("--region all is about signals of the network, and --preset instant uses none")
+        return self
+
 
 class SelectCommand(ExtractCommand, PickConfig):
     """Settings of ``firstscan select``."""
+
+    @model_validator(mode="after")
+    def _groups_measured(self) -> SelectCommand:
+        missing = [name for name in self.features if name not in INSTANT_GROUPS]
+        if self.preset == INSTANT and missing:
+            raise ValueError(
+                f"--features {missing[0]}: --preset instant measures {', '.join(INSTANT_GROUPS)}; the groups embedding "
+                "and positions need a network, as with --preset fast"
+            )
+        return self
 
 
 def parse_quota(text: str) -> tuple[str, str, int, int | None]:

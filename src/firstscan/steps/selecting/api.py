@@ -17,7 +17,7 @@ from firstscan.domain.selection import Selection
 from firstscan.domain.slices import ScanGeometry
 from firstscan.execution import Progress, Silent, run_cases
 from firstscan.imaging import inspect
-from firstscan.steps.running.config import ExtractCommand, IndexConfig, Modality, PickConfig
+from firstscan.steps.running.config import ExtractCommand, IndexConfig, Modality, PickConfig, PresetName
 from firstscan.steps.running.headers import HeaderReader
 from firstscan.steps.running.run import Settings, shown
 from firstscan.store import read_features
@@ -69,7 +69,7 @@ def index(
 
 def extract(
     pool: Pool,
-    preset: Literal["auto", "fast", "paper"] = "auto",
+    preset: PresetName = "auto",
     seed: int = 42,
     *,
     region: Literal["foreground", "all"] = "foreground",
@@ -87,6 +87,7 @@ def extract(
     Parameters
     ----------
     out : folder for what can be used again by a killed or repeated call; None: nothing is kept.
+    preset : ``instant`` uses no network: there is then no uncertainty, and strategies that need it refuse.
     region : where signals are averaged; ``all`` is the published behaviour.
 
     Raises

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from firstscan._version import __version__
+from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.steps.running.config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
+from firstscan.steps.running.config import INSTANT, CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
 from firstscan.steps.running.identity import without_names
 from firstscan.steps.running.origin import note_scans
 from firstscan.steps.running.results import FINDINGS, TRAINING, guard
@@ -65,6 +66,11 @@ def run_pretrain(config: PretrainCommand, out: Path, settings: Settings) -> Path
 
 
 def _pretrained(config: PretrainCommand, out: Path, settings: Settings) -> Path:
+    if config.preset == INSTANT:
+        raise UsageError(
+            "--preset instant uses no network, so there is nothing to train; run firstscan extract or firstscan select "
+            "with it"
+        )
     config = settled(config, settings.device)
     with opened(out, settings) as run, started("pretrain", indexed(config, run), config, run) as begun:
         if not (begun.done and (out / WEIGHTS).is_file()):

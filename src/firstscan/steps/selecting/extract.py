@@ -17,11 +17,10 @@ from firstscan.domain.volume import Crop
 from firstscan.imaging.measures import (
     APPEARANCE_CELLS,
     LARGEST_GROUP,
+    SHAPE_NUMBERS,
     TEXTURE_NUMBERS,
-    appearance,
     projected,
     shape,
-    texture,
 )
 from firstscan.learning import (
     GPU_BATCH,
@@ -39,6 +38,7 @@ from firstscan.store import Located, ShardStore, identity
 
 from .check import Checked
 from .covariates import covariates
+from .instant import of_crop
 from .pretrain import Learned
 from .standardise import CropFile, CropFiles
 
@@ -120,7 +120,7 @@ def layout(dim: int, channels: int) -> dict[str, slice]:
         "positions": min(dim * PARTS**3, LARGEST_GROUP),
         "appearance": min(channels * APPEARANCE_CELLS**3, LARGEST_GROUP),
         "texture": channels * TEXTURE_NUMBERS,
-        "shape": 4,
+        "shape": SHAPE_NUMBERS,
     }
     ends = np.cumsum([0, *sizes.values()]).tolist()
     return {name: slice(a, b) for name, a, b in zip(sizes, ends, ends[1:], strict=False)}
@@ -202,7 +202,6 @@ def _with_groups(features: CaseFeatures, crop: Crop) -> MeasuredCase:
     parts = {
         EMBEDDING: features.embedding,
         "positions": projected(features.positions, "positions"),
-        "appearance": appearance(crop),
-        "texture": texture(crop),
+        **of_crop(crop),
     }
     return MeasuredCase(features.case_id, features.uncertainty, parts)

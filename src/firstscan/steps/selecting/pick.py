@@ -21,6 +21,7 @@ from firstscan.execution import Progress
 from firstscan.imaging.tabular import columns_of, read_sheet
 from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
+from firstscan.selection.checks import check_uncertainty
 from firstscan.selection.history import begun
 from firstscan.selection.registry import strategy_class
 from firstscan.steps.running.config import PickConfig, parse_quota
@@ -89,8 +90,11 @@ def in_neutral_names(config: P, key: Pseudonyms | None) -> P:
     return config.model_copy(update={**lists, "quota": tuple(neutral_quota(text, key) for text in config.quota)})
 
 
-def check_strategy(config: PickConfig) -> None:
-    """Raise UsageError where the strategy does not exist or refuses its options: before any scan is read."""
+def check_strategy(config: PickConfig, *, uncertain: bool = True) -> None:
+    """Raise UsageError where the strategy does not exist or refuses its options: before any scan is read.
+
+    ``uncertain``: uncertainty will be there.
+    """
     kind = strategy_class(config.strategy)
     options = config.strategy_options()
     known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
@@ -98,7 +102,8 @@ def check_strategy(config: PickConfig) -> None:
     if unknown:
         valid = f"its options are {', '.join(known)}" if known else "it has no options"
         raise UsageError(f"strategy {config.strategy!r} has no option {', '.join(map(repr, unknown))}; {valid}")
-    kind(**options)
+    chooser = kind(**options)
+    check_uncertainty(config.strategy, needed=chooser.needs_uncertainty(), measured=uncertain)
 
 
 def check_request(

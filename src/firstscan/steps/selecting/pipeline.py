@@ -16,7 +16,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
 from firstscan.execution import check_engine, engine_session
 from firstscan.selection.geometry import nearest
-from firstscan.steps.running.config import CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
+from firstscan.steps.running.config import INSTANT, CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
 from firstscan.steps.running.headers import headers_of
 from firstscan.steps.running.identity import KEY, without_names
 from firstscan.steps.running.origin import note_scans
@@ -29,6 +29,7 @@ from firstscan.store import (
     open_workspace,
     read_features,
     stream_features,
+    write_features,
     write_findings,
     write_manifest,
 )
@@ -84,7 +85,7 @@ def settled(config: Learning, device: str) -> Learning:
 
     Raises UsageError for a device that is not there.
     """
-    if config.preset != "auto" and device in {"auto", "cpu"}:
+    if config.preset == INSTANT or (config.preset != "auto" and device in {"auto", "cpu"}):
         return config
     from firstscan.learning import resolve_device, resolve_preset
 
@@ -140,7 +141,10 @@ def started(kind: str, pool: Pool, config: CheckCommand, run: Run) -> Iterator[S
 
 @dataclass(frozen=True)
 class Measured:
-    """What extraction leaves: the crops, the trained network, the feature table, and the pool with what was found."""
+    """What extraction leaves: the crops, the trained network, the feature table, and the pool with what was found.
+
+    ``learned`` is None where no network was used.
+    """
 
     crops: CropFiles
     learned: Any
@@ -161,6 +165,8 @@ def crops_and_network(begun: Started, config: PretrainCommand) -> tuple[CropFile
 
 def measured(begun: Started, config: ExtractCommand) -> Measured:
     """Standardise, train and measure; the table is written as ``features.parquet``."""
+    if config.preset == INSTANT:
+        return _measured_instantly(begun, config)
     from .extract import extract
 
     crops, learned = crops_and_network(begun, config)
@@ -179,6 +185,24 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
     return Measured(crops, learned, found.table(), checked)
 
 
+def _measured_instantly(begun: Started, config: ExtractCommand) -> Measured:
+    """Standardise and measure what needs no network; the table is written as ``features.parquet``."""
+    from .instant import SIZE, measure_groups, only
+
+    crops = standardise(begun.checked, SIZE, begun.run)
+    features = measure_groups(crops, begun.checked, begun.run)
+    checked = _compared(begun.checked, features, config)
+    write_findings(begun.out / FINDINGS, checked.pool.findings)
+    features = only(features, checked.pool.case_ids)
+    write_features(begun.out / FEATURES, features)
+    return Measured(crops, None, features, checked)
+
+
+def measured_files(config: PretrainCommand) -> tuple[str, ...]:
+    """Return the files that extraction writes besides the findings."""
+    return (FEATURES,) if config.preset == INSTANT else (TRAINING, FEATURES)
+
+
 def extracted(pool: Pool, config: ExtractCommand, run: Run) -> FeatureTable:
     """Return the features of ``pool``, extracted into the run's folder unless they are there.
 
@@ -190,7 +214,7 @@ def extracted(pool: Pool, config: ExtractCommand, run: Run) -> FeatureTable:
         if begun.done:
             return read_features(begun.out)
         features = measured(begun, config).features
-        begun.finish("extract", (FINDINGS, TRAINING, FEATURES))
+        begun.finish("extract", (FINDINGS, *measured_files(config)))
         return features
 
 

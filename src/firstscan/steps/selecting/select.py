@@ -10,14 +10,14 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
-from firstscan.steps.running.config import SelectCommand
-from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, TRAINING, selection_files
+from firstscan.steps.running.config import INSTANT, SelectCommand
+from firstscan.steps.running.results import FINDINGS, REPORT, selection_files
 from firstscan.steps.running.run import Settings
 from firstscan.store import read_findings, read_selection, write_selection
 
 from .covariates import covariates, known_columns, stored
 from .pick import check_names, check_request, check_strategy, in_neutral_names, pick, require_room
-from .pipeline import Started, indexed, measured, opened, settled, started
+from .pipeline import Started, indexed, measured, measured_files, opened, settled, started
 from .slicing import settle
 
 
@@ -40,7 +40,7 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
     ------
     UsageError : wrong settings, or ``out`` holds another result.  DataError : the scans cannot serve.
     """
-    check_strategy(config)
+    check_strategy(config, uncertain=config.preset != INSTANT)
     _check_features(config)
     with opened(out, settings) as run:
         pool = indexed(config, run)
@@ -98,5 +98,5 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     )
     told = replace(told, show_metadata=begun.run.settings.show_metadata)
     write_report(begun.run, selection, result.features, told)
-    begun.finish("select", (FINDINGS, TRAINING, FEATURES, *selection_files(selection), REPORT))
+    begun.finish("select", (FINDINGS, *measured_files(config), *selection_files(selection), REPORT))
     return selection

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from firstscan.domain.arrays import PerCase
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.execution import Progress, Silent
@@ -48,17 +49,19 @@ def with_trust(
 def with_pacing(selection: Selection, used: FeatureTable, constraints: Constraints) -> Selection:
     """Return the selection with DCR, α and γ as ``cscs`` would have used them, where another strategy chose.
 
-    They describe the pool and decide nothing. Where all uncertainties are alike there is none to speak of.
+    They describe the pool and decide nothing. Where no uncertainty was measured, or all are alike, there is none to
+    speak of. Every pick tells its typicality and uncertainty, whether the strategy read them or not.
     """
-    if constraints.exclude:
-        used = used.only(set(used.case_ids).difference(constraints.exclude))
-    if "dcr" in selection.diagnostics or len(used) < 3 or not float(used.uncertainty.std()) > 0:
+    if "dcr" in selection.diagnostics:
         return selection
-    dense = typicality(used.embeddings, _NEIGHBOURS).values if used.typicality is None else used.typicality
-    signal, dense = used.uncertainty.astype(np.float64), np.asarray(dense, dtype=np.float64)
-    dcr = spearman(signal, dense, np.random.default_rng(selection.seed))
+    used = _seen(used, constraints)
+    dense = _dense(used)
+    told = _filled(selection, used, dense)
+    if used.uncertainty is None or len(used) < 3 or not float(used.uncertainty.std()) > 0:
+        return told
+    dcr = spearman(used.uncertainty.astype(np.float64), dense, np.random.default_rng(selection.seed))
     alpha = effective_budget(len(selection) + len(constraints.labelled), len(used))
-    told = {
+    pace = {
         "dcr": dcr.rho,
         "dcr_pvalue": dcr.pvalue,
         "dcr_interval": list(dcr.interval),
@@ -67,7 +70,44 @@ def with_pacing(selection: Selection, used: FeatureTable, constraints: Constrain
         "gamma": pacing(dcr.rho, alpha),
         "pacing_used": False,
     }
-    return replace(selection, diagnostics={**selection.diagnostics, **told})
+    return replace(told, diagnostics={**told.diagnostics, **pace})
+
+
+def with_signals(selection: Selection, used: FeatureTable, constraints: Constraints) -> Selection:
+    """Return the selection with the typicality and the uncertainty of every pick that does not tell them yet."""
+    if all(p.typicality is not None and (p.uncertainty is not None or used.uncertainty is None) for p in selection):
+        return selection
+    used = _seen(used, constraints)
+    return _filled(selection, used, _dense(used))
+
+
+def _seen(used: FeatureTable, constraints: Constraints) -> FeatureTable:
+    return used.only(set(used.case_ids).difference(constraints.exclude)) if constraints.exclude else used
+
+
+def _dense(used: FeatureTable) -> PerCase:
+    dense = typicality(used.embeddings, _NEIGHBOURS).values if used.typicality is None else used.typicality
+    return np.asarray(dense, dtype=np.float64)
+
+
+def _filled(selection: Selection, used: FeatureTable, dense: PerCase) -> Selection:
+    """Return the selection with what its picks lack of T (``dense``, by row of ``used``) and U."""
+    wanted = frozenset(selection.case_ids)
+    row = {case_id: i for i, case_id in enumerate(used.case_ids) if case_id in wanted}
+    hard = used.uncertainty
+    picks = tuple(
+        replace(
+            pick,
+            typicality=float(dense[row[pick.case_id]]) if pick.typicality is None else pick.typicality,
+            uncertainty=float(hard[row[pick.case_id]])
+            if pick.uncertainty is None and hard is not None
+            else pick.uncertainty,
+        )
+        if pick.case_id in row
+        else pick
+        for pick in selection
+    )
+    return replace(selection, picks=picks)
 
 
 def warnings_of(diagnostics: Mapping[str, Any]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from firstscan.steps.running.identity import in_neutral, key_of
 from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, SELECTION, SLICES
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.slicing import as_chosen, replanned
-from firstscan.steps.selecting.trust import with_pacing
+from firstscan.steps.selecting.trust import with_pacing, with_signals
 from firstscan.store import (
     Manifest,
     amending,
@@ -83,7 +83,9 @@ def extend(out: Path, more: int, settings: Settings, *, labelled: Sequence[str] 
         left = len(set(features.case_ids) - taken)
         if more > left:
             raise DataError(f"--more {more}: only {left} scan(s) are left to add. Ask for fewer, or add scans.")
-        longer = more_picks(selection, features, more, constraints=constraints)
+        longer = with_signals(
+            more_picks(selection, features, more, constraints=constraints), features, changed(constraints, exclude=())
+        )
         kept = {k: selection.diagnostics[k] for k in KEPT if k in selection.diagnostics}
         return with_pacing(changed(longer, diagnostics={**longer.diagnostics, **kept}), features, constraints)
 
