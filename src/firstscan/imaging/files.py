@@ -76,6 +76,11 @@ def safe_ids(names: Sequence[str]) -> list[str]:
     return [f"{s}-{digest(n)}" if s in clash else s for s, n in zip(safe, names, strict=True)]
 
 
+def printable(path: str | Path) -> str:
+    """Return a path as text that can be printed and stored; bytes that are no UTF-8 are written as ``\\xe4``."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def digest(text: str) -> str:
     """Return eight hexadecimal digits that tell one text from another."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
