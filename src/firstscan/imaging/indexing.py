@@ -124,8 +124,8 @@ def _read(
         "msd": lambda: read_msd(start, files, names),
         "bids": lambda: read_bids(root, files, channels),
         "feta": lambda: read_bids(root, files, channels),
-        "brats2021": lambda: read_brats(files, kind),
-        "brats2023": lambda: read_brats(files, kind),
+        "brats2021": lambda: read_brats(root, files, kind),
+        "brats2023": lambda: read_brats(root, files, kind),
         "dicom": lambda: read_dicom(root, everything, only, headers),
     }
     if kind == "table":

@@ -83,7 +83,7 @@ def _named(root: Path, skipped: Mapping[Path, Sequence[Path]]) -> Finding:
         code="label-map",
         severity="note",
         case_id="",
-        message=f"{count} file(s) are called after label maps{where} and were not taken as scans",
+        message=f"{count} file(s) look like label maps by name{where} and were not taken as scans",
         remedy="rename the folder or files if they are scans",
         path=str(root),
         measured=float(count),

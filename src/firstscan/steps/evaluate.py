@@ -16,7 +16,8 @@ from firstscan.imaging.files import is_volume, split_ending
 from firstscan.segmentation.evaluate import TOLERANCE_MM, score_files
 from firstscan.store import atomic_write, file_sha256, identity, open_workspace, write_manifest
 
-from .labels import find_classes, match_labels, read_classes, read_ignore
+from .labels import find_classes, read_classes, read_ignore
+from .matching import match_labels
 from .results import finished, guard
 from .run import Settings
 
@@ -43,7 +44,7 @@ def evaluate(
     DataError : no prediction, one without a label map, another geometry, or values that are no class.
     """
     files = _predictions(predictions)
-    truth = match_labels(labels, files)
+    truth = match_labels(labels, files, scans=files.values())
     missing = [name for name in files if name not in truth]
     if missing:
         raise DataError(f"{len(missing)} prediction(s) have no label map in {labels}: {', '.join(missing[:5])}")
@@ -67,7 +68,7 @@ def run_evaluate(predictions: Path, labels: Path, out: Path, settings: Settings)
     UsageError : ``out`` holds another result.  DataError : what :func:`evaluate` raises.
     """
     files = _predictions(predictions)
-    truth = match_labels(labels, files)
+    truth = match_labels(labels, files, scans=files.values())
     inputs = {
         name: identity(*(file_sha256(Path(p)) for p in (path, truth.get(name)) if p)) for name, path in files.items()
     }

@@ -15,7 +15,7 @@ from firstscan.handoff.trail import Trail, read_trail
 from firstscan.imaging.files import is_volume, split_ending
 from firstscan.store import load_json
 
-from .config import IndexConfig
+from .config import CheckCommand, IndexConfig
 from .handing import PLACED
 from .headers import known_headers
 from .index import index
@@ -65,7 +65,7 @@ def parts_of(handoffs: Sequence[Path]) -> tuple[Part, ...]:
                 replace(trail, reader=reader),
                 find_labels(trail, is_volume, lambda name: split_ending(name)[0]),
                 results if results is not None and results.is_dir() else None,
-                IndexConfig.of(**scans) if scans else None,
+                CheckCommand.of(**scans) if scans else None,
             )
         )
     return tuple(made)

@@ -13,7 +13,8 @@ from firstscan.domain.pool import Pool
 from firstscan.steps.config import IndexConfig
 from firstscan.steps.headers import headers_of
 from firstscan.steps.index import index
-from firstscan.steps.labels import find_classes, match_labels, read_classes, read_ignore
+from firstscan.steps.labels import find_classes, read_classes, read_ignore
+from firstscan.steps.matching import match_labels
 from firstscan.steps.run import Run
 
 from .plan import Plan, PoolScans, Share, SubPools
@@ -60,8 +61,9 @@ def read_data(plan: Plan, run: Run) -> StudyData:
         _refuse_overlap(pool, test)
     pool = part_of(pool, plan.pool, group_by=plan.test.group_by if isinstance(plan.test, Share) else "patient")
     _refuse_mixed(pool)
-    pool_labels = match_labels(labels_folder, pool.case_ids)
-    test_labels = match_labels(test_folder, test.case_ids)
+    scans = [Path(channel.path) for case in (*pool, *test) for channel in case.channels]
+    pool_labels = match_labels(labels_folder, pool.case_ids, scans=scans)
+    test_labels = match_labels(test_folder, test.case_ids, scans=scans)
     missing = [c for c in test.case_ids if c not in test_labels]
     if missing:
         raise DataError(

@@ -92,7 +92,7 @@ def test_duplicates_and_odd_channels_are_dropped(scans, run):
         "second": "channel-count",
     }
     assert result.pool.case_ids == ("s0", "s1", "s2", "s3")
-    assert found(result.pool) == 6
+    assert found(result.pool) == 7
     assert set(result.summaries) == set(result.pool.case_ids)
 
 
