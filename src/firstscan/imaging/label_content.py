@@ -30,7 +30,7 @@ FEW_VALUES = 32
 """A file with no more distinct whole values than this looks like labels, wherever they lie."""
 MOST_VALUES = 256
 """With up to so many it does where they also form regions."""
-IN_REGIONS = 0.8
+IN_REGIONS = 0.7
 """There are regions where at least this share of voxels besides background has a neighbour of the same value."""
 _BYTES_A_VOXEL = 0.5
 """A compressed scan takes more on the disk; most label maps take less than a tenth of this."""

@@ -28,7 +28,7 @@ _VOXELS_BESIDE = (".raw", ".zraw", ".raw.gz")
 _USED = frozenset(
     {"dataset.json", "dataset_description.json", "participants.tsv", "participants.json", "manifest.json"}
 )
-_SHOWN = 3
+_SHOWN, _ENDINGS_SHOWN = 3, 8
 _REASONS: dict[str, tuple[Severity, str, str]] = {
     "not-fetched": (
         "warn",
@@ -156,7 +156,8 @@ def _named(root: Path, code: str, paths: Sequence[Path]) -> str:
     """Return some names; of formats and other kinds the endings with their numbers, of DICOM files their folders."""
     if code in {"format-not-read", "other-files"}:
         counts = Counter(_not_read(p.name.lower()) or p.suffix.lower() or p.name for p in paths)
-        shown = [f"{ending} ({n})" for ending, n in counts.most_common(2 * _SHOWN)]
+        often = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_ENDINGS_SHOWN]
+        shown = [f"{ending} ({n})" for ending, n in often]
         return ", ".join(shown) + (", …" if len(counts) > len(shown) else "")
     if code in {"dicom-not-taken", "outside-images", "volumes-not-taken"}:
         folders = Counter(p.parent for p in paths)

@@ -44,7 +44,7 @@ def evaluate(
     DataError : no prediction, one without a label map, another geometry, or values that are no class.
     """
     files = _predictions(predictions)
-    truth = match_labels(labels, files, scans=files.values())
+    truth = match_labels(labels, files)
     missing = [name for name in files if name not in truth]
     if missing:
         raise DataError(f"{len(missing)} prediction(s) have no label map in {labels}: {', '.join(missing[:5])}")
@@ -68,7 +68,7 @@ def run_evaluate(predictions: Path, labels: Path, out: Path, settings: Settings)
     UsageError : ``out`` holds another result.  DataError : what :func:`evaluate` raises.
     """
     files = _predictions(predictions)
-    truth = match_labels(labels, files, scans=files.values())
+    truth = match_labels(labels, files)
     inputs = {
         name: identity(*(file_sha256(Path(p)) for p in (path, truth.get(name)) if p)) for name, path in files.items()
     }
