@@ -42,20 +42,6 @@ def test_kits_lits_and_acdc(tmp_path):
 def test_every_usual_word_and_slicers_segmentations(tmp_path):
     scan(tmp_path / "p0.nrrd")
     words = ("gt", "msk", "roi", "GTV", "lesion", "tumor", "contour", "manual", "label_map", "seg", "mask", "Label")
-        "gt",
-        "msk",
-        "roi",
-        "GTV",
-        "lesion",
-        "tumor",
-        "contour",
-        "manual",
-        "label_map",
-        "seg",
-        "mask",
-        "Label",
-        "SEGMENTATION",
-    ]
     for name in (*(f"p0_{word}.nii.gz" for word in words), "p0.seg.nrrd", "p0-label.nrrd"):
         save(tmp_path / name, regions())
     pool = index(tmp_path)
