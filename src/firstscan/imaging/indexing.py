@@ -131,8 +131,8 @@ def _read(
     if kind == "table":
         raise UsageError(f"{root} is a folder; layout 'table' needs a CSV, TSV or Parquet file")
     cases, findings = readers[kind]()
-    given = set(files) if kind != "dicom" else set()
-    left = (path for path in walked.files if path not in given | sidecars(walked.files))
+    looked_at = sidecars(walked.files) | (set() if kind == "dicom" else set(files))
+    left = [path for path in walked.files if path not in looked_at]
     return kind, (cases, (*findings, *passed_over(root, walked.passed, left, kind)))
 
 
