@@ -16,7 +16,7 @@ from firstscan.domain.pool import Pool
 
 from .choosing import choose
 from .dicom_headers import Headers, read_headers
-from .files import VOLUME_ENDINGS, is_volume, split_ending
+from .files import VOLUME_ENDINGS, is_other, is_volume, split_ending
 from .label_maps import As, as_found
 from .layouts.bids import is_bids, is_feta, read_bids
 from .layouts.brats import brats_year, read_brats
@@ -25,7 +25,8 @@ from .layouts.folder import read_folder
 from .layouts.msd import read_msd
 from .layouts.table import read_table
 from .naming import apart
-from .passed_over import nothing_found, passed_over, sidecars
+from .other_formats import header_beside
+from .passed_over import is_dicom, nothing_found, passed_over, sidecars
 from .tabular import TABLE_ENDINGS, join, read_sheet
 from .walking import walk
 
@@ -115,8 +116,10 @@ def _read(
     everything = [path for path in walked.files if start == root or path.is_relative_to(start)]
     files = [path for path in everything if is_volume(path.name)]
     description = _description(root)
-    kind = layout if layout != "auto" else _recognise(root, start, files, description)
+    kind = layout if layout != "auto" else _recognise(root, start, everything, description)
     names = _channel_names(description)
+    if kind == "folder":
+        files += [path for path in everything if is_other(path.name) and _is_own_scan(path)]
     numbers = {"nnunet": "channel", "folder": "scan" if layout == "folder" else "asked"}.get(kind, "asked")
     readers: Mapping[str, Callable[[], Found]] = {
         "folder": lambda: read_folder(root, files, numbers=numbers, judged=judged),
@@ -136,17 +139,26 @@ def _read(
     return kind, (cases, (*findings, *passed_over(root, walked.passed, left, kind)))
 
 
+def _is_own_scan(path: Path) -> bool:
+    """Tell whether a file of the rarer formats is a scan: it has a header, and is no derivative of FreeSurfer."""
+    if path.suffix.lower() == ".img":
+        return header_beside(path) is not None
+    return not ((path.parent / "orig.mgz").is_file() and path.name != "orig.mgz")
+
+
 def _images_folder(root: Path) -> Path:
     return root / "imagesTr" if (root / "imagesTr").is_dir() else root
 
 
-def _recognise(root: Path, start: Path, files: Sequence[Path], description: Mapping[str, Any]) -> str:
+def _recognise(root: Path, start: Path, everything: Sequence[Path], description: Mapping[str, Any]) -> str:
+    files = [path for path in everything if is_volume(path.name)]
     if start != root:
         four_dimensional = "channel_names" not in description and "modality" in description
         grouped = any(_CHANNEL_GROUP.search(split_ending(path.name)[0]) for path in files)
         return "msd" if four_dimensional and not grouped else "nnunet"
     if not files:
-        return "dicom"
+        others = any(is_other(path.name) and _is_own_scan(path) for path in everything)
+        return "folder" if others and not any(map(is_dicom, everything)) else "dicom"
     if is_bids(files):
         return "feta" if is_feta(files) else "bids"
     return brats_year(files) or "folder"

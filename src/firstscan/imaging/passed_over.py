@@ -9,7 +9,7 @@ from pathlib import Path
 from firstscan.domain.errors import DataError
 from firstscan.domain.finding import Finding, Severity
 
-from .files import digest, is_volume, printable, safe_id, split_ending
+from .files import digest, is_other, is_volume, printable, safe_id, split_ending
 
 NOT_READ = {
     ".mgz": "FreeSurfer", ".mgh": "FreeSurfer", ".hdr": "Analyze or NIfTI pair", ".img": "Analyze or NIfTI pair",
@@ -96,12 +96,12 @@ def passed_over(root: Path, passed: Mapping[str, Sequence[Path]], files: Iterabl
 
 def sidecars(files: Collection[Path]) -> set[Path]:
     """Return the files that belong to volumes or describe the source, and are read with them."""
-    stems = {path.parent / split_ending(path.name)[0] for path in files if is_volume(path.name)}
+    stems = {path.parent / split_ending(path.name)[0] for path in files if is_volume(path.name) or is_other(path.name)}
     return {
         path
         for path in files
         if path.name in _USED
-        or (path.suffix in {".json", *_VOXELS_BESIDE} and path.parent / path.name.split(".json")[0] in stems)
+        or (path.suffix.lower() in {".json", ".hdr"} and path.with_suffix("") in stems)
         or (path.name.lower().endswith(_VOXELS_BESIDE) and path.parent / path.name.split(".")[0] in stems)
     }
 
@@ -125,7 +125,7 @@ def _code(path: Path, kind: str) -> str:
         return "volumes-not-taken" if kind == "dicom" else "outside-images"
     if _not_read(name):
         return "format-not-read"
-    if kind != "dicom" and (name.endswith(_DICOM_ENDINGS) or name == "dicomdir" or _is_dicom(path)):
+    if kind != "dicom" and is_dicom(path):
         return "dicom-not-taken"
     return "" if kind == "dicom" else "other-files"
 
@@ -135,8 +135,10 @@ def _not_read(name: str) -> str:
     return max((ending for ending in NOT_READ if name.endswith(ending)), key=len, default="")
 
 
-def _is_dicom(path: Path) -> bool:
-    """Tell whether a file without an ending that says anything begins as DICOM files do."""
+def is_dicom(path: Path) -> bool:
+    """Tell whether a file is called like a DICOM file or, without an ending that says anything, begins like one."""
+    if path.name.lower().endswith(_DICOM_ENDINGS) or path.name.lower() == "dicomdir":
+        return True
     if path.suffix and not path.suffix[1:].isdigit():
         return False
     try:

@@ -30,7 +30,7 @@ def message(pool, code):
 
 def test_formats_that_are_not_read_and_other_files(tmp_path):
     scan(tmp_path / "p0.nii.gz")
-    for name in ("m.mgz", "pair.hdr", "pair.img", "z.nii.bz2", "case9.zip", "deep/er/a.TAR.GZ", "b.npy"):
+    for name in ("m.mnc", "pair.hdr", "disk.img", "z.nii.xz", "case9.zip", "deep/er/a.TAR.GZ", "b.npy"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     for name in ("README", "notes.txt", "more.txt"):
@@ -38,7 +38,7 @@ def test_formats_that_are_not_read_and_other_files(tmp_path):
     pool = index(tmp_path)
     assert pool.case_ids == ("p0",)
     assert found(pool) == {"format-not-read": ("warn", 7.0), "other-files": ("note", 3.0)}
-    assert ".nii.bz2 (1)" in message(pool, "format-not-read")
+    assert ".nii.xz (1)" in message(pool, "format-not-read")
     assert ".tar.gz (1)" in message(pool, "format-not-read")
     assert message(pool, "other-files").endswith(".txt (2), README (1)")
 

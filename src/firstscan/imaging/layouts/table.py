@@ -10,7 +10,7 @@ from firstscan.domain.case import Case, Channel, repeated
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
 from firstscan.domain.label_names import hints_at_labels, names_labels
-from firstscan.imaging.files import is_volume, safe_ids, split_ending
+from firstscan.imaging.files import is_other, is_volume, safe_ids, split_ending
 from firstscan.imaging.metadata import clean_metadata
 from firstscan.imaging.tabular import read_rows
 
@@ -82,4 +82,4 @@ def _is_image_column(name: str, values: Sequence[object]) -> bool:
     texts = [v for v in values if v]
     if not texts or not all(isinstance(v, str) for v in texts):
         return False
-    return name.lower() in _IMAGE_NAMES or all(is_volume(Path(str(v)).name) for v in texts)
+    return name.lower() in _IMAGE_NAMES or all(is_volume(Path(str(v)).name) or is_other(str(v)) for v in texts)
