@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -69,6 +70,28 @@ def test_what_was_not_looked_at_is_said(case):
     assert codes(pool) == {"dicom-not-taken"}
     assert {f.measured for f in pool.findings if f.code == "dicom-not-taken"} == {67.0}
     assert pool.case_ids == ("converted_case",)
+
+
+def test_other_formats_are_read_or_counted(case):
+    pool = index(case("formats-not-looked-at"))
+    assert pool.case_ids == ("001", "002", "003", "m", "pair0", "z")
+    assert codes(pool) == {"format-not-read"}
+    assert [f.measured for f in pool.findings if f.code == "format-not-read"] == [1.0]  # the archive
+    assert inspect(pool["pair0"])[0] is not None
+    assert inspect(pool["z"])[0] is not None
+    assert [f.code for f in inspect(pool["m"])[1]] == ["constant"]
+
+
+def test_a_name_in_latin_1_costs_only_its_file(case, tmp_path):
+    for path in (case("filename-not-utf8") / "bytes").iterdir():
+        shutil.copy(path, tmp_path)
+    try:
+        os.rename(os.fsencode(tmp_path / "004.nii.gz"), os.fsencode(tmp_path) + b"/Kn\xe4e.nii.gz")  # noqa: PTH104
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    pool = index(tmp_path)
+    assert pool.case_ids == ("001", "002", "003")
+    assert codes(pool) == {"name-encoding"}
 
 
 def test_unfetched_scans(case, tmp_path):
