@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from firstscan.segmentation.grids import Grid, read_channels, read_labels, write_labels
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
 from firstscan.store import atomic_write
 from firstscan.study.compare import compare
 from firstscan.study.plan import read_plan

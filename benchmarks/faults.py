@@ -85,9 +85,9 @@ if __name__ == "__main__":
     given = parser.parse_args()
     print(machine())
     import firstscan.cli
-    import firstscan.steps.extract
-    import firstscan.steps.report
-    import firstscan.steps.select  # noqa: F401  # loaded once, before the forks
+    import firstscan.steps.reporting.report
+    import firstscan.steps.selecting.extract
+    import firstscan.steps.selecting.select  # noqa: F401  # loaded once, before the forks
 
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as name:

@@ -31,10 +31,10 @@ from playwright.sync_api import sync_playwright
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.features import FeatureTable
 from firstscan.imaging import fingerprint, write_image
-from firstscan.steps.config import PickConfig
-from firstscan.steps.pick import run_pick
-from firstscan.steps.report import Story, keep_story
-from firstscan.steps.run import Settings
+from firstscan.steps.reporting.report import Story, keep_story
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.pick import run_pick
 from firstscan.store import open_workspace, write_features
 
 DIM, BATCH, FILES, ACTIONS = 192, 20, 40, 20

@@ -226,7 +226,7 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
 
 
 def test_an_interrupt_is_130(cohort, tmp_path, capsys, monkeypatch):
-    from firstscan.steps import run as running
+    from firstscan.steps.running import run as running
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -237,7 +237,7 @@ def test_an_interrupt_is_130(cohort, tmp_path, capsys, monkeypatch):
 
 
 def test_a_defect_is_reported_as_one_block(cohort, tmp_path, capsys, monkeypatch):
-    from firstscan.steps import run as running
+    from firstscan.steps.running import run as running
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("inside")
@@ -250,7 +250,7 @@ def test_a_defect_is_reported_as_one_block(cohort, tmp_path, capsys, monkeypatch
 def test_a_crash_in_the_reading_library_costs_one_scan(cohort, tmp_path):
     code = f"""
 import os, sys
-import firstscan.steps.check as check
+import firstscan.steps.selecting.check as check
 def crash(item):
     if item[0].case_id == "scan_03":
         os._exit(11)

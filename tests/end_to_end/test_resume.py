@@ -29,7 +29,8 @@ DRIVER = '''
 import json, os, pathlib, signal, sys
 sys.path.insert(0, sys.argv[1])
 source, root = sys.argv[2], pathlib.Path(sys.argv[3])
-import firstscan.steps.extract, firstscan.steps.pretrain, firstscan.steps.report, firstscan.steps.select
+import firstscan.steps.reporting.report, firstscan.steps.selecting.extract, firstscan.steps.selecting.pretrain
+import firstscan.steps.selecting.select
 from firstscan.cli import run
 
 def job(out):
@@ -96,7 +97,7 @@ def test_killed_again_and_again_the_result_is_the_same(cohort, tmp_path):
 @pytest.mark.slow
 def test_finished_cases_are_not_computed_again(cohort, tmp_path, monkeypatch):
     from firstscan.cli import run
-    from firstscan.steps import extract
+    from firstscan.steps.selecting import extract
 
     out = tmp_path / "out"
     command = ["extract", str(cohort), "--out", str(out), "--preset", "fast", "--train-steps", "1", "--device", "cpu"]
@@ -139,7 +140,7 @@ def test_a_command_killed_on_top_of_another_result_leaves_that_one_whole(tmp_pat
     select = ["select", str(scans), "--budget", "2", *options]
     code = f"""
 import os, sys
-import firstscan.steps.report as report
+import firstscan.steps.reporting.report as report
 report.write_report = lambda *_: os._exit(9)
 from firstscan.cli import run
 sys.exit(run({select!r}))

@@ -11,7 +11,7 @@ import pytest
 from firstscan.domain.errors import DataError
 from firstscan.domain.features import FeatureTable
 from firstscan.segmentation.grids import Grid, sitk, write_labels
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
 from firstscan.study.plan import plan_of
 from firstscan.study.run import study
 

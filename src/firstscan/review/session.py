@@ -11,9 +11,9 @@ from typing import Any
 from firstscan.domain.errors import UsageError
 from firstscan.domain.selection import Pick, Selection
 from firstscan.selection import strategies
-from firstscan.steps.amend import VETOED
-from firstscan.steps.review import Chooser, Held, Wishes, published
-from firstscan.steps.slicing import replanned
+from firstscan.steps.selecting.slicing import replanned
+from firstscan.steps.steering.amend import VETOED
+from firstscan.steps.steering.review import Chooser, Held, Wishes, published
 from firstscan.store import atomic_write, read_selection, to_plain
 
 from .log import NAME, Event, ReviewLog

@@ -19,8 +19,8 @@ from firstscan.imaging import fingerprint, write_image
 from firstscan.imaging.reading import RawVolume, read_raw
 from firstscan.imaging.thumbnails import CT_DISPLAY_HU
 from firstscan.report.thumbnails import stretched
-from firstscan.steps.report import planes_of
-from firstscan.steps.review import Held
+from firstscan.steps.reporting.report import planes_of
+from firstscan.steps.steering.review import Held
 from firstscan.store import CaseCache, identity
 
 _AXES = {"axial": (2, 0, 1, False), "coronal": (1, 0, 2, True), "sagittal": (0, 1, 2, True)}

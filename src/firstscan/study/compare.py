@@ -7,8 +7,8 @@ from pathlib import Path
 
 from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
-from firstscan.steps.results import finished, guard
-from firstscan.steps.run import Settings
+from firstscan.steps.running.results import finished, guard
+from firstscan.steps.running.run import Settings
 from firstscan.store import file_sha256, open_workspace, read_manifest, write_manifest
 
 from .publish import SCORES, SUMMARY_FILES, background_of, publish

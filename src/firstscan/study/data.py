@@ -10,12 +10,12 @@ import numpy as np
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.pool import Pool
-from firstscan.steps.config import IndexConfig
-from firstscan.steps.headers import headers_of
-from firstscan.steps.index import index
-from firstscan.steps.labels import find_classes, read_classes, read_ignore
-from firstscan.steps.matching import match_labels
-from firstscan.steps.run import Run
+from firstscan.steps.annotating.label_maps import find_classes, read_classes, read_ignore
+from firstscan.steps.annotating.matching import match_labels
+from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.headers import headers_of
+from firstscan.steps.running.run import Run
+from firstscan.steps.selecting.index import index
 
 from .plan import Plan, PoolScans, Share, SubPools
 

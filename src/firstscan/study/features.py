@@ -9,10 +9,10 @@ from pathlib import Path
 
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
-from firstscan.steps.config import ExtractCommand
-from firstscan.steps.pipeline import extracted, opened, settled
-from firstscan.steps.results import HeldError, refusal
-from firstscan.steps.run import Run
+from firstscan.steps.running.config import ExtractCommand
+from firstscan.steps.running.results import HeldError, refusal
+from firstscan.steps.running.run import Run
+from firstscan.steps.selecting.pipeline import extracted, opened, settled
 from firstscan.store import atomic_write, dump_json
 
 from .plan import Plan, StrategyEntry

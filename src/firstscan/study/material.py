@@ -17,8 +17,8 @@ from firstscan.handoff.names import safe_names
 from firstscan.handoff.place import place_file
 from firstscan.segmentation.dataset import ENDING
 from firstscan.segmentation.grids import read_grid, read_labels
-from firstscan.steps.handoff import convert
-from firstscan.steps.run import Run
+from firstscan.steps.annotating.tool_folder import convert
+from firstscan.steps.running.run import Run
 
 _FEW = 64
 """Label maps that are read here: starting other processes takes longer."""

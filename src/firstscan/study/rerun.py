@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from firstscan.domain.errors import UsageError
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
 from firstscan.store import differences, load_json, read_manifest
 
 from .cells import Cell

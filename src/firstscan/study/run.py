@@ -19,9 +19,9 @@ from firstscan.imaging import fingerprint
 from firstscan.segmentation.registry import resolved, segmenter
 from firstscan.selection.registry import strategy_class
 from firstscan.selection.slicing import minutes_of
-from firstscan.steps.handoff import all_linkable
-from firstscan.steps.results import finished, guard
-from firstscan.steps.run import Run, Settings
+from firstscan.steps.annotating.tool_folder import all_linkable
+from firstscan.steps.running.results import finished, guard
+from firstscan.steps.running.run import Run, Settings
 from firstscan.store import atomic_write, dump_json, file_sha256, identity, open_workspace, write_manifest
 from firstscan.store.manifest import NAME as MANIFEST
 

@@ -19,7 +19,7 @@ from firstscan.segmentation.evaluate import score_folder
 from firstscan.segmentation.grids import read_labels
 from firstscan.segmentation.protocol import Progress, silent
 from firstscan.segmentation.registry import segmenter
-from firstscan.steps.handoff import HandoffConfig, handoff
+from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
 from firstscan.store import atomic_write, dump_json, load_json
 
 _EXPECTED = (FirstscanError, OSError, RuntimeError, ArithmeticError, ValueError, MemoryError)

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 import firstscan
-from firstscan import after, cli, studies
-from firstscan.steps.collect import CollectConfig
-from firstscan.steps.config import (
+from firstscan.cli import after, studies
+from firstscan.cli import main as cli
+from firstscan.steps.annotating.collect import CollectConfig
+from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.running.config import (
     CheckCommand,
     Config,
     ExtractCommand,
@@ -21,7 +23,6 @@ from firstscan.steps.config import (
     PretrainCommand,
     SelectCommand,
 )
-from firstscan.steps.handoff import HandoffConfig
 
 EXECUTION = {"out", "workers", "engine", "device", "devices", "nodes", "overwrite", "measured", "show_metadata"}
 EMPTY = (None, (), {})
@@ -71,7 +72,7 @@ def test_options_after_the_batch_are_those_of_their_config(name):
 
 
 def test_classes_are_read_as_they_are_typed():
-    from firstscan.steps.pick import read_classes
+    from firstscan.steps.selecting.pick import read_classes
 
     assert read_classes(["core=1, grey matter = 2", "rim=3"]) == {"core": 1, "grey matter": 2, "rim": 3}
     for wrong in ("core", "core=x", "=1", "core=-1", "core=1,core=2"):

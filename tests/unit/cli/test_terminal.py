@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from firstscan import terminal
+from firstscan.cli import terminal
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Pick, Selection
 

@@ -161,7 +161,7 @@ def test_every_target_tells_what_became_of_each_pick(world, target):
 def test_paths_in_a_workspace_are_absolute_whatever_was_typed(world, monkeypatch):
     import xml.etree.ElementTree as ET
 
-    from firstscan.steps.handoff import HandoffConfig, handoff
+    from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
 
     monkeypatch.chdir(world.out.parent)
     handoff(world.selection, world.pool, HandoffConfig(target="itksnap"), Path("out"))

@@ -11,11 +11,11 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.imaging import fingerprint, write_image
 from firstscan.review.session import Session
-from firstscan.steps.config import PickConfig
-from firstscan.steps.pick import run_pick
-from firstscan.steps.report import Story, keep_story
-from firstscan.steps.review import held
-from firstscan.steps.run import Settings
+from firstscan.steps.reporting.report import Story, keep_story
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.pick import run_pick
+from firstscan.steps.steering.review import held
 from firstscan.store import open_workspace, write_features, write_findings
 
 HOSTILE = "<script>alert(1)</script>"

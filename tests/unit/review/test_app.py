@@ -22,8 +22,8 @@ from firstscan.review import server
 from firstscan.review.app import application
 from firstscan.review.server import laid_out
 from firstscan.review.session import Session
-from firstscan.steps.review import held
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
+from firstscan.steps.steering.review import held
 
 TOKEN = "a-secret"
 HOSTILE = "<script>alert(1)</script>"

@@ -12,10 +12,10 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry
 from firstscan.review.scene import state_told
 from firstscan.review.session import Request, Session
-from firstscan.steps.config import PickConfig
-from firstscan.steps.pick import run_pick
-from firstscan.steps.review import held
-from firstscan.steps.run import Settings
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.pick import run_pick
+from firstscan.steps.steering.review import held
 from firstscan.store import write_features
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)

@@ -8,12 +8,12 @@ import pytest
 import firstscan as fs
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.review.session import ANOTHER, Request, Session, StaleError, UnknownNameError
-from firstscan.steps.amend import extend
-from firstscan.steps.amend import replace as replace_on_the_command_line
-from firstscan.steps.config import PickConfig
-from firstscan.steps.pick import pick
-from firstscan.steps.review import held
-from firstscan.steps.run import Settings
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.pick import pick
+from firstscan.steps.steering.amend import extend
+from firstscan.steps.steering.amend import replace as replace_on_the_command_line
+from firstscan.steps.steering.review import held
 from firstscan.store import read_manifest, to_plain, verified
 
 NOW = Settings()
@@ -269,7 +269,7 @@ def test_a_failed_export_is_not_in_the_log(results, session, monkeypatch):
         raise DataError("The disk is full")
 
     act(session, "veto", session.state.case_ids[0], why="motion")
-    monkeypatch.setattr("firstscan.steps.amend.write_manifest", full)
+    monkeypatch.setattr("firstscan.steps.steering.amend.write_manifest", full)
     with pytest.raises(DataError, match="full"):
         act(session, "export")
     assert [e.action for e in session.events] == ["begin", "veto"]

@@ -9,12 +9,12 @@ import pytest
 
 import firstscan as fs
 from firstscan.selection import replace_pick
-from firstscan.steps import afterwards as module
-from firstscan.steps.afterwards import afterwards, other_choices, spreads
-from firstscan.steps.config import PickConfig
-from firstscan.steps.notes import HANDOFFS, REVIEW, note, read_log
-from firstscan.steps.pick import pick
-from firstscan.steps.run import Run, Settings
+from firstscan.steps.reporting import context as module
+from firstscan.steps.reporting.context import afterwards, other_choices, spreads
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.history import HANDOFFS, REVIEW, note, read_log
+from firstscan.steps.running.run import Run, Settings
+from firstscan.steps.selecting.pick import pick
 from firstscan.store import open_workspace
 
 NOW = Settings(workers=1)

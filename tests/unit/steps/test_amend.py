@@ -6,11 +6,11 @@ import pytest
 import firstscan as fs
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.steps import amend
-from firstscan.steps.amend import extend, replace
-from firstscan.steps.config import PickConfig
-from firstscan.steps.pick import run_pick
-from firstscan.steps.run import Settings
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.pick import run_pick
+from firstscan.steps.steering import amend
+from firstscan.steps.steering.amend import extend, replace
 from firstscan.store import in_place, open_workspace, read_manifest, verified, write_features
 
 NOW = Settings()

@@ -13,13 +13,13 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.imaging import write_image
 from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.grids import read_grid, read_labels
-from firstscan.steps.agreement import mean_dice
-from firstscan.steps.collect import CollectConfig, require_labels, run_collect
-from firstscan.steps.config import IndexConfig
-from firstscan.steps.handing import run_handoff
-from firstscan.steps.handoff import HandoffConfig
-from firstscan.steps.run import Settings
-from firstscan.steps.train import batch_behind, dataset_in
+from firstscan.steps.annotating.agreement import mean_dice
+from firstscan.steps.annotating.collect import CollectConfig, require_labels, run_collect
+from firstscan.steps.annotating.handoff import run_handoff
+from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.run import Settings
+from firstscan.steps.training.train import batch_behind, dataset_in
 from firstscan.store import write_selection
 
 NOW = Settings(workers=1)

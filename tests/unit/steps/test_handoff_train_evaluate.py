@@ -11,13 +11,13 @@ from firstscan.imaging import write_image
 from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.grids import Grid, read_grid, read_labels, write_labels
 from firstscan.segmentation.unet import Unet
-from firstscan.steps.config import IndexConfig
-from firstscan.steps.evaluate import evaluate, run_evaluate, write_scores
-from firstscan.steps.handing import run_handoff
-from firstscan.steps.handoff import HandoffConfig, handoff
-from firstscan.steps.labels import find_classes, match_labels, read_classes
-from firstscan.steps.run import Settings
-from firstscan.steps.train import run_train, train
+from firstscan.steps.annotating.handoff import run_handoff
+from firstscan.steps.annotating.label_maps import find_classes, match_labels, read_classes
+from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
+from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.run import Settings
+from firstscan.steps.training.evaluate import evaluate, run_evaluate, write_scores
+from firstscan.steps.training.train import run_train, train
 from firstscan.store import write_selection
 
 AFFINE = np.diag([1.0, 2.0, 1.5, 1.0])
@@ -122,7 +122,10 @@ def test_a_folder_of_others_is_never_cleared_and_a_killed_hand_off_is_repeated(t
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    for folder, broken in ((out, "steps.handing.write_manifest"), (tmp_path / "out2", "handoff.place.place_file")):
+    for folder, broken in (
+        (out, "steps.annotating.handoff.write_manifest"),
+        (tmp_path / "out2", "handoff.place.place_file"),
+    ):
         with monkeypatch.context() as patched:
             patched.setattr(f"firstscan.{broken}", killed)
             with pytest.raises(KeyboardInterrupt):
@@ -237,7 +240,7 @@ def test_training_and_scoring_are_not_repeated_nor_overwritten(tmp_path, monkeyp
 
     predictions, scores = out / "predictions", tmp_path / "scores"
     first = run_evaluate(predictions, tmp_path / "labels", scores, Settings())
-    monkeypatch.setattr("firstscan.steps.evaluate.evaluate", None)
+    monkeypatch.setattr("firstscan.steps.training.evaluate.evaluate", None)
     assert run_evaluate(predictions, tmp_path / "labels", scores, Settings()) == first
     (tmp_path / "labels" / "a_seg.nii.gz").write_bytes((tmp_path / "labels" / "b_seg.nii.gz").read_bytes())
     with pytest.raises(UsageError, match="other content: a"):

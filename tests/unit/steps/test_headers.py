@@ -25,15 +25,15 @@ from firstscan.imaging import index as imaging_index
 from firstscan.imaging import write_image
 from firstscan.imaging.dicom_headers import unpacked
 from firstscan.imaging.dicom_tags import read_tags
-from firstscan.steps import headers
-from firstscan.steps.collect import CollectConfig, run_collect
-from firstscan.steps.config import IndexConfig
-from firstscan.steps.handing import run_handoff
-from firstscan.steps.handoff import HandoffConfig
-from firstscan.steps.headers import headers_of, known_headers
-from firstscan.steps.index import index
-from firstscan.steps.origin import note_origin
-from firstscan.steps.run import Run, Settings, shown
+from firstscan.steps.annotating.collect import CollectConfig, run_collect
+from firstscan.steps.annotating.handoff import run_handoff
+from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.running import headers
+from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.headers import headers_of, known_headers
+from firstscan.steps.running.origin import note_origin
+from firstscan.steps.running.run import Run, Settings, shown
+from firstscan.steps.selecting.index import index
 from firstscan.store import open_workspace, write_selection
 
 SERIES, SLICES = 3, 5
@@ -229,9 +229,9 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from firstscan.execution import run_cases
-from firstscan.steps import headers
-from firstscan.steps.config import IndexConfig
-from firstscan.steps.index import index
+from firstscan.steps.running import headers
+from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.selecting.index import index
 from firstscan.store import Pieces, pieces
 
 headers.FILES, pieces._BATCH_ROWS = 4, 4
@@ -244,7 +244,7 @@ def cases(function, items, **options):
 
 from functools import partial
 from firstscan.execution import Silent
-from firstscan.steps.run import shown
+from firstscan.steps.running.run import shown
 reader = headers.HeaderReader(cases, partial(shown, Silent()), Pieces(Path(sys.argv[2]) / "work" / "headers"))
 index(IndexConfig(source=sys.argv[1]), reader)
 """
@@ -263,10 +263,10 @@ from functools import partial
 from pathlib import Path
 import deadly
 from firstscan.execution import Silent, run_cases
-from firstscan.steps import headers
-from firstscan.steps.config import IndexConfig
-from firstscan.steps.index import index
-from firstscan.steps.run import shown
+from firstscan.steps.running import headers
+from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.selecting.index import index
+from firstscan.steps.running.run import shown
 from firstscan.store import Pieces
 
 headers.FILES = 4

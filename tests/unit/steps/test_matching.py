@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from firstscan.domain.errors import DataError
-from firstscan.steps.matching import match_labels, refuse_scans
+from firstscan.steps.annotating.matching import match_labels, refuse_scans
 
 
 @pytest.fixture

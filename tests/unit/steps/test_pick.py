@@ -7,10 +7,10 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.execution import Silent
-from firstscan.steps.config import PickConfig, SelectCommand, parse_quota
-from firstscan.steps.pick import check_strategy, pick, read_ids, read_options, run_pick
-from firstscan.steps.run import Settings
-from firstscan.steps.trust import correlations, repeats, warnings_of
+from firstscan.steps.running.config import PickConfig, SelectCommand, parse_quota
+from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.pick import check_strategy, pick, read_ids, read_options, run_pick
+from firstscan.steps.selecting.trust import correlations, repeats, warnings_of
 from firstscan.store import read_features, read_selection, write_features, write_findings, write_selection
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from firstscan.steps.placed import before, begin, clear, inside, tell
+from firstscan.steps.annotating.owned_files import before, begin, clear, inside, tell
 from firstscan.store import open_workspace
 
 

@@ -9,11 +9,11 @@ import firstscan as fs
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.features import FeatureTable
 from firstscan.report import LearnedFeatures
-from firstscan.steps.config import PickConfig
-from firstscan.steps.pick import pick
-from firstscan.steps.report import Story, report, shows_metadata, write_report
-from firstscan.steps.run import Run, Settings
-from firstscan.steps.trust import correlations, repeats
+from firstscan.steps.reporting.report import Story, report, shows_metadata, write_report
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.run import Run, Settings
+from firstscan.steps.selecting.pick import pick
+from firstscan.steps.selecting.trust import correlations, repeats
 from firstscan.store import open_workspace, write_features, write_manifest, write_selection
 
 NOW = Settings(workers=1)

@@ -4,7 +4,7 @@ import pytest
 
 from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
-from firstscan.steps.results import finished, guard
+from firstscan.steps.running.results import finished, guard
 from firstscan.store import write_manifest
 
 CONFIG = {"source": "/scans", "budget": 3}

@@ -10,8 +10,8 @@ import pytest
 
 from firstscan.domain.errors import DataError
 from firstscan.imaging import index, inspect
-from firstscan.steps.evaluate import evaluate
-from firstscan.steps.matching import match_labels
+from firstscan.steps.annotating.matching import match_labels
+from firstscan.steps.training.evaluate import evaluate
 
 pytestmark = pytest.mark.data
 

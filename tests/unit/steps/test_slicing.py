@@ -11,11 +11,11 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry
 from firstscan.imaging import write_image
-from firstscan.steps.amend import extend, replace
-from firstscan.steps.config import PickConfig
-from firstscan.steps.pick import pick, run_pick
-from firstscan.steps.run import Settings
-from firstscan.steps.slicing import MINUTES
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.pick import pick, run_pick
+from firstscan.steps.selecting.slicing import MINUTES
+from firstscan.steps.steering.amend import extend, replace
 from firstscan.store import read_manifest, verified, write_features
 
 NOW = Settings()

@@ -12,7 +12,7 @@ import pytest
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.segmentation.grids import Grid, read_labels, write_labels
 from firstscan.segmentation.unet import Unet
-from firstscan.steps.run import Run, Settings
+from firstscan.steps.running.run import Run, Settings
 from firstscan.store import open_workspace
 from firstscan.study.data import read_data
 from firstscan.study.plan import plan_of

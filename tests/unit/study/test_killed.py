@@ -14,7 +14,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from firstscan.domain.features import FeatureTable
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
 from firstscan.study.plan import plan_of
 from firstscan.study.run import study
 

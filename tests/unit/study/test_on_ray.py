@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
 from firstscan.study.plan import plan_of
 from firstscan.study.run import study
 
@@ -16,7 +16,7 @@ import json, os, signal, sys, threading, time
 from pathlib import Path
 import numpy as np
 from firstscan.domain.features import FeatureTable
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
 from firstscan.study.plan import plan_of
 from firstscan.study.run import study
 

@@ -5,8 +5,8 @@ import pytest
 from firstscan.domain.errors import UsageError
 from firstscan.segmentation.registry import segmenter
 from firstscan.selection.registry import strategies
-from firstscan.steps.config import PickConfig
-from firstscan.steps.pick import check_strategy
+from firstscan.steps.running.config import PickConfig
+from firstscan.steps.selecting.pick import check_strategy
 from firstscan.study.plan import read_plan
 from firstscan.study.reference import plan_path, reference_plans
 

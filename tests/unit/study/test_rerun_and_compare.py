@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from firstscan.domain.errors import UsageError
 from firstscan.segmentation.nnunet import NnUnet
 from firstscan.segmentation.unet import Unet
-from firstscan.steps.run import Settings
+from firstscan.steps.running.run import Settings
 from firstscan.study.compare import compare
 from firstscan.study.plan import plan_of
 from firstscan.study.rerun import rerun

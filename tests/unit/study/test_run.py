@@ -7,7 +7,7 @@ import pytest
 
 from firstscan.domain.errors import UsageError
 from firstscan.segmentation.unet import Unet
-from firstscan.steps.run import Run, Settings
+from firstscan.steps.running.run import Run, Settings
 from firstscan.store import open_workspace, read_manifest, verified
 from firstscan.study.plan import CEILING, plan_of
 from firstscan.study.run import study

@@ -1,0 +1,1 @@
+"""Batch → hand-off folders → the labels that came back."""

@@ -1,0 +1,281 @@
+"""Feature table → selection."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firstscan._version import __version__
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.finding import dropped_ids
+from firstscan.domain.selection import Selection
+from firstscan.execution import Progress
+from firstscan.imaging.tabular import columns_of, read_sheet
+from firstscan.selection import Constraints, Quota, adjust
+from firstscan.selection import select as choose
+from firstscan.selection.registry import strategy_class
+from firstscan.steps.running.config import PickConfig, parse_quota
+from firstscan.steps.running.origin import known_scans, note_origin
+from firstscan.steps.running.results import FEATURES, FINDINGS, finished, guard, selection_files
+from firstscan.steps.running.run import Settings
+from firstscan.store import (
+    file_sha256,
+    open_workspace,
+    read_features,
+    read_findings,
+    read_manifest,
+    read_selection,
+    write_features,
+    write_manifest,
+    write_selection,
+)
+
+from .covariates import with_columns
+from .slicing import planned, settle
+from .trust import with_pacing, with_trust
+
+
+def pick(
+    features: FeatureTable,
+    config: PickConfig,
+    left_out: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Selection:
+    """Choose the batch, and say how far it can be trusted.
+
+    Parameters
+    ----------
+    left_out : why a case is not in ``features``, by case id; such cases may be named in ``exclude`` and ``labelled``.
+
+    Raises
+    ------
+    UsageError : unknown ids, strategy, column or options, impossible constraints.
+    DataError : a budget above what is usable, an included case that cannot be used.
+    """
+    reasons = left_out or {}
+    asked = settle(config, features.case_ids, features.covariates, features.geometry, reasons)
+    wanted = asked.config
+    check_request(wanted, features.case_ids, asked.columns, reasons)
+    constraints = constraints_of(wanted, reasons)
+    adjusted = adjust(features, config.adjust) if config.adjust else features
+    used = replace(adjusted, covariates=asked.columns)
+    options, groups = config.strategy_options(), config.features or None
+    selection = choose(
+        used, wanted.budget, config.strategy, config.seed, constraints=constraints, groups=groups, **options
+    )
+    selection = with_pacing(selection, used, constraints)
+    trusted = with_trust(selection, used, config, constraints, progress)
+    return planned(replace(trusted, features=adjusted), features, wanted, asked.refused)
+
+
+def check_strategy(config: PickConfig) -> None:
+    """Raise UsageError where the strategy does not exist or refuses its options: before any scan is read."""
+    kind = strategy_class(config.strategy)
+    options = config.strategy_options()
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        valid = f"its options are {', '.join(known)}" if known else "it has no options"
+        raise UsageError(f"strategy {config.strategy!r} has no option {', '.join(map(repr, unknown))}; {valid}")
+    kind(**options)
+
+
+def check_request(
+    config: PickConfig, usable: Collection[str], columns: Mapping[str, np.ndarray], left_out: Mapping[str, str]
+) -> None:
+    """Raise what is wrong with the ids, columns and size asked for, before anything expensive is done.
+
+    Whether all constraints can hold together is found by a rehearsal: a random draw under the same constraints.
+    """
+    ids = frozenset(usable)
+    for option in ("exclude", "include", "labelled"):
+        unknown = [i for i in getattr(config, option) if i not in ids and i not in left_out]
+        if unknown:
+            like = difflib.get_close_matches(unknown[0], sorted(ids), n=1)
+            hint = f" (do you mean {like[0]!r}?)" if like else ""
+            raise UsageError(
+                f"--{option} names {len(unknown)} case(s) that are not in the pool: {', '.join(unknown[:5])}{hint}"
+            )
+    lost = [i for i in config.include if i in left_out]
+    if lost:
+        raise DataError(
+            f"--include names {lost[0]!r}, which cannot be used: {left_out[lost[0]]}. Repair the scan or take it off "
+            "the list."
+        )
+    _require_columns(config, columns)
+    _require_room(config, ids, left_out)
+    if ids and config.budget and (config.group_by or config.include or config.quota or config.minutes):
+        rehearsal = FeatureTable(
+            tuple(usable), np.arange(len(ids), dtype=np.float64)[:, None], np.zeros(len(ids)), covariates=columns
+        )
+        choose(rehearsal, config.budget, "random", config.seed, constraints=constraints_of(config, left_out))
+
+
+def constraints_of(config: PickConfig, left_out: Collection[str]) -> Constraints:
+    """Return the conditions that a batch was asked to keep; ids that were left out anyway are not named in them."""
+    return Constraints(
+        exclude=tuple(i for i in config.exclude if i not in left_out),
+        include=config.include,
+        labelled=tuple(i for i in config.labelled if i not in left_out),
+        group_by=config.group_by,
+        quotas=tuple(Quota(*parse_quota(text)) for text in config.quota),
+        cost_column=config.cost_column,
+        minutes=config.minutes,
+    )
+
+
+def _require_columns(config: PickConfig, columns: Collection[str]) -> None:
+    asked = {
+        "group-by": config.group_by,
+        "quota": [parse_quota(text)[0] for text in config.quota],
+        "cost-column": [config.cost_column] if config.cost_column else [],
+        "adjust": config.adjust,
+    }
+    for option, names in asked.items():
+        missing = [c for c in names if c not in columns]
+        if missing:
+            known = ", ".join(sorted(columns)) or "none"
+            raise UsageError(f"--{option} {missing[0]}: there is no such column; there are: {known}")
+
+
+def _require_room(config: PickConfig, ids: frozenset[str], left_out: Collection[str]) -> None:
+    closed = ids & {*config.exclude, *config.labelled}
+    free = len(ids) - len(closed)
+    if config.budget is not None and config.budget > free:
+        sliced = config.slicing is not None
+        why = [f"{len(left_out)} of {len(ids) + len(left_out)} were left out, see findings.csv"] if left_out else []
+        why += (
+            [f"{len(closed)} are excluded{', too short to plan slices in,' * sliced} or labelled already"]
+            if closed
+            else []
+        )
+        because = f" ({'; '.join(why)})" if why else ""
+        remedy = f"Ask for at most {free}, or add scans." if free else "Add scans, or shorten the lists of ids."
+        raise DataError(f"--budget {config.budget}: only {free} scan(s) can be picked{because}. {remedy}")
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Return the case ids of a text file (one a line, ``#`` starts a comment) or of a CSV's ``case_id`` column.
+
+    The CSV's columns are parted by commas, semicolons or tabs.
+
+    Raises UsageError where the file is missing or holds no id.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read as a list of case ids: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} cannot be read as a list of case ids: it is not text in UTF-8; save it as plain text"
+        ) from error
+    for delimiter in ",;\t":
+        rows = csv.DictReader(lines, delimiter=delimiter)
+        if "case_id" in (rows.fieldnames or ()):
+            ids = [row["case_id"] or "" for row in rows]
+            break
+    else:
+        ids = [line.partition("#")[0] for line in lines]
+    named = tuple(dict.fromkeys(i.strip() for i in ids if i.strip()))
+    if not named:
+        raise UsageError(f"{path} names no case; write one case id a line, or a CSV table with a column case_id")
+    return named
+
+
+def read_options(given: Sequence[str]) -> dict[str, Any]:
+    """Return ``NAME=VALUE`` pairs as parameters: numbers, true and false as such, ``a,b`` as a pair, the rest as text.
+
+    Raises UsageError where one is not of that form.
+    """
+    options: dict[str, Any] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--option {pair}: write NAME=VALUE, for example --option neighbours=15")
+        parts = [_scalar(v) for v in value.split(",")]
+        options[name] = parts[0] if len(parts) == 1 else tuple(parts)
+    return options
+
+
+def read_severities(given: Sequence[str]) -> dict[str, str]:
+    """Return ``CODE=SEVERITY`` pairs as a mapping.  Raises UsageError where one is not of that form."""
+    pairs = [pair.partition("=") for pair in given]
+    wrong = next((pair for pair, (code, equals, _) in zip(given, pairs, strict=True) if not (code and equals)), None)
+    if wrong is not None:
+        raise UsageError(f"--severity {wrong}: write CODE=SEVERITY, for example --severity duplicate=warn")
+    return {code: severity for code, _, severity in pairs}
+
+
+def read_classes(given: Sequence[str]) -> dict[str, int]:
+    """Return ``NAME=VALUE,NAME=VALUE`` lists as a mapping.  Raises UsageError where one is not of that form."""
+    classes: dict[str, int] = {}
+    for text in given:
+        for pair in text.split(","):
+            name, equals, value = (part.strip() for part in pair.rpartition("="))
+            if not (equals and name and value.isdigit()):
+                raise UsageError(f"--classes {text}: write NAME=VALUE, for example --classes lesion=1,oedema=2")
+            if name in classes:
+                raise UsageError(f"--classes names {name!r} twice")
+            classes[name] = int(value)
+    return classes
+
+
+def _scalar(text: str) -> bool | int | float | str:
+    if text in {"true", "false"}:
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _with_table(features: FeatureTable, table: Path, folder: Path, progress: Progress) -> FeatureTable:
+    """Return the features with a table's columns; what does not fit is said. ``folder``: where they were measured."""
+    findings = read_findings(folder / FINDINGS) if (folder / FINDINGS).is_file() else ()
+    columns = columns_of(read_sheet(table), features.case_ids, dropped_ids(findings))
+    joined, replaced = with_columns(features, columns)
+    for finding in (*columns.findings, *replaced):
+        progress.say(f"Note: {finding.message}; {finding.remedy}")
+    return joined
+
+
+def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Settings) -> tuple[Selection, FeatureTable]:
+    """Pick from a feature table and write the selection; return both.
+
+    In a results folder that ``firstscan extract`` made, the selection joins the features there.
+    """
+    check_strategy(config)
+    features = read_features(features_path)
+    file = features_path / FEATURES if features_path.is_dir() else features_path
+    plain = {**config.resolved(), "features_content": file_sha256(file)}
+    if config.table is not None:
+        if file.resolve() == (out / FEATURES).resolve():
+            raise UsageError(f"--table adds columns to the features, and {out} holds those; choose another --out")
+        features = _with_table(features, config.table, file.parent, settings.progress)
+        plain["table_content"] = file_sha256(config.table)
+    asked = settle(config, features.case_ids, features.covariates, features.geometry)
+    check_request(asked.config, features.case_ids, asked.columns, {})
+    with open_workspace(out):
+        manifest = read_manifest(out)
+        joins = manifest is not None and manifest.kind == "extract" and FEATURES in manifest.files
+        if not (joins and file.resolve() == (out / FEATURES).resolve()):
+            manifest = guard(out, "pick", plain, overwrite=settings.overwrite)
+            if manifest is not None and finished(out, manifest, "pick", manifest.inputs):
+                return read_selection(out), features
+        selection = pick(features, config, progress=settings.progress)
+        write_features(out / FEATURES, features)
+        write_selection(out, selection, {}, __version__)
+        if (scans := known_scans(file.parent)) is not None:
+            note_origin(out, file.parent, scans)
+        files = (FEATURES, *selection_files(selection))
+        write_manifest(out, kind="pick", version=__version__, config=plain, inputs={}, files=files)
+    return selection, features

@@ -1,0 +1,1 @@
+"""Labelled scans → trained models, predictions, scores."""
