@@ -15,7 +15,7 @@ from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 
 from .choosing import choose
-from .dicom_headers import Headers, read_headers
+from .dicom_headers import NO_DICOM, Header, Headers, read_headers
 from .files import VOLUME_ENDINGS, is_other, is_volume, split_ending
 from .label_maps import As, as_found
 from .layouts.bids import is_bids, is_feta, read_bids
@@ -121,6 +121,8 @@ def _read(
     if kind == "folder":
         files += [path for path in everything if is_other(path.name) and _is_own_scan(path)]
     numbers = {"nnunet": "channel", "folder": "scan" if layout == "folder" else "asked"}.get(kind, "asked")
+    foreign: list[Path] = []
+    noted = _noting(headers, foreign)
     readers: Mapping[str, Callable[[], Found]] = {
         "folder": lambda: read_folder(root, files, numbers=numbers, judged=judged),
         "nnunet": lambda: read_folder(start, files, names, numbers=numbers, judged=judged),
@@ -129,14 +131,25 @@ def _read(
         "feta": lambda: read_bids(root, files, channels),
         "brats2021": lambda: read_brats(root, files, kind),
         "brats2023": lambda: read_brats(root, files, kind),
-        "dicom": lambda: read_dicom(root, everything, only, headers),
+        "dicom": lambda: read_dicom(root, everything, only, noted),
     }
     if kind == "table":
         raise UsageError(f"{root} is a folder; layout 'table' needs a CSV, TSV or Parquet file")
     cases, findings = readers[kind]()
-    looked_at = sidecars(walked.files) | (set() if kind == "dicom" else set(files))
-    left = [path for path in walked.files if path not in looked_at]
+    looked_at = sidecars(walked.files) | set(files)
+    left = foreign if kind == "dicom" else [path for path in walked.files if path not in looked_at]
     return kind, (cases, (*findings, *passed_over(root, walked.passed, left, kind)))
+
+
+def _noting(headers: Headers, foreign: list[Path]) -> Headers:
+    """Return what reads headers, and adds the files that are no DICOM files to ``foreign``."""
+
+    def read(files: Sequence[Path]) -> list[Header]:
+        told = list(headers(files))
+        foreign.extend(path for path, header in zip(files, told, strict=True) if header == NO_DICOM)
+        return told
+
+    return read
 
 
 def _is_own_scan(path: Path) -> bool:

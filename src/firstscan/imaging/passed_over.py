@@ -88,8 +88,7 @@ def passed_over(root: Path, passed: Mapping[str, Sequence[Path]], files: Iterabl
     groups = {code: list(paths) for code, paths in passed.items()}
     misnamed = [path for path in groups.pop("name-encoding", []) if is_volume(path.name)]
     for path in files:
-        if code := _code(path, kind):
-            groups.setdefault(code, []).append(path)
+        groups.setdefault(_code(path, kind), []).append(path)
     found = [_finding(root, code, paths) for code, paths in sorted(groups.items()) if paths]
     return [*found, *(_misnamed(path) for path in misnamed)]
 
@@ -127,7 +126,7 @@ def _code(path: Path, kind: str) -> str:
         return "format-not-read"
     if kind != "dicom" and is_dicom(path):
         return "dicom-not-taken"
-    return "" if kind == "dicom" else "other-files"
+    return "other-files"
 
 
 def _not_read(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_dicom_beside_other_formats(tmp_path):
     assert found(pool) == {"dicom-not-taken": ("warn", 5.0), "other-files": ("note", 1.0)}
     assert "s1 (2), s2 (2)" in message(pool, "dicom-not-taken")
     assert "--layout dicom" in next(f.remedy for f in pool.findings if f.code == "dicom-not-taken")
+
+
+@pytest.mark.data
+def test_what_is_no_dicom_beside_dicom(data_dir, tmp_path):
+    for path in sorted((data_dir / "dicom" / "Study3").rglob("*.dcm"))[:3]:
+        shutil.copy(path, tmp_path)
+    for name in ("report.pdf", "note", "more.zip"):
+        (tmp_path / name).write_bytes(b"x" * 400)
+    pool = index(tmp_path)
+    assert pool.layout == "dicom"
+    assert found(pool)["other-files"] == ("note", 2.0)
+    assert found(pool)["format-not-read"] == ("warn", 1.0)
+    scan(tmp_path / "p0.nii.gz")
+    assert found(index(tmp_path, layout="dicom"))["volumes-not-taken"] == ("warn", 1.0)
 
 
 def pointers(root: Path, names, kind):
