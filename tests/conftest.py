@@ -27,6 +27,12 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases_dir() -> Path:
+    """Inputs modelled on public bug reports, each with a README line that says what is right."""
+    return _folder("FIRSTSCAN_TEST_CASES", ROOT.parent / "shared" / "cases")
+
+
+@pytest.fixture(scope="session")
 def parity_dir() -> Path:
     """Inputs and outputs of the published implementations."""
     return _folder("FIRSTSCAN_TEST_PARITY", ROOT.parent / "shared" / "parity")

@@ -19,7 +19,16 @@ UNREADABLE = frozenset(
 )  # fmt: skip
 """Codes of scans that no network can be fed with; they are dropped whatever the strictness."""
 
-CODES = UNREADABLE | {
+PASSED_OVER = frozenset(
+    {
+        "not-fetched", "no-permission", "own-results", "hidden", "format-not-read", "dicom-not-taken",
+        "volumes-not-taken", "outside-images", "other-files",
+    }
+)  # fmt: skip
+"""Codes of files that were not looked at, each with the reason."""
+
+CODES = UNREADABLE | PASSED_OVER | {
+    "looks-like-labels", "name-encoding", "numbered-names", "same-name",
     "contrast-left-out", "crashed-reader", "cut-off", "duplicate", "ghosting", "intensity-outlier", "label-map",
     "localiser", "missing-slices", "mixed-orientation", "nan-background", "near-duplicate", "noisy", "not-a-scan",
     "not-an-image", "not-asked-for", "orientation-conflict", "orientation-missing", "repeated-slices", "same-patient",

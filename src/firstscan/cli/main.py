@@ -113,7 +113,7 @@ def index(
     workers: o.Workers = None,
     overwrite: o.Overwrite = False,
 ) -> None:
-    """List the scans of a folder as cases.csv, and what was left out; no voxel is read."""
+    """List the scans of a folder as cases.csv, what was left out, and what was not looked at."""
     options = locals()
     from firstscan.steps.running.config import IndexConfig
     from firstscan.steps.selecting.commands import CASES, run_index

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from firstscan.domain.label_names import ANY_WORD
+
 from .trail import Trail, sha256
 
 RETURNS: dict[str, tuple[str, ...]] = {
@@ -22,9 +24,8 @@ RETURNS: dict[str, tuple[str, ...]] = {
 }
 """Where finished labels of a target lie, as folders of the hand-off that are searched with all that is in them."""
 
-_WORDS = r"(?:seg|segmentation|dseg|label|labels|labelmap|mask|gt)"
 _REST = re.compile(
-    rf"(?:\.nii(?:_(?!v\d)[A-Za-z]\w*?)?)?(?:[._ -]?{_WORDS}(?:_(?!v\d)[A-Za-z]\w*?)?)?"
+    rf"(?:\.nii(?:_(?!v\d)[A-Za-z]\w*?)?)?(?:[._ -]?(?:{ANY_WORD})(?:_(?!v\d)[A-Za-z]\w*?)?)?"
     r"(?:\.seg)?(?P<version>[_ -]?v\d+|\(\d+\))?(?:\.seg)?",
     flags=re.IGNORECASE,
 )

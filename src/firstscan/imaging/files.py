@@ -18,10 +18,16 @@ ENDINGS = {
     ".mha": "metaimage",
     ".mhd": "metaimage",
     ".dcm": "dicom",
+    ".nii.bz2": "nifti-bz2",
+    ".img": "pair",
+    ".mgz": "mgh",
+    ".mgh": "mgh",
 }
 """Lower-case file endings that hold volumes, and the format each one means."""
 
-VOLUME_ENDINGS = tuple(ending for ending, kind in ENDINGS.items() if kind != "dicom")
+OTHER_KINDS = frozenset({"nifti-bz2", "pair", "mgh"})
+"""Formats that are read in plain folders and tables, and do not decide how a source is read."""
+VOLUME_ENDINGS = tuple(ending for ending, kind in ENDINGS.items() if kind not in {"dicom", *OTHER_KINDS})
 _CHUNK = 1 << 20
 _LONGEST_ID = 120
 
@@ -40,6 +46,11 @@ def is_volume(name: str) -> bool:
     return not name.startswith(".") and split_ending(name)[1].lower() in VOLUME_ENDINGS
 
 
+def is_other(path: str) -> bool:
+    """Tell whether a file's ending says one of the formats that only nibabel reads."""
+    return ENDINGS.get(split_ending(Path(path).name)[1].lower()) in OTHER_KINDS
+
+
 def is_nifti(path: str) -> bool:
     """Tell whether a file's ending says NIfTI."""
     return ENDINGS.get(split_ending(Path(path).name)[1].lower()) == "nifti"
@@ -51,7 +62,7 @@ def is_dicom_name(path: str) -> bool:
 
 
 def file_type(case: Case) -> str:
-    """Name the format of a case's first file: ``nifti``, ``nrrd``, ``metaimage`` or ``dicom``."""
+    """Name the format of a case's first file: ``nifti``, ``nrrd``, ``metaimage``, ``dicom``, …."""
     if case.channels[0].files:
         return "dicom"
     return ENDINGS.get(split_ending(Path(case.path).name)[1].lower(), "dicom")
@@ -74,6 +85,11 @@ def safe_ids(names: Sequence[str]) -> list[str]:
     safe = [safe_id(n) for n in names]
     clash = set(repeated(safe))
     return [f"{s}-{digest(n)}" if s in clash else s for s, n in zip(safe, names, strict=True)]
+
+
+def printable(path: str | Path) -> str:
+    """Return a path as text that can be printed and stored; bytes that are no UTF-8 are written as ``\\xe4``."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def digest(text: str) -> str:

@@ -15,14 +15,18 @@ from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 
 from .choosing import choose
-from .dicom_headers import Headers, read_headers
-from .files import VOLUME_ENDINGS, is_volume, split_ending
+from .dicom_headers import NO_DICOM, Header, Headers, read_headers
+from .files import VOLUME_ENDINGS, is_other, is_volume, split_ending
+from .label_maps import As, as_found
 from .layouts.bids import is_bids, is_feta, read_bids
 from .layouts.brats import brats_year, read_brats
 from .layouts.dicom import read_dicom
 from .layouts.folder import read_folder
 from .layouts.msd import read_msd
 from .layouts.table import read_table
+from .naming import apart
+from .other_formats import header_beside
+from .passed_over import is_dicom, nothing_found, passed_over, sidecars
 from .tabular import TABLE_ENDINGS, join, read_sheet
 from .walking import walk
 
@@ -40,8 +44,12 @@ def index(
     only: Sequence[str] = (),
     table: Path | None = None,
     headers: Headers = read_headers,
+    judged: As = as_found,
 ) -> Pool:
-    """Find the scans below ``source``; no voxel is read, and no header except those of DICOM files.
+    """Find the scans below ``source``, and say what was not looked at.
+
+    Headers are read of DICOM files, and where names leave open whether files are channels or label maps; voxels only
+    of what may be a label map by its size and lies on the grid of another file.
 
     Parameters
     ----------
@@ -51,11 +59,12 @@ def index(
     only : which scans (DICOM: series), each ``COLUMN=PATTERN`` on what the source or the table tells of them.
     table : more columns of the scans, one row each, joined by case id (CSV, TSV, Parquet).
     headers : reads the headers of DICOM files, or knows already what they tell.
+    judged : gives findings the severity that the user wants; a scan that none drops any more stays in the pool.
 
     Raises
     ------
-    UsageError : ``source`` is missing or not a folder, unknown layout, channel or column, two files with the same case
-        id, a ``table`` that fits no scan.
+    UsageError : ``source`` is missing or not a folder, unknown layout, channel or column, a ``table`` that fits
+        no scan.
     DataError : there is no scan in ``source``, or none that fits ``only``.
     """
     root = Path(source)
@@ -67,13 +76,15 @@ def index(
     of_sheet = () if sheet is None else sheet.columns
     early = [text for text in only if text.partition("=")[0] not in of_sheet]
     if root.is_dir():
-        kind, (cases, findings) = _read(root, layout, channels, early, headers)
+        kind, (cases, findings) = _read(root, layout, channels=channels, only=early, headers=headers, judged=judged)
     elif root.suffix.lower() in TABLE_ENDINGS and layout in {"auto", "table"}:
         kind, (cases, findings) = "table", read_table(root)
     else:
         raise UsageError(f"{root} is a file; name the folder that holds the scans, or a table (CSV, Parquet) of them")
     if not cases:
-        raise _nothing(root, layout, findings)
+        raise nothing_found(root, layout, findings, VOLUME_ENDINGS)
+    cases, alike = apart(cases)
+    findings = judged((*findings, *alike))
     if sheet is not None:
         left_out = {f.case_id for f in findings if f.case_id}
         cases, joined = join(cases, sheet, left_out)
@@ -82,17 +93,6 @@ def index(
     cases, findings = _only(cases, findings, late, root)
     pool = Pool(source=str(source), cases=cases, layout=kind)
     return _with_channels(pool, findings, channels) if channels else pool.with_findings(findings)
-
-
-def _nothing(root: Path, layout: str, findings: Sequence[Finding]) -> DataError:
-    reason = "".join(f"\n  {f.path}: {f.message}" for f in findings[:5])
-    if root.is_dir() and next(walk(root), None) is None:
-        return DataError(f"no scan found in {root}: the folder is empty. Is it the right one?")
-    forced = "" if layout == "auto" else f" (read with --layout {layout})"
-    return DataError(
-        f"no scan found in {root}{forced}; files that end in {', '.join(VOLUME_ENDINGS)} and DICOM files are read. "
-        f"Is it the right folder?{reason}"
-    )
 
 
 def _only(cases: Sequence[Case], findings: Sequence[Finding], only: Sequence[str], root: Path) -> Found:
@@ -105,42 +105,73 @@ def _only(cases: Sequence[Case], findings: Sequence[Finding], only: Sequence[str
 def _read(
     root: Path,
     layout: str,
+    *,
     channels: Sequence[str] | None,
     only: Sequence[str],
     headers: Headers,
+    judged: As,
 ) -> tuple[str, Found]:
     start = _images_folder(root) if layout in {"auto", "nnunet", "msd"} else root
-    everything = list(walk(start))
+    walked = walk(root)
+    everything = [path for path in walked.files if start == root or path.is_relative_to(start)]
     files = [path for path in everything if is_volume(path.name)]
     description = _description(root)
-    kind = layout if layout != "auto" else _recognise(root, start, files, description)
+    kind = layout if layout != "auto" else _recognise(root, start, everything, description)
     names = _channel_names(description)
+    if kind == "folder":
+        files += [path for path in everything if is_other(path.name) and _is_own_scan(path)]
+    numbers = {"nnunet": "channel", "folder": "scan" if layout == "folder" else "asked"}.get(kind, "asked")
+    foreign: list[Path] = []
+    noted = _noting(headers, foreign)
     readers: Mapping[str, Callable[[], Found]] = {
-        "folder": lambda: read_folder(root, files),
-        "nnunet": lambda: read_folder(start, files, names),
+        "folder": lambda: read_folder(root, files, numbers=numbers, judged=judged),
+        "nnunet": lambda: read_folder(start, files, names, numbers=numbers, judged=judged),
         "msd": lambda: read_msd(start, files, names),
         "bids": lambda: read_bids(root, files, channels),
         "feta": lambda: read_bids(root, files, channels),
-        "brats2021": lambda: read_brats(files, kind),
-        "brats2023": lambda: read_brats(files, kind),
-        "dicom": lambda: read_dicom(root, everything, only, headers),
+        "brats2021": lambda: read_brats(root, files, kind),
+        "brats2023": lambda: read_brats(root, files, kind),
+        "dicom": lambda: read_dicom(root, everything, only, noted),
     }
     if kind == "table":
         raise UsageError(f"{root} is a folder; layout 'table' needs a CSV, TSV or Parquet file")
-    return kind, readers[kind]()
+    cases, findings = readers[kind]()
+    looked_at = sidecars(walked.files) | set(files)
+    left = foreign if kind == "dicom" else [path for path in walked.files if path not in looked_at]
+    return kind, (cases, (*findings, *passed_over(root, walked.passed, left, kind)))
+
+
+def _noting(headers: Headers, foreign: list[Path]) -> Headers:
+    """Return what reads headers, and adds the files that are no DICOM files to ``foreign``."""
+
+    def read(files: Sequence[Path]) -> list[Header]:
+        told = list(headers(files))
+        foreign.extend(path for path, header in zip(files, told, strict=True) if header == NO_DICOM)
+        return told
+
+    return read
+
+
+def _is_own_scan(path: Path) -> bool:
+    """Tell whether a file of the rarer formats is a scan: it has a header, and is no derivative of FreeSurfer."""
+    if path.suffix.lower() == ".img":
+        return header_beside(path) is not None
+    return not ((path.parent / "orig.mgz").is_file() and path.name != "orig.mgz")
 
 
 def _images_folder(root: Path) -> Path:
     return root / "imagesTr" if (root / "imagesTr").is_dir() else root
 
 
-def _recognise(root: Path, start: Path, files: Sequence[Path], description: Mapping[str, Any]) -> str:
+def _recognise(root: Path, start: Path, everything: Sequence[Path], description: Mapping[str, Any]) -> str:
+    files = [path for path in everything if is_volume(path.name)]
     if start != root:
         four_dimensional = "channel_names" not in description and "modality" in description
         grouped = any(_CHANNEL_GROUP.search(split_ending(path.name)[0]) for path in files)
         return "msd" if four_dimensional and not grouped else "nnunet"
     if not files:
-        return "dicom"
+        others = any(is_other(path.name) and _is_own_scan(path) for path in everything)
+        return "folder" if others and not any(map(is_dicom, everything)) else "dicom"
     if is_bids(files):
         return "feta" if is_feta(files) else "bids"
     return brats_year(files) or "folder"

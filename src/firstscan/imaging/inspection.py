@@ -20,8 +20,9 @@ from firstscan.domain.errors import ScanError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.volume import CaseSummary, Header, Modality
 
-from .files import file_type, fingerprint, is_nifti
+from .files import file_type, fingerprint, is_nifti, is_other
 from .nifti import nifti_header, nifti_orientations
+from .other_formats import other_orientations
 from .reading import as_volume, check_readable, choose_channels, geometry_error, read_header, read_raw
 from .standardise import summarise
 
@@ -84,9 +85,10 @@ def _header_findings(case: Case, headers: Sequence[Header]) -> list[Finding]:
     found: list[Finding] = []
     for header in headers:
         found += check_header(case.case_id, header, case.path)
-    if is_nifti(case.path) and headers:
+    if (is_nifti(case.path) or is_other(case.path)) and headers:
         extent_mm = max(n * s for n, s in zip(headers[0].shape, headers[0].spacing_mm, strict=True))
-        qform, sform = nifti_orientations(Path(case.path))
+        orientations = nifti_orientations if is_nifti(case.path) else other_orientations
+        qform, sform = orientations(Path(case.path))
         found += check_orientation(case.case_id, qform, sform, float(extent_mm), case.path)
     return found
 

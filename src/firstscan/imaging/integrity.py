@@ -43,6 +43,21 @@ def check_complete(path: Path, header: Header) -> None:
         )
 
 
+def voxel_data(path: Path) -> tuple[int, bool, bool] | None:
+    """Return where the voxels of an NRRD or MetaImage file begin, whether they are compressed, and big-endian.
+
+    None where they lie in another file, or as text.  Raises OSError.
+    """
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
+    kind = ENDINGS.get(split_ending(path.name)[1].lower())
+    place = _nrrd_data(start) if kind == "nrrd" else _metaimage_data(start)
+    if place is None:
+        return None
+    big = re.search(rb"(?im)^(?:endian\s*:\s*big|(?:Element|Binary\w*)ByteOrderMSB\s*=\s*True)", start[: place[0]])
+    return *place, big is not None
+
+
 def _voxel_bytes(dtype: str) -> int:
     match = re.search(r"(\d+)-bit", dtype)
     return int(match[1]) // 8 * (2 if "complex" in dtype else 1) if match else 0

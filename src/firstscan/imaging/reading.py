@@ -19,13 +19,14 @@ from firstscan.domain.volume import Header, Modality, Volume
 
 from ._sitk import sitk
 from .dicom_reading import read_frames, read_series
-from .files import ENDINGS, is_dicom_name, is_nifti, split_ending
+from .files import ENDINGS, is_dicom_name, is_nifti, is_other, split_ending
 from .foreground import foreground
 from .integrity import check_complete
 from .metaimage import check_metaimage
 from .modality import modality_of_text, modality_of_voxels
 from .nifti import NiftiVoxels, check_orientation_numbers, is_nifti2, nifti_voxels
 from .orientation import Placed, canonical
+from .other_formats import other_header, other_voxels
 
 _IMAGE_IO = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "metaimage": "MetaImageIO", "dicom": "GDCMImageIO"}
 MAX_BYTES = 8 << 30
@@ -54,6 +55,8 @@ def read_header(channel: Channel) -> Header:
     ------
     ScanError : the file is missing, empty, or not an image (codes ``missing-file``, ``unreadable``).
     """
+    if is_other(channel.path):
+        return other_header(Path(channel.path))
     return _header_of(_reader(channel), channel)
 
 
@@ -218,6 +221,10 @@ def _header_of(reader: Any, channel: Channel) -> Header:
 
 def _read_channel(channel: Channel, inflated: dict[str, NiftiVoxels]) -> tuple[Placed, Header]:
     """Return one channel on its own grid and its header as stored; ``inflated`` keeps NIfTI files that hold several."""
+    if is_other(channel.path):
+        header = other_header(Path(channel.path))
+        check_readable(header, channel)
+        return _on_grid_of(header, other_voxels(Path(channel.path), channel.component or 0)), header
     reader = _reader(channel)
     header = _header_of(reader, channel)
     check_readable(header, channel)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import importlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ KEY = "case_id"
 OF_CASES_CSV = frozenset({"path", "channels", "files"})
 """Columns of ``cases.csv`` that tell where a scan is; a table made from it may keep them, they are not joined."""
 _SHOWN = 5
+_SEPARATOR = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Columns:
 def read_rows(path: Path) -> list[Mapping[str, Any]]:
     """Return the rows of a CSV (commas or semicolons), TSV or Parquet table; empty lines are none.
 
+    Spaces around values do not count, and a first line ``sep=;``, as Excel writes it, says what parts them.
+
     Raises
     ------
     DataError : it cannot be read, two columns have one name, or a row has more values than there are columns.
@@ -83,14 +87,18 @@ def read_rows(path: Path) -> list[Mapping[str, Any]]:
             parquet: Any = importlib.import_module("pyarrow.parquet")
             return list(parquet.read_table(path).to_pylist())
         with path.open(newline="", encoding="utf-8-sig") as file:
+            start = file.tell()
             header = file.readline()
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=_delimiter(path, header))
+            stated = _SEPARATOR.fullmatch(header.rstrip("\r\n"))
+            start, header = (file.tell(), file.readline()) if stated else (start, header)
+            file.seek(start)
+            delimiter = stated[1] if stated else _delimiter(path, header)
+            reader = csv.DictReader(file, delimiter=delimiter, skipinitialspace=delimiter != "\t")
             names = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = [name or _nameless(place) for place, name in enumerate(names, start=1)]
             if twice := repeated(reader.fieldnames):
                 raise DataError(f"{path} has two columns {twice[0]!r}; give each a name of its own")
-            rows = [(reader.line_num, row) for row in reader]
+            rows = [(reader.line_num + (stated is not None), _trimmed(row)) for row in reader]
     except UnicodeDecodeError as error:
         raise DataError(f"{path} cannot be read as a table: it is not text in UTF-8; save it as CSV UTF-8") from error
     except (ValueError, OSError, csv.Error) as error:
@@ -185,6 +193,10 @@ def join(
     told, replaced = columns.merged([(case.case_id, case.metadata) for case in cases])
     joined = (replace(case, metadata=MappingProxyType(row)) for case, row in zip(cases, told, strict=True))
     return tuple(joined), (*columns.findings, *replaced)
+
+
+def _trimmed(row: dict[Any, Any]) -> dict[Any, Any]:
+    return {name: value.strip() if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _refuse_twice(path: Path, names: Sequence[str]) -> None:

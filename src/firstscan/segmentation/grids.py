@@ -13,6 +13,7 @@ import numpy as np
 from firstscan.domain.arrays import Float, LabelMap
 from firstscan.domain.errors import DataError
 
+from .layers import flattened, segments_of
 from .whole import has_place, is_whole, require_written
 
 TOLERANCE = 1e-3
@@ -40,14 +41,14 @@ class Grid:
 
 
 def read_labels(path: Path) -> tuple[LabelMap, Grid]:
-    """Return a label map (x, y, z) as int32 with its grid.
+    """Return a label map (x, y, z) as int32 with its grid; the layers of a ``.seg.nrrd`` are laid over each other.
 
     Raises
     ------
     DataError : the file cannot be read, is not 3D, or holds values that are not whole numbers.
     """
     image = _single(_read(path))
-    values = sitk().GetArrayFromImage(image)
+    values = _flat(path, image)
     if values.ndim != 3:
         raise DataError(f"{path.name}: a label map has 3 dimensions; found {values.ndim}. Export one label map a scan.")
     if values.size and not -(2**31) <= values.min() <= values.max() < 2**31:
@@ -101,10 +102,7 @@ def read_grid(path: Path) -> Grid:
 def read_segments(path: Path) -> dict[str, int]:
     """Return the names and values that 3D Slicer keeps in a ``.seg.nrrd``; empty for any other file."""
     reader = _header(path)
-    said = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if key.startswith("Segment")}
-    named = {key.removesuffix("_Name"): name for key, name in said.items() if key.endswith("_Name")}
-    values = {name: said.get(f"{key}_LabelValue", "") for key, name in named.items()}
-    return {name: int(value) for name, value in values.items() if value.isdigit()}
+    return {segment.name: segment.value for segment in segments_of(_said(reader))}
 
 
 def write_labels(labels: LabelMap, grid: Grid, path: Path) -> None:
@@ -166,6 +164,25 @@ def _single(image: Any) -> Any:
     if image.GetNumberOfComponentsPerPixel() == 1 and "vector" in image.GetPixelIDTypeAsString():
         image = sitk().VectorIndexSelectionCast(image, 0)
     return image
+
+
+def _said(file: Any) -> dict[str, str]:
+    """Return what the header of an image or reader says besides its geometry."""
+    return {key: file.GetMetaData(key) for key in file.GetMetaDataKeys()}
+
+
+def _flat(path: Path, image: Any) -> Any:
+    """Return the voxels of an image (z, y, x), one label map also where they lie in several layers."""
+    values = sitk().GetArrayFromImage(image)
+    if image.GetDimension() != 3 or values.ndim != 4:
+        return values
+    segments = segments_of(_said(image))
+    if not segments:
+        return values
+    try:
+        return flattened(values, segments)
+    except ValueError as error:
+        raise DataError(f"{path.name}: {error}. Save the segmentation in 3D Slicer again.") from error
 
 
 def _unreadable(path: Path, error: RuntimeError) -> DataError:

@@ -10,7 +10,8 @@ import numpy as np
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.pool import Pool
-from firstscan.steps.annotating.label_maps import find_classes, match_labels, read_classes, read_ignore
+from firstscan.steps.annotating.label_maps import find_classes, read_classes, read_ignore
+from firstscan.steps.annotating.matching import match_labels
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import headers_of
 from firstscan.steps.running.identity import KEY
@@ -62,8 +63,9 @@ def read_data(plan: Plan, run: Run) -> StudyData:
         _refuse_overlap(pool, test)
     pool = part_of(pool, plan.pool, group_by=plan.test.group_by if isinstance(plan.test, Share) else "patient")
     _refuse_mixed(pool)
-    pool_labels = match_labels(labels_folder, pool.case_ids, pool.pseudonyms)
-    test_labels = match_labels(test_folder, test.case_ids, test.pseudonyms)
+    scans = [Path(channel.path) for case in (*pool, *test) for channel in case.channels]
+    pool_labels = match_labels(labels_folder, pool.case_ids, pool.pseudonyms, scans=scans)
+    test_labels = match_labels(test_folder, test.case_ids, test.pseudonyms, scans=scans)
     missing = [c for c in test.case_ids if c not in test_labels]
     if missing:
         raise DataError(

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 
 import pytest
-from phantoms import save
+from phantoms import head, save
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.imaging import index
@@ -89,13 +90,24 @@ def test_same_name_in_two_folders_is_told_apart_by_the_folder(tmp_path):
     assert index(tmp_path).case_ids == ("a_t1", "b_t1", "other")
 
 
-def test_two_files_with_the_same_case_id(tmp_path):
+def test_two_files_of_one_name_are_left_out_and_end_nothing(tmp_path):
     first = save(tmp_path / "one.nii.gz")
-    second = save(tmp_path / "one.nii")
-    with pytest.raises(UsageError, match="two files with the same case id 'one'") as error:
-        index(tmp_path)
-    assert str(first) in str(error.value)
-    assert str(second) in str(error.value)
+    second = save(tmp_path / "one.nii", head(seed=1))
+    save(tmp_path / "two.nii.gz")
+    pool = index(tmp_path)
+    assert pool.case_ids == ("two",)
+    assert {(f.code, f.severity, f.path) for f in pool.findings} == {
+        ("same-name", "drop", str(first)),
+        ("same-name", "drop", str(second)),
+    }
+
+
+def test_a_compressed_copy_beside_its_scan_is_left_out_alone(tmp_path):
+    plain = save(tmp_path / "one.nii")
+    (tmp_path / "one.nii.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    pool = index(tmp_path)
+    assert [(case.case_id, case.path) for case in pool] == [("one", str(plain))]
+    assert [(f.code, f.severity) for f in pool.findings] == [("same-name", "drop")]
 
 
 def test_folders_that_cannot_serve(tmp_path):

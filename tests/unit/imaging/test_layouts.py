@@ -120,7 +120,10 @@ def test_brats(put, layout, names, separator):
     pool = index(root)
     assert pool.layout == layout
     assert channels(pool) == {cases[0]: list(names)}
-    assert [(f.case_id, f.code) for f in pool.findings] == [(cases[1], "missing-channel")]
+    assert [(f.case_id, f.code, f.measured) for f in pool.findings] == [
+        (cases[1], "missing-channel", 3.0),
+        ("", "label-map", 2.0),
+    ]
     assert len(index(root, channels=[names[1]])) == 2
     if layout == "brats2023":
         assert pool[cases[0]].metadata["patient"] == "BraTS-GLI-00001"

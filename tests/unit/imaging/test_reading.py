@@ -15,8 +15,8 @@ from firstscan.imaging import fingerprint, index, inspect, inspect_header, read_
 from firstscan.imaging.nifti import nifti_header
 
 
-def only(folder):
-    (case,) = index(folder)
+def only(folder, layout="auto"):
+    (case,) = index(folder, layout=layout)
     return case
 
 
@@ -84,7 +84,7 @@ def test_header_is_read_without_voxels(tmp_path):
 def test_channels_are_stacked_in_order_and_can_be_chosen(tmp_path):
     for i in range(3):
         save(tmp_path / f"p_000{i}.nii.gz", head() + i)
-    case = only(tmp_path)
+    case = only(tmp_path, layout="nnunet")
     volume = read_volume(case)
     assert volume.voxels.shape[0] == 3
     np.testing.assert_allclose(volume.voxels[2] - volume.voxels[0], 2, atol=1e-3)
@@ -96,7 +96,7 @@ def test_channels_are_stacked_in_order_and_can_be_chosen(tmp_path):
 def test_channels_on_different_grids_are_dropped(tmp_path):
     save(tmp_path / "p_0000.nii.gz")
     save(tmp_path / "p_0001.nii.gz", affine=np.diag([-1.0, -1.0, 1.2, 1.0]))
-    assert codes(only(tmp_path)) == (None, [("channel-geometry", "drop")])
+    assert codes(only(tmp_path, layout="nnunet")) == (None, [("channel-geometry", "drop")])
 
 
 def test_two_dimensional_and_four_dimensional_images(tmp_path):

@@ -59,6 +59,38 @@ def test_columns_that_a_spreadsheet_leaves_behind_are_none_but_nothing_in_them_i
     assert rows[0] == {"case_id": "a", "site": "N", "column 4": "x"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "case_id, path, note\na, x.nii, 1 2\nb, y.nii ,\n",
+        "sep=;\r\ncase_id;path;note\r\na;x.nii;1 2\r\nb;y.nii;\r\n",
+        '\ufeff"sep=;"\r\ncase_id;path;note\r\na;x.nii;1 2\r\nb;y.nii;\r\n',
+        "sep=\t\ncase_id\tpath\tnote\na\tx.nii\t1 2\nb\ty.nii\t\n",
+        "sep=,;;\ncase_id,path,note\na,x.nii,1 2\nb,y.nii,\n",
+        'case_id, path, note\na, "x.nii", 1 2\n b , y.nii, \n',
+    ],
+)
+def test_habits_of_spreadsheets(written, text):
+    assert read_rows(written(text)) == [
+        {"case_id": "a", "path": "x.nii", "note": "1 2"},
+        {"case_id": "b", "path": "y.nii", "note": ""},
+    ]
+
+
+def test_lines_are_counted_from_the_first_also_below_a_stated_separator(written):
+    with pytest.raises(DataError, match="line 3: more values than columns"):
+        read_rows(written("sep=;\ncase_id;path\na;b;c\n"))
+
+
+def test_columns_of_label_maps_are_no_channels(tmp_path, written):
+    for name in ("1", "1_seg"):
+        write_image(tmp_path / f"{name}.nii.gz", np.ones((4, 4, 4), np.float32), np.eye(4))
+    for column in ("mask", "truth"):
+        pool = index(written(f"case_id,image,{column}\na,1.nii.gz,1_seg.nii.gz\n", "source.csv"))
+        assert [[c.name for c in case.channels] for case in pool] == [["image"]]
+        assert [(f.code, f.severity) for f in pool.findings] == [("label-map", "note")]
+
+
 def test_parquet_with_numbers_for_ids(tmp_path):
     pq.write_table(pa.table({"case_id": [1, 2], "site": ["N", None]}), tmp_path / "t.parquet")
     columns = read_columns(tmp_path / "t.parquet", ("1", "2"))

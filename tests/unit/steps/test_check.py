@@ -84,13 +84,15 @@ def test_duplicates_and_odd_channels_are_dropped(scans, run):
     for number in range(2):
         voxels = np.random.default_rng(number).random((12, 12, 12), np.float32)
         write_image(scans / f"multi_{number:04d}.nii.gz", voxels, np.eye(4))
+        write_image(scans / f"second_{number:04d}.nii.gz", voxels + 1, np.eye(4))
     result = checked(scans, run)
     assert {f.case_id: f.code for f in result.pool.findings if f.severity == "drop"} == {
         "s9": "duplicate",
         "multi": "channel-count",
+        "second": "channel-count",
     }
     assert result.pool.case_ids == ("s0", "s1", "s2", "s3")
-    assert found(result.pool) == 6
+    assert found(result.pool) == 7
     assert set(result.summaries) == set(result.pool.case_ids)
 
 

@@ -112,7 +112,7 @@ def test_the_same_pool_however_headers_are_read(archive, tmp_path, monkeypatch):
     (archive / "s2" / "more").write_bytes((archive / "s2" / "4.dcm").read_bytes())  # the same slice twice
     plain = imaging_index(archive)
     assert plain.case_ids == ("s0", "s1")
-    assert [f.code for f in plain.findings] == ["unreadable-file", "repeated-slices"]
+    assert [f.code for f in plain.findings] == ["unreadable-file", "repeated-slices", "other-files"]
     assert plain["s0"].metadata == {
         "patient": "p0",
         "field_strength": 1.5,
@@ -162,7 +162,8 @@ def test_a_file_without_permission_is_said_and_read_once_it_has_some(archive, tm
         patched.setattr(Path, "open", refused)
         findings = indexed(archive, tmp_path / "out").findings
     assert "README is no readable DICOM file: PermissionError" in findings[0].message
-    assert [Path(f.path).name for f in indexed(archive, tmp_path / "out").findings] == ["damaged.dcm"]
+    found = indexed(archive, tmp_path / "out").findings
+    assert [Path(f.path).name for f in found] == ["damaged.dcm", "archive"]  # the README is counted for its folder
 
 
 def test_a_file_that_vanishes_is_a_finding_and_nothing_is_kept_of_it(archive, tmp_path, monkeypatch):
@@ -176,7 +177,7 @@ def test_a_file_that_vanishes_is_a_finding_and_nothing_is_kept_of_it(archive, tm
     with monkeypatch.context() as patched:
         patched.setattr(headers.HeaderReader, "__call__", late)
         pool = indexed(archive, tmp_path / "out")
-    assert [Path(f.path).name for f in pool.findings] == ["4.dcm", "damaged.dcm"]
+    assert [Path(f.path).name for f in pool.findings] == ["4.dcm", "damaged.dcm", "archive"]
     assert "FileNotFoundError" in pool.findings[0].message
     write_slice(gone, 0, 4)
     assert indexed(archive, tmp_path / "out") == imaging_index(archive)

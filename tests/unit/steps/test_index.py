@@ -22,7 +22,7 @@ def test_what_was_found_is_said_and_what_was_left_out_is_listed(tmp_path, capsys
     assert "Channels: one, without a name (2 scans)." in said
     assert "2 scan(s) found.\n" in said  # none was read, so none is called usable
     assert "1 × label-map: 1 file(s) look like label maps" in said
-    assert [f.code for f in read_findings(tmp_path / "out" / "findings.csv")] == ["label-map"]
+    assert [f.code for f in read_findings(tmp_path / "out" / "findings.csv")] == ["label-map", "own-results"]
     with (tmp_path / "out" / "cases.csv").open() as file:
         assert [row["case_id"] for row in csv.DictReader(file)] == ["a", "b"]
 

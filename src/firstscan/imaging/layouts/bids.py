@@ -12,8 +12,10 @@ from types import MappingProxyType
 
 from firstscan.domain.case import Case, Channel, MetadataValue
 from firstscan.domain.finding import Finding
+from firstscan.domain.label_names import names_labels
 from firstscan.imaging.files import safe_id, split_ending
 from firstscan.imaging.metadata import clean_metadata
+from firstscan.imaging.naming import one_of_each_name
 
 SUFFIXES = (
     "T1w",
@@ -65,14 +67,18 @@ def read_bids(
     """
     sessions: dict[tuple[str, str], dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
     other: Counter[str] = Counter()
-    for path in files:
+    scans, doubled = one_of_each_name(root, list(files))
+    for path in scans:
         match = _NAME.match(split_ending(path.name)[0])
         suffix = match["suffix"] if match else ""
         if match is None or suffix not in SUFFIXES or "derivatives" in path.relative_to(root).parts:
             other[suffix or "other"] += 1
             continue
+        if names_labels(split_ending(path.name)[0]):
+            other[f"{suffix} of a label map"] += 1
+            continue
         entities = dict(e.split("-", 1) for e in match["entities"].split("_"))
-        sessions[entities["sub"], entities.get("ses", "")][match["entities"]].setdefault(suffix, path)
+        sessions[entities["sub"], entities.get("ses", "")][match["entities"]][suffix] = path
     groups = _merged(sessions)
     usual = set(wanted or ()) or _usual_channels(groups)
     participants = _participants(root)
@@ -82,7 +88,7 @@ def read_bids(
         seen_less.update(s for s in members if s not in usual)
         if kept:
             cases.append(_case(name, kept, participants))
-    return tuple(cases), (*_notes(other, "not-a-scan", root), *_notes(seen_less, "contrast-left-out", root))
+    return tuple(cases), (*doubled, *_notes(other, "not-a-scan", root), *_notes(seen_less, "contrast-left-out", root))
 
 
 def _merged(sessions: Mapping[tuple[str, str], Mapping[str, dict[str, Path]]]) -> dict[str, dict[str, Path]]:

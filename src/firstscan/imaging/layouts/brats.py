@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.finding import Finding
+from firstscan.domain.label_names import names_labels
 from firstscan.imaging.files import safe_id, split_ending
+from firstscan.imaging.naming import one_of_each_name
 
 CHANNELS = {"brats2023": ("t1n", "t1c", "t2w", "t2f"), "brats2021": ("t1", "t1ce", "t2", "flair")}
 _SEPARATOR = {"brats2023": "-", "brats2021": "_"}
@@ -27,14 +29,18 @@ def brats_year(files: Iterable[Path]) -> str | None:
     return None
 
 
-def read_brats(files: Iterable[Path], layout: str) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
+def read_brats(root: Path, files: Iterable[Path], layout: str) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
     """Return one case a folder; cases that lack one of the four contrasts are dropped."""
     found: dict[Path, dict[str, Path]] = defaultdict(dict)
-    for path in files:
+    scans, findings = one_of_each_name(root, list(files))
+    others: list[Path] = []
+    for path in scans:
         channel = _channel_of(path, layout)
         if channel is not None:
             found[path.parent][channel] = path
-    cases, findings = [], []
+        else:
+            others.append(path)
+    cases = []
     for folder, members in sorted(found.items()):
         case_id = safe_id(folder.name)
         patient = _NAME_2023.match(folder.name)
@@ -55,7 +61,19 @@ def read_brats(files: Iterable[Path], layout: str) -> tuple[tuple[Case, ...], tu
                     threshold=float(len(CHANNELS[layout])),
                 )
             )
-    return tuple(cases), tuple(findings)
+    return tuple(cases), (*findings, *_rest(root, others))
+
+
+def _rest(root: Path, others: Sequence[Path]) -> Iterator[Finding]:
+    """Say how many volumes are no contrast of a case: label maps, and files of other names."""
+    labels = sum(names_labels(split_ending(path.name)[0]) for path in others)
+    for code, count, what in (
+        ("label-map", labels, "look like label maps by name"),
+        ("not-a-scan", len(others) - labels, "are called after none of the four contrasts"),
+    ):
+        if count:
+            message = f"{count} file(s) {what} and were not taken as scans"
+            yield Finding(code, "note", "", message, "rename them if they are scans", str(root), float(count))
 
 
 def _channel_of(path: Path, layout: str) -> str | None:

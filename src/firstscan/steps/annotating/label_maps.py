@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from firstscan.domain.errors import DataError, UsageError
-from firstscan.domain.pseudonyms import CASE, Pseudonyms
+from firstscan.domain.pseudonyms import Pseudonyms
 from firstscan.execution import run_cases
-from firstscan.imaging.files import is_volume, split_ending
 from firstscan.segmentation.dataset import split_labels
 from firstscan.segmentation.grids import read_labels
 
-_IMAGE_WORDS = r"(?:T1w|T2w|FLAIR|PDw|ct|image|img)"
-_LABEL_WORDS = r"(?:dseg|seg|label|labels|mask|gt)"
-_SUBJECT = re.compile(r"^(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)_")
-
+from .matching import match_labels
 
 COLLECTED = "collected.json"
 """In ``work`` of a collection of labels: what was written there, and for which batch."""
@@ -62,43 +57,6 @@ def read_labelled(table: Path) -> dict[str, str]:
             f"{len(gone)} label map(s) that {table} lists are gone: {', '.join(gone[:5])}; collect them again"
         )
     return {case_id: str(path) for case_id, path in found.items()}
-
-
-def match_labels(folder: Path, case_ids: Iterable[str], key: Pseudonyms | None = None) -> dict[str, str]:
-    """Return ``{case id: label file}`` for every case whose label map lies somewhere below ``folder``.
-
-    A file belongs to a case when their names agree, apart from an ending such as ``_seg`` or ``_dseg`` on the label's
-    side and a contrast such as ``_T2w`` on the scan's. In BIDS trees a subject's (and session's)
-    only label map is its.
-
-    Raises
-    ------
-    UsageError : no such folder.  DataError : two files fit one case.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; name the folder that holds the label maps")
-    files: dict[str, list[Path]] = {}
-    of_subject: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if is_volume(path.name) and path.is_file():
-            stem = split_ending(path.name)[0]
-            bare = _bare(stem, _LABEL_WORDS)
-            for name in {stem, bare}:
-                files.setdefault(name, []).append(path)
-            if bare != stem and (subject := _SUBJECT.match(stem)):
-                of_subject.setdefault(subject[1], []).append(path)
-    found: dict[str, str] = {}
-    originals = {} if key is None else {name: original for original, name in key.names.get(CASE, {}).items()}
-    for case_id in case_ids:
-        names = dict.fromkeys((case_id, originals.get(case_id, case_id)))
-        places = ((files, i) for name in names for i in (name, _bare(name, _IMAGE_WORDS)))
-        fitting = next((there[i] for there, i in (*places, *((of_subject, name) for name in names)) if i in there), [])
-        if len(fitting) > 1:
-            listed = ", ".join(str(p) for p in fitting[:3])
-            raise DataError(f"{case_id}: {len(fitting)} label maps fit ({listed}); keep one of them below {folder}")
-        if fitting:
-            found[case_id] = str(fitting[0].absolute())
-    return found
 
 
 def read_classes(folder: Path) -> dict[str, int]:
@@ -165,7 +123,3 @@ def read_label_names(path: Path) -> tuple[dict[str, int], int | None]:
         return {name: value for name, value in classes.items() if value != 0}, ignore
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} does not name its classes as nnU-Net or the Decathlon do: {error!r}") from error
-
-
-def _bare(name: str, words: str) -> str:
-    return re.sub(rf"[_-]{words}$", "", name, flags=re.IGNORECASE)

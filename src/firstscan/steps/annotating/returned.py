@@ -13,7 +13,7 @@ from firstscan.handoff.returned import Returned, find_labels
 from firstscan.handoff.trail import NAME as TRAIL
 from firstscan.handoff.trail import Trail, read_trail
 from firstscan.imaging.files import is_volume, split_ending
-from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.config import CheckCommand, IndexConfig
 from firstscan.steps.running.headers import known_headers
 from firstscan.steps.running.identity import key_file
 from firstscan.steps.running.origin import folders_behind, known_scans
@@ -69,7 +69,7 @@ def parts_of(handoffs: Sequence[Path]) -> tuple[Part, ...]:
                 replace(trail, reader=reader),
                 find_labels(trail, is_volume, lambda name: split_ending(name)[0]),
                 results if results is not None and results.is_dir() else None,
-                IndexConfig.of(**scans) if scans else None,
+                CheckCommand.of(**scans) if scans else None,
             )
         )
     return tuple(made)

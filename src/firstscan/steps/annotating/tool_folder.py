@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,11 +18,16 @@ from firstscan.handoff.place import Mode, placer
 from firstscan.handoff.registry import writer
 from firstscan.imaging import write_image
 from firstscan.imaging.reading import read_raw
+from firstscan.segmentation.grids import read_labels, write_labels
 from firstscan.segmentation.whole import require_written
 from firstscan.steps.running.config import Config
 
 from .label_maps import find_classes, labels_of, read_classes, read_ignore
+from .matching import refuse_scans
 from .prefilled import ignore_of, prefilled
+
+SEGMENTATION = (".seg.nrrd", ".seg.nhdr")
+"""Endings of segmentations of 3D Slicer."""
 
 
 class HandoffConfig(Config):
@@ -82,6 +88,7 @@ def handoff(
     if ignore is None and labels is None and config.labels is not None:
         ignore = read_ignore(config.labels)
     cases = pool.only(selection.case_ids)
+    refuse_scans(found, [Path(channel.path) for case in pool for channel in case.channels])
     neutral = pool.pseudonyms is not None
     place = place_of(cases, config.files, anew=neutral)
     if selection.slices is None:
@@ -145,11 +152,24 @@ def convert(channel: Channel, target: Path) -> None:
 
     Raises OSError where the disk is full.
     """
-    raw = read_raw(Case(channel.name, (channel,)))
+    with _in_one_layer(channel) as whole:
+        raw = read_raw(Case(channel.name, (whole,)))
     voxels = raw.voxels[0]
     dtype = "int16" if (voxels == voxels.astype("int16")).all() else None
     write_image(target, voxels, raw.affine, dtype)
     require_written(target)
+
+
+@contextmanager
+def _in_one_layer(channel: Channel) -> Iterator[Channel]:
+    """Lend a file of one volume with what a channel holds: segments of a ``.seg.nrrd`` may lie in several layers."""
+    if not channel.path.lower().endswith(SEGMENTATION):
+        yield channel
+        return
+    with TemporaryDirectory() as folder:
+        flat = Path(folder) / "labels.nii.gz"
+        write_labels(*read_labels(Path(channel.path)), flat)
+        yield replace(channel, path=str(flat))
 
 
 def linkable(channel: Channel) -> bool:

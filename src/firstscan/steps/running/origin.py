@@ -8,7 +8,7 @@ from typing import Any
 from firstscan.domain.errors import UsageError
 from firstscan.store import atomic_write, dump_json, load_json, read_manifest
 
-from .config import IndexConfig
+from .config import CheckCommand, IndexConfig
 
 ORIGIN = "scans.json"
 """In ``work``: how the scans were indexed, where the manifest must not say it (they have neutral names) or cannot (the
@@ -42,7 +42,7 @@ def known_scans(folder: Path) -> IndexConfig | None:
         told = load_json(noted)
     if "source" not in told:
         return None
-    return IndexConfig.of(**{k: v for k, v in told.items() if k in IndexConfig.model_fields})
+    return CheckCommand.of(**{k: v for k, v in told.items() if k in CheckCommand.model_fields})
 
 
 def scans_of(results: Path) -> IndexConfig:

@@ -38,7 +38,7 @@ def index(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Pool:
-    """Return the scans of a folder or table as a pool; no voxel is read.
+    """Return the scans of a folder or table as a pool, with what was left out and what was not looked at.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def index(
 
     Raises
     ------
-    UsageError : no such source, an unknown layout or channel, two scans with the same id, a table that fits no scan.
+    UsageError : no such source, an unknown layout or channel, a table that fits no scan.
     DataError : no scan in it.
     """
     config = IndexConfig.of(

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from firstscan.audit import apply_policy
+from firstscan.audit.policy import UNREADABLE
+from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 from firstscan.imaging import index as find_scans
 from firstscan.imaging.dicom_headers import Headers, read_headers
-from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.config import CheckConfig, IndexConfig
 from firstscan.steps.running.identity import named
 
 _SHOWN = 4
+NAMES = frozenset({"name-encoding", "same-name"})
+"""Codes of files that cannot be told from others or opened by their name; where they are left out they stay so."""
 UNNAMED = "image"
 """What the layouts call the only channel of a scan."""
 
 
 def index(config: IndexConfig, headers: Headers = read_headers, key: Path | None = None) -> Pool:
-    """Return the scans of ``config.source``; no voxel is read, and of headers those of DICOM files, by ``headers``.
+    """Return the scans of ``config.source`` (:func:`firstscan.imaging.index`); ``headers`` reads those of DICOM files.
 
     ``key``: the file that keeps neutral names, see :func:`firstscan.steps.running.identity.named`.
 
     Raises
     ------
-    UsageError : no such source, an unknown layout, channel or column, two scans with the same id, a wrong table.
+    UsageError : no such source, an unknown layout, channel or column, a wrong table, an unknown finding code.
     DataError : no scan in it.
     """
     pool = find_scans(
@@ -33,8 +39,23 @@ def index(config: IndexConfig, headers: Headers = read_headers, key: Path | None
         only=config.only,
         table=config.table,
         headers=headers,
+        judged=_policy(config),
     )
     return named(pool, key, pseudonyms=config.pseudonyms)
+
+
+def _policy(config: IndexConfig) -> Callable[[Iterable[Finding]], tuple[Finding, ...]]:
+    """Return what gives findings of the index their severity; those that no network can be fed with stay drops."""
+    if not isinstance(config, CheckConfig):
+        return apply_policy
+    audit, severity = config.audit, config.severity
+
+    def judged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        found = tuple(findings)
+        fixed = [f for f in found if f.code in UNREADABLE | NAMES and f.severity == "drop"]
+        return (*fixed, *apply_policy((f for f in found if f not in fixed), audit, severity))
+
+    return judged
 
 
 def described(pool: Pool) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from firstscan.domain.scores import Score
 from firstscan.execution import Progress, Silent
 from firstscan.imaging.files import is_volume, split_ending
 from firstscan.segmentation.evaluate import TOLERANCE_MM, score_files
-from firstscan.steps.annotating.label_maps import find_classes, match_labels, read_classes, read_ignore
+from firstscan.steps.annotating.label_maps import find_classes, read_classes, read_ignore
+from firstscan.steps.annotating.matching import match_labels
 from firstscan.steps.running.results import finished, guard
 from firstscan.steps.running.run import Settings
 from firstscan.store import atomic_write, file_sha256, identity, open_workspace, write_manifest

@@ -1,0 +1,126 @@
+"""Inputs modelled on public bug reports, read as their README lines say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from firstscan.domain.errors import DataError
+from firstscan.imaging import index, inspect
+from firstscan.steps.annotating.matching import match_labels
+from firstscan.steps.training.evaluate import evaluate
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture
+def case(cases_dir):
+    def named(name: str) -> Path:
+        folder = cases_dir / name
+        if not folder.is_dir():
+            pytest.skip(f"{folder} is not there; FIRSTSCAN_TEST_CASES names the folder that holds the cases")
+        return folder
+
+    return named
+
+
+def codes(pool):
+    return {f.code for f in pool.findings} - {"other-files"}  # the README
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("kits-segmentation-as-scan", [f"case_{i:05d}_imaging" for i in range(3)]),
+        ("label-suffixes", ["p0"]),
+        ("slicer-seg-nrrd-as-scan", ["pat0", "pat1", "pat2"]),
+        ("images-and-labels-one-folder", [f"pat{i}" for i in range(6)]),
+    ],
+)
+def test_label_maps_are_no_scans(case, name, ids):
+    pool = index(case(name))
+    assert list(pool.case_ids) == ids
+    assert "label-map" in codes(pool)
+
+
+@pytest.mark.parametrize(
+    "name", ["kits-segmentation-as-scan", "slicer-seg-nrrd-as-scan", "images-and-labels-one-folder"]
+)
+def test_every_scan_finds_its_own_label_map(case, name):
+    pool = index(case(name))
+    found = match_labels(case(name), pool.case_ids)
+    assert set(found) == set(pool.case_ids)
+    assert not set(found.values()) & {c.path for c in pool}
+    assert all("seg" in Path(path).name for path in found.values())
+
+
+def test_spreadsheet_habits(case):
+    for name in ("spaces.csv", "semicolon_sep.csv"):
+        pool = index(case("csv-habits") / name)
+        assert len(pool) == 6
+        assert all(Path(c.path).is_file() for c in pool)
+        assert inspect(next(iter(pool)))[0] is not None
+
+
+def test_what_was_not_looked_at_is_said(case):
+    pool = index(case("dicom-hidden-by-one-nifti"))
+    assert codes(pool) == {"dicom-not-taken"}
+    assert {f.measured for f in pool.findings if f.code == "dicom-not-taken"} == {67.0}
+    assert pool.case_ids == ("converted_case",)
+
+
+def test_other_formats_are_read_or_counted(case):
+    pool = index(case("formats-not-looked-at"))
+    assert pool.case_ids == ("001", "002", "003", "m", "pair0", "z")
+    assert codes(pool) == {"format-not-read"}
+    assert [f.measured for f in pool.findings if f.code == "format-not-read"] == [1.0]  # the archive
+    assert inspect(pool["pair0"])[0] is not None
+    assert inspect(pool["z"])[0] is not None
+    assert [f.code for f in inspect(pool["m"])[1]] == ["constant"]
+
+
+def test_a_name_in_latin_1_costs_only_its_file(case, tmp_path):
+    for path in (case("filename-not-utf8") / "bytes").iterdir():
+        shutil.copy(path, tmp_path)
+    try:
+        os.rename(os.fsencode(tmp_path / "004.nii.gz"), os.fsencode(tmp_path) + b"/Kn\xe4e.nii.gz")  # noqa: PTH104
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    pool = index(tmp_path)
+    assert pool.case_ids == ("001", "002", "003")
+    assert codes(pool) == {"name-encoding"}
+
+
+def test_unfetched_scans(case, tmp_path):
+    with pytest.raises(DataError, match=r"3 file\(s\) are links or pointers to data that is not here"):
+        index(case("unfetched-annex"))
+    shutil.copytree(case("unfetched-annex"), tmp_path / "tree", symlinks=True)
+    there = tmp_path / "tree/sub-01/anat/sub-01_T1w.nii.gz"
+    there.parent.chmod(0o755)
+    there.unlink()
+    shutil.copy(case("csv-habits") / "001.nii.gz", there)
+    pool = index(tmp_path / "tree")
+    assert pool.case_ids == ("sub-01",)
+    assert codes(pool) == {"not-fetched"}
+
+
+def test_two_unicode_forms(case):
+    pool = index(case("unicode-two-forms"))
+    assert len(pool) == 2
+    assert codes(pool) == {"same-name"}
+
+
+def test_numbered_patients(case):
+    pool = index(case("zero-based-names"))
+    assert pool.case_ids == tuple(f"fetus_{i:04d}" for i in range(8))
+    assert codes(pool) == {"numbered-names"}
+
+
+def test_predictions_against_segmentations_of_slicer(case):
+    folder = case("evaluate-seg-nrrd") / "seg_nrrd"
+    scores = evaluate(folder / "pred", folder / "true")
+    assert {s.case_id for s in scores} == {"c0", "c1"}
+    assert {s.dice for s in scores} == {1.0}
