@@ -97,6 +97,7 @@ def handoff(
     classes: o.Classes = None,
     readers: o.Readers = 1,
     overlap: o.Overlap = 0,
+    prelabel: o.Prelabel = False,
     without: o.Without = None,
     name: o.DatasetName = "firstscan",
     files: o.Files = "link",
@@ -128,6 +129,7 @@ def collect(
     consensus: o.Consensus = "first",
     allow_empty: o.AllowEmpty = False,
     confirm_empty: o.ConfirmEmpty = False,
+    confirm_untouched: o.ConfirmUntouched = False,
     workers: o.Workers = None,
     overwrite: o.Overwrite = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import about, after, studies
+from . import about, after, rounds, studies
 from . import options as o
 
 INTERRUPTED = 130
@@ -307,6 +307,7 @@ def strategies() -> None:
 
 
 after.register(app)
+rounds.register(app)
 studies.register(app)
 about.register(app)
 

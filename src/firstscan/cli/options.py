@@ -114,6 +114,13 @@ ConfirmEmpty = Annotated[
     bool,
     typer.Option("--confirm-empty", help="Planned slices in which nothing is marked were looked at: they are empty."),
 ]
+ConfirmUntouched = Annotated[
+    bool,
+    typer.Option("--confirm-untouched", help="Predictions that came back unchanged were looked at: they are right."),
+]
+Prelabel = Annotated[
+    bool, typer.Option("--prelabel", help="Hand over predictions of `firstscan next` as label maps to correct.")
+]
 Workers = Annotated[int | None, typer.Option(help="Processes or threads at work; one a CPU core by default.")]
 Engine = Annotated[str, typer.Option(help="Where work runs: local, or ray (a cluster; see docs/cluster.md).")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

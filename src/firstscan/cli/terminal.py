@@ -198,6 +198,7 @@ def show_collection(done: Collected) -> None:
     """Print which labels came back, what is wrong with the others, how far readers agree, and what comes next."""
     from firstscan.domain.finding import count_by_code
     from firstscan.steps.annotating.agreement import mean_dice
+    from firstscan.steps.annotating.corrections import summed
 
     got = {taken.case_id for taken in done.labels}
     open_ = [case_id for case_id in done.asked if case_id not in got]
@@ -217,6 +218,8 @@ def show_collection(done: Collected) -> None:
             else f"  {name}: in {holding} scan(s)"
         )
     _show_agreement(done, mean_dice(done.agreement))
+    if done.corrections:
+        say(f"{summed(done.corrections)} ({done.out / 'corrections.csv'})")
     say(f"Labels: {done.out / 'labelled.csv'}")
     if done.dataset is not None:
         next_step(f"firstscan train {typed(done.out)} --out model")

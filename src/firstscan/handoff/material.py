@@ -35,6 +35,7 @@ class Material:
     background; ``ignore`` is the value of voxels in them that nobody is to annotate, None where there are none;
     ``name`` is shown by the target tool. ``given`` holds, by case id, the label files that the user had: tables name
     these. ``neutral``: scans have neutral names, and no table says where anything is.
+    ``predicted`` names the cases whose label is a model's prediction, to be corrected.
     """
 
     selection: Selection
@@ -45,6 +46,7 @@ class Material:
     ignore: int | None = None
     given: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     neutral: bool = False
+    predicted: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         missing = [c for c in self.selection.case_ids if c not in self.pool]

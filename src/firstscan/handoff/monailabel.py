@@ -14,7 +14,8 @@ def write_monailabel(material: Material, folder: Path, place: Place) -> Handed:
     """Write rank-prefixed images, ``labels/`` and ``datastore_v2.json`` for ``monailabel start_server --studies``.
 
     Strategy ``first`` serves ids in sorted order, so the prefix gives our order with no plug-in. Existing labels go in
-    as ``final``. MONAI Label shows the first channel of a scan; the others lie beside in ``extra/``.
+    as ``final``, predictions as ``original``, the tag of what a model made. MONAI Label shows the first channel of a
+    scan; the others lie beside in ``extra/``.
     """
     names = safe_names(material.selection.case_ids, pattern=r"[^A-Za-z0-9_-]+")
     objects: dict[str, Any] = {}
@@ -29,9 +30,10 @@ def write_monailabel(material: Material, folder: Path, place: Place) -> Handed:
             place(channel, image)
         info = {"name": f"{name}.nii.gz", "case_id": case.case_id, "rank": pick.rank, "reason": pick.reason}
         labels: dict[str, Any] = {}
-        given = material.place_label(case.case_id, folder / "labels" / "final" / f"{name}.nii.gz", place)
+        kind = "original" if case.case_id in material.predicted else "final"
+        given = material.place_label(case.case_id, folder / "labels" / kind / f"{name}.nii.gz", place)
         if given:
-            labels["final"] = {"ext": ".nii.gz", "info": {"name": f"{name}.nii.gz"}}
+            labels[kind] = {"ext": ".nii.gz", "info": {"name": f"{name}.nii.gz"}}
         objects[name] = {"image": {"ext": ".nii.gz", "info": info}, "labels": labels}
         rows.append((name, case.case_id, pick.rank, pick.reason, material.shown_path(case.path)))
         items.append(Item(case.case_id, pick.rank, name, images, given))

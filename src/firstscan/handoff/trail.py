@@ -16,7 +16,8 @@ from firstscan.domain.slices import SlicePlan
 from .material import Handed
 
 NAME = "handoff.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 marks predictions among the label maps that were handed over; a hand-off without any is written as 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Step:
 
     ``given`` is the label map that was handed over with it and ``given_sha256`` its bytes then; ``modality`` is what
     the source said, for normalisation. ``positions_mm`` are the planned slices of ``plane``, none where the whole scan
-    is to be annotated (:class:`firstscan.domain.slices.PlannedSlices`).
+    is to be annotated (:class:`firstscan.domain.slices.PlannedSlices`). ``prediction`` is a copy of ``given`` where
+    that is a model's prediction; tools do not save over it.
     """
 
     case_id: str
@@ -37,6 +39,7 @@ class Step:
     modality: str = ""
     plane: str = ""
     positions_mm: tuple[float, ...] = ()
+    prediction: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,12 @@ def write_trail(
     reader: str = "",
     plan: SlicePlan | None = None,
     ignore: int | None = None,
+    predictions: Mapping[str, Path] | None = None,
 ) -> Path:
-    """Write ``handoff.json`` into ``folder``; paths in it are relative, so that the folder may be moved."""
+    """Write ``handoff.json`` into ``folder``; paths in it are relative, so that the folder may be moved.
+
+    ``predictions`` (case id → copy) are the label maps among those handed over that a model made.
+    """
     picks = [
         {
             "case_id": item.case_id,
@@ -76,11 +83,12 @@ def write_trail(
             "given": None if item.given is None else _within(item.given, folder),
             "given_sha256": "" if item.given is None else sha256(item.given),
             **_planned(plan, item.case_id),
+            **_predicted(predictions or {}, item.case_id, folder),
         }
         for item in handed.items
     ]
     content = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSION if predictions else 1,
         "target": handed.target,
         "reader": reader,
         "classes": dict(classes),
@@ -133,7 +141,12 @@ def _step(row: Mapping[str, Any], folder: Path) -> Step:
         row["modality"],
         row.get("plane", ""),
         tuple(float(p) for p in row.get("positions_mm", ())),
+        folder / row["prediction"] if row.get("prediction") else None,
     )
+
+
+def _predicted(predictions: Mapping[str, Path], case_id: str, folder: Path) -> dict[str, object]:
+    return {"prediction": _within(predictions[case_id], folder)} if case_id in predictions else {}
 
 
 def _planned(plan: SlicePlan | None, case_id: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ from firstscan.selection.slicing import ordinal
 
 from .data import NO_NETWORK, LearnedFeatures, ReportData
 from .references import REFERENCES, Reference
+from .rounds import in_methods
 from .words import count, diagnostic, interval, number, p_value
 
 _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -82,7 +83,8 @@ def methods(data: ReportData) -> Methods:
         sentences.append(
             f"Nearest neighbours were searched approximately: on a sample, {recall:.1%} of the true ones were found."
         )
-    sentences.append(f"The random seed was {data.selection.seed}. No annotation entered the selection.")
+    sentences.append(f"The random seed was {data.selection.seed}.")
+    sentences += in_methods(data)
     sentences += _later(data)
     sentences += _slices(data)
     references = tuple(REFERENCES[key] for key in cite.keys)

@@ -14,6 +14,7 @@ from firstscan.selection.signals import pacing
 
 from .data import ReportData, SignalCorrelation
 from .privacy import last_part, without_folders
+from .rounds import labels_used, on_trust, rounds_of
 
 Level = Literal["good", "caution", "bad", "note"]
 GUESSING_LOSS = math.log(4)
@@ -85,7 +86,7 @@ def provenance(data: ReportData) -> str:
     text = f"Chosen from {count(len(data.features), 'usable scan')} of “{name}”"
     if data.left_out:
         text += f" ({data.scanned:,} found, {data.left_out:,} left out)"
-    return f"{text}. No label was used."
+    return f"{text}. {labels_used(data)}"
 
 
 def diagnostic(data: ReportData, name: str) -> float | None:
@@ -197,11 +198,13 @@ def trust(data: ReportData) -> tuple[Verdict, ...]:
         _of_training(data),
         _of_stability(data),
         _of_picks(data),
+        *(Verdict(level, title, text) for level, title, text in on_trust(data)),
     )
+    why = "No label was used, so nothing" if not rounds_of(data) else "No scan was held back for testing, so nothing"
     limits = Verdict(
         "note",
         "What this cannot know",
-        "No label was used, so nothing here measures segmentation quality. The picks are a reasoned first batch; "
+        f"{why} here measures segmentation quality. The picks are a reasoned {'first ' * (not rounds_of(data))}batch; "
         "whether they beat a random draw on your task shows only once both have been annotated.",
     )
     order = {"bad": 0, "caution": 1, "good": 2, "note": 3}

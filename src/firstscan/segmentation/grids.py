@@ -47,7 +47,7 @@ def read_labels(path: Path) -> tuple[LabelMap, Grid]:
     ------
     DataError : the file cannot be read, is not 3D, or holds values that are not whole numbers.
     """
-    image = _single(_read(path))
+    image = _single(read_any(path))
     values = _flat(path, image)
     if values.ndim != 3:
         raise DataError(f"{path.name}: a label map has 3 dimensions; found {values.ndim}. Export one label map a scan.")
@@ -59,7 +59,7 @@ def read_labels(path: Path) -> tuple[LabelMap, Grid]:
             f"{path.name}: label values must be whole numbers; found fractions. "
             "Resample label maps with nearest-neighbour interpolation, or threshold probabilities first."
         )
-    return whole.T, _grid(image)
+    return whole.T, grid_of(image)
 
 
 def read_channels(paths: Sequence[Path]) -> tuple[Float[np.ndarray, "channel x y z"], Grid]:
@@ -69,10 +69,10 @@ def read_channels(paths: Sequence[Path]) -> tuple[Float[np.ndarray, "channel x y
     ------
     DataError : a file cannot be read, or the channels do not lie on one grid.
     """
-    images = [_read(p) for p in paths]
-    grid = _grid(images[0])
+    images = [read_any(p) for p in paths]
+    grid = grid_of(images[0])
     for path, image in zip(paths[1:], images[1:], strict=True):
-        if found := grid.difference(_grid(image)):
+        if found := grid.difference(grid_of(image)):
             raise DataError(f"{path.name} lies on another grid than {paths[0].name}: {found}; register the channels")
     voxels = np.stack([sitk().GetArrayFromImage(i).astype(np.float32).T for i in images])
     if voxels.ndim != 4:
@@ -142,7 +142,8 @@ def _require_place(path: Path) -> None:
         raise DataError(f"{path.name}: its rotation holds numbers that are not finite. Copy or export it again.")
 
 
-def _read(path: Path) -> Any:
+def read_any(path: Path) -> Any:
+    """Return a whole file as SimpleITK's image, of any dimension.  Raises DataError where it cannot be read."""
     _require_own_voxels(path)
     _require_place(path)
     try:
@@ -173,7 +174,7 @@ def _said(file: Any) -> dict[str, str]:
 
 def _flat(path: Path, image: Any) -> Any:
     """Return the voxels of an image (z, y, x), one label map also where they lie in several layers."""
-    values = sitk().GetArrayFromImage(image)
+    values = _flat(path, image)
     if image.GetDimension() != 3 or values.ndim != 4:
         return values
     segments = segments_of(_said(image))
@@ -191,7 +192,8 @@ def _unreadable(path: Path, error: RuntimeError) -> DataError:
     return DataError(f"{path.name} cannot be read as an image ({why}): is it cut short? Copy or export it again.")
 
 
-def _grid(image: Any) -> Grid:
+def grid_of(image: Any) -> Grid:
+    """Return the grid of a 3D image of SimpleITK."""
     return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 

@@ -101,7 +101,7 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
         """Predict every scan of ``images`` on its own grid; sliding windows overlap by half, Gaussian weights."""
         from . import unet_prediction, unet_training
 
-        told = _read_settings(model / SETTINGS)
+        told = read_settings(model / SETTINGS)
         scales = tuple(Scale(tuple(s["clip"]) if s["clip"] else None, s["mean"], s["std"]) for s in told["scales"])
         found = list_images(images, len(told["channel_names"]))
         values = np.array([0, *told["classes"].values()], dtype=np.int32)
@@ -151,7 +151,8 @@ def _standardised(
     return np.stack([scale(channel) for scale, channel in zip(scales, resampled, strict=True)])
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return what training kept beside the weights.  Raises DataError where there is no model."""
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -138,7 +138,8 @@ def learning_rates(peak: float, steps: int) -> list[float]:
     """Return the learning rate of every step: one cycle, rising over the first fifth (Smith & Topin 2018)."""
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=peak)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=max(steps, 2), pct_start=0.2)
+    rise = 0.4 if steps == 5 else 0.2  # a fifth of 5 steps is a rise of length 0, by which OneCycleLR divides
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=max(steps, 2), pct_start=rise)
     rates = []
     for _ in range(steps):
         rates.append(float(optimizer.param_groups[0]["lr"]))

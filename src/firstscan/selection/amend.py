@@ -22,6 +22,11 @@ from .limits import Rows, read_limits
 from .pooling import canonical, check_ids, open_gate, rows_of
 from .signals import best_first, composite_score
 
+ROUNDS = "rounds"
+"""The diagnostic that lists the rounds of a batch: rule, parameters, picks, and what the rule found."""
+KEPT = frozenset({"replacements", "strata_numbers", ROUNDS})
+"""Diagnostics that outlive an extension."""
+
 
 def replace_pick(
     selection: Selection,
@@ -99,15 +104,7 @@ def extend(
     ------
     UsageError : as :func:`firstscan.selection.select`.
     """
-    wanted = constraints or Constraints()
-    removed = {entry["removed"] for entry in selection.diagnostics.get("replacements", ())}
-    labelled = {*wanted.labelled, *selection.case_ids}
-    fixed = replace(
-        wanted,
-        labelled=tuple(sorted(labelled)),
-        exclude=tuple(sorted({*wanted.exclude, *removed} - labelled)),
-        include=tuple(c for c in wanted.include if c not in {*selection.case_ids, *removed}),
-    )
+    fixed = as_labelled(selection, constraints or Constraints())
     more_of_it = select(
         features,
         more,
@@ -117,14 +114,26 @@ def extend(
         groups=groups_of(selection),
         **_options(selection, features),
     )
-    kept = {k: v for k, v in selection.diagnostics.items() if k in {"replacements", "strata_numbers"}}
+    kept = {k: v for k, v in selection.diagnostics.items() if k in KEPT}
     longer = replace(
         more_of_it,
         picks=(*selection.picks, *(replace(p, rank=p.rank + len(selection)) for p in more_of_it)),
         budget=selection.budget + more_of_it.budget,
         diagnostics={**more_of_it.diagnostics, **kept, "extended_from": len(selection)},
     )
-    return added(longer, selection, len(labelled))
+    return added(longer, selection, len(fixed.labelled))
+
+
+def as_labelled(selection: Selection, wanted: Constraints) -> Constraints:
+    """Return the constraints for more picks: the earlier ones count as labelled, replaced ones do not come back."""
+    removed = {entry["removed"] for entry in selection.diagnostics.get("replacements", ())}
+    labelled = {*wanted.labelled, *selection.case_ids}
+    return replace(
+        wanted,
+        labelled=tuple(sorted(labelled)),
+        exclude=tuple(sorted({*wanted.exclude, *removed} - labelled)),
+        include=tuple(c for c in wanted.include if c not in {*selection.case_ids, *removed}),
+    )
 
 
 def groups_of(selection: Selection) -> tuple[str, ...] | None:

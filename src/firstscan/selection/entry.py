@@ -20,6 +20,7 @@ from .groups import DEFAULT, combine
 from .limits import Limits, numbers, read_limits
 from .pooling import canonical, check_ids, open_gate, rows_of
 from .protocol import Candidates, Outcome, Strategy
+from .queries.measures import CaseMeasures, gathered
 from .registry import DEFAULT_STRATEGY, strategy_class
 
 SIZE_COLUMNS = ("foreground_ml", "foreground_voxels", "voxel_count")
@@ -53,6 +54,34 @@ def select(
     ------
     UsageError : a budget out of range, an unknown strategy or option, constraints that cannot hold together.
     """
+    return choose(
+        strategy_class(strategy),
+        features,
+        budget,
+        strategy,
+        seed,
+        constraints=constraints,
+        groups=groups,
+        options=options,
+    )
+
+
+def choose(
+    kind: type[Strategy],
+    features: FeatureTable,
+    budget: SupportsIndex | None,
+    strategy: str,
+    seed: SupportsIndex,
+    *,
+    constraints: Constraints | None,
+    groups: Sequence[str] | None,
+    options: Mapping[str, Any],
+    measures: Mapping[str, CaseMeasures] | None = None,
+) -> Selection:
+    """Choose by a strategy of class ``kind``, called ``strategy``; see :func:`select`.
+
+    ``measures`` (case id → what a model predicts of it) are shown to query rules; None before there is a model.
+    """
     wanted, seed = constraints or Constraints(), _integer("seed", seed)
     if not 0 <= seed < 2**32:
         raise UsageError(f"seed must lie in 0 … 4294967295; found {seed}")
@@ -62,7 +91,7 @@ def select(
     check_range(table)
     limits = read_limits(table, wanted, labelled, features)
     count = _budget(budget, limits, len(table) - len(labelled))
-    chooser, new_numbers = build_strategy(strategy, options, features, table)
+    chooser, new_numbers = build_strategy(kind, strategy, options, features, table)
     check_uncertainty(strategy, needed=chooser.needs_uncertainty(), measured=table.uncertainty is not None)
     seen = combine(table, shown_groups(type(chooser), table, groups))
     if chooser.reads_embeddings(typicality_stored=table.typicality is not None and seen.used == DEFAULT):
@@ -77,6 +106,7 @@ def select(
         labelled=len(labelled),
         stored_typicality=table.typicality if seen.used == DEFAULT else None,
         sizes=next((numbers(table.covariates[c]) for c in SIZE_COLUMNS if c in table.covariates), None),
+        measures=None if measures is None else gathered(table.case_ids, measures),
     )
     outcome = chooser(candidates, gate)
     if len(gate.taken) != count:
@@ -99,9 +129,11 @@ def shown_groups(kind: type[Strategy], table: FeatureTable, asked: Sequence[str]
 
 
 def build_strategy(
-    name: str, options: Mapping[str, Any], features: FeatureTable, table: FeatureTable
+    kind: type[Strategy], name: str, options: Mapping[str, Any], features: FeatureTable, table: FeatureTable
 ) -> tuple[Strategy, dict[str, list[int]]]:
-    """Return strategy ``name`` with ``options``; per-case options are brought from ``features``' rows to ``table``'s.
+    """Return the strategy ``kind``, called ``name``, with ``options``.
+
+    Per-case options are brought from ``features``' rows to ``table``'s.
 
     Strata with larger numbers than there are cases are numbered anew, once for all strategies; which numbers they had
     is returned, too, in the order of the new ones.
@@ -110,7 +142,6 @@ def build_strategy(
     ------
     UsageError : an option that the strategy does not have, or a value that it refuses.
     """
-    kind = strategy_class(name)
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(options) - set(known))
     if unknown:

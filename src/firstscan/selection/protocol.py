@@ -15,6 +15,7 @@ from firstscan.domain.features import EMBEDDING
 from .gate import Gate
 from .geometry import Density, typicality
 from .parameters import check_parameters
+from .queries.measures import Measures
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class Candidates:
     labelled : how many of ``covered`` are labelled already; they enlarge the effective budget.
     stored_typicality : (case,) float, or None when it has still to be computed.
     sizes : (case,) foreground size of each scan, or None when it is not known.
+    measures : what a model predicts of each scan, or None before there is one; only query rules ask for it.
     """
 
     embeddings: Embeddings
@@ -41,6 +43,7 @@ class Candidates:
     labelled: int = 0
     stored_typicality: PerCase | None = None
     sizes: PerCase | None = None
+    measures: Measures | None = None
 
     def __len__(self) -> int:
         return len(self.uncertainty)

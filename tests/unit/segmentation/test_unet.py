@@ -303,3 +303,10 @@ def test_a_lane_trains_as_a_single_training_does_and_is_used_again(raw_dataset):
     torch.testing.assert_close(*outputs, atol=2e-3, rtol=2e-2)
     with pytest.raises(ValueError, match="room"):
         lane.begin(first, padded * 3, draws)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6, 10, 250])
+def test_any_number_of_steps_has_a_learning_rate_each_that_never_exceeds_the_peak(steps):
+    rates = unet_training.learning_rates(1e-2, steps)
+    assert len(rates) == steps
+    assert all(np.isfinite(rate) and 0 < rate <= 1e-2 * (1 + 1e-9) for rate in rates)

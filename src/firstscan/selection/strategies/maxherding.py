@@ -68,6 +68,7 @@ class MaxHerding(Strategy):
         bounds = np.concatenate([_gains(kernel[s : s + BATCH], reached, weights) for s in range(0, n, BATCH)])
         first_gains = bounds.copy()
         current = np.ones(n, dtype=bool)
+        what = "pool, unsure scans counting more," if self.weighted else "pool"
         while gate.has_room():
             best = int(np.where(gate.open, bounds, -np.inf).argmax())
             if not current[best]:
@@ -77,7 +78,7 @@ class MaxHerding(Strategy):
                 current[rows] = True
                 continue
             gain = float(bounds[best])
-            if gate.take(best, f"adds {100 * gain:.1f} % to how much of the pool is covered", score=gain):
+            if gate.take(best, f"adds {100 * gain:.1f} % to how much of the {what} is covered", score=gain):
                 np.maximum(reached, kernel[best], out=reached)
                 current[:] = False
         facts = {"coverage": float(weights @ reached), "references": few}

@@ -38,6 +38,7 @@ from firstscan.store import (
 
 from . import owned_files as placed
 from .agreement import Agreement, agreement_table, by_majority, compare
+from .corrections import CORRECTIONS, Correction, corrections_table, judged
 from .label_maps import COLLECTED, LABELLED
 from .pictured import images_of
 from .returned import Part, parts_of, results_of, source_of
@@ -54,13 +55,14 @@ class CollectConfig(Config):
 
     ``consensus`` says which label map stands for a scan that several readers labelled: the ``first`` reader's, or the
     ``majority`` of each voxel. ``confirm_empty``: planned slices in which nothing is marked were looked at and show
-    nothing.
+    nothing. ``confirm_untouched``: predictions that came back unchanged were looked at and are right.
     """
 
     classes: Mapping[str, int] = Field(default_factory=dict)
     consensus: Literal["first", "majority"] = "first"
     allow_empty: bool = False
     confirm_empty: bool = False
+    confirm_untouched: bool = False
 
     @field_validator("classes")
     @classmethod
@@ -74,6 +76,7 @@ class Collected:
 
     ``asked`` are the ids that were handed over, ``dataset`` the folder to train on (None, with the reason in
     ``no_dataset``, where there is none), ``results`` the results folder behind the hand-offs, if known.
+    ``corrections``: what was changed in predictions that were handed over.
     """
 
     out: Path
@@ -85,13 +88,15 @@ class Collected:
     dataset: Path | None
     no_dataset: str
     results: Path | None
+    corrections: tuple[Correction, ...] = ()
 
 
 def run_collect(handoffs: Sequence[Path], config: CollectConfig, out: Path, settings: Settings) -> Collected:
     """Gather the finished labels of hand-offs in ``out``; nothing in a hand-off is touched.
 
-    Writes ``labels/``, ``labelled.csv``, ``findings.csv``, ``agreement.csv`` where scans were read twice, and a data
-    set to train on. What is missing or wrong is a finding and is not taken.
+    Writes ``labels/``, ``labelled.csv``, ``findings.csv``, ``agreement.csv`` where scans were read twice,
+    ``corrections.csv`` where predictions were handed over, and a data set to train on. What is missing or wrong is a
+    finding and is not taken.
 
     Raises
     ------
@@ -106,6 +111,7 @@ def run_collect(handoffs: Sequence[Path], config: CollectConfig, out: Path, sett
         "consensus": config.consensus,
         "allow_empty": config.allow_empty,
         "confirm_empty": config.confirm_empty,
+        "confirm_untouched": config.confirm_untouched,
     }
     _outside(out, parts)
     placed.refuse_foreign(out, COLLECTED, "collection")
@@ -117,6 +123,7 @@ def run_collect(handoffs: Sequence[Path], config: CollectConfig, out: Path, sett
         done = replace(_collect(parts, known, config, workspace, settings), results=results)
         _tell(workspace, done)
         files = [LABELLED, FINDINGS, *([AGREEMENT] if done.agreement else [])]
+        files += [CORRECTIONS] if done.corrections else []
         files += [str(taken.path.relative_to(out)) for taken in done.labels]
         write_manifest(out, kind="collect", version=__version__, config=asked, inputs=inputs, files=files)
     if results is not None and not again:
@@ -147,7 +154,7 @@ def _collect(
     ranks = _ranks(parts)
     source = source_of(parts, Run(workspace, settings))
     drawn, lost = _drawn(parts, known, config, workspace, source)
-    examined = _examined(drawn, settings)
+    examined, corrections = judged(parts, drawn, _examined(drawn, settings), known, confirmed=config.confirm_untouched)
     usable: dict[str, dict[str, Drawn]] = {}
     for item, result in zip(drawn, examined, strict=True):
         if result.usable:
@@ -166,8 +173,10 @@ def _collect(
     write_findings(out / FINDINGS, findings)
     if agreement:
         atomic_write(out / AGREEMENT, agreement_table(agreement))
+    if corrections:
+        atomic_write(out / CORRECTIONS, corrections_table(corrections))
     kept = read_findings(out / FINDINGS)
-    return Collected(out, tuple(ranks), labels, kept, agreement, classes, dataset, why_not, None)
+    return Collected(out, tuple(ranks), labels, kept, agreement, classes, dataset, why_not, None, corrections)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from firstscan.store.slice_plans import slices_table
 from . import owned_files as placed
 from .label_maps import labels_of
 from .prefilled import ignore_of
+from .prelabel import classes_predicted, prelabels, set_aside, with_word
 from .tool_folder import HandoffConfig, classes_of, handoff
 
 PLACED = "handoff.json"
@@ -58,6 +59,8 @@ class Asked:
     selection: Selection
     parts: Mapping[str, Selection]
     labels: Mapping[str, str]
+    predicted: Mapping[str, str] = field(default_factory=dict)
+    """The label maps among ``labels`` that are predictions."""
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -71,6 +74,7 @@ class Asked:
             "readers": config.readers,
             "overlap": config.overlap,
             "picks": list(self.selection.case_ids),
+            **({"prelabel": sorted(self.predicted)} if config.prelabel else {}),
             **({} if self.selection.slices is None else {"slices": identity(slices_table(self.selection.slices))}),
         }
 
@@ -91,7 +95,7 @@ def run_handoff(
     scans = scans or scans_of(selected)
     key = key_of(selected)
     config = config.model_copy(update={"without": in_neutral(config.without, key)})
-    asked = _asked(read_selection(selected), config, key)
+    asked = _asked(read_selection(selected), config, selected, key)
     inputs = {case_id: file_sha256(Path(path)) for case_id, path in asked.labels.items()}
     placed.refuse_foreign(out, PLACED, "hand-off")
     with open_workspace(out) as workspace:
@@ -118,7 +122,7 @@ def run_handoff(
     return replace(handed, open_this=out / told["open_this"])
 
 
-def _asked(selection: Selection, config: HandoffConfig, key: Pseudonyms | None) -> Asked:
+def _asked(selection: Selection, config: HandoffConfig, results: Path, key: Pseudonyms | None) -> Asked:
     writer(config.target)
     left_out = frozenset(config.without)
     picks = tuple(pick for pick in selection.picks if pick.case_id not in left_out)
@@ -128,7 +132,8 @@ def _asked(selection: Selection, config: HandoffConfig, key: Pseudonyms | None) 
     alone = config.readers == 1 and not config.overlap
     parts = {"": chosen} if alone else deal(chosen, config.readers, config.overlap)
     labels = labels_of(config.labels, chosen.case_ids, key) if config.labels else {}
-    return Asked(config, chosen, parts, labels)
+    predicted = prelabels(results, config, chosen.case_ids, labels) if config.prelabel else {}
+    return Asked(config, chosen, parts, {**labels, **predicted}, predicted)
 
 
 def _came_from(selected: Path, scans: IndexConfig, out: Path, key: Pseudonyms | None) -> dict[str, Any]:
@@ -158,25 +163,37 @@ def _same(
 
 def _write(workspace: Workspace, asked: Asked, pool: Pool) -> Handed:
     out, config = workspace.out.absolute(), asked.config
-    named = classes_of(config, asked.labels)
+    named = classes_of(config, asked.labels) or (classes_predicted(asked.predicted) if asked.predicted else {})
     made = {}
     for reader, part in asked.parts.items():
         folder = out / reader if reader else out
         folder.mkdir(exist_ok=True)
         labels = {case_id: path for case_id, path in asked.labels.items() if case_id in part.case_ids}
-        made[reader] = handoff(part, pool, config, folder, labels=labels, classes=named)
+        predicted = asked.predicted.keys()
+        made[reader] = handoff(part, pool, config, folder, labels=labels, classes=named, predicted=predicted)
+        copies = set_aside(folder, made[reader], predicted)
         modalities = {case.case_id: str(case.metadata.get("modality") or "") for case in pool.only(part.case_ids)}
         plan = None if part.slices is None else part.slices.only(part.case_ids)
         ignore = None if plan is None else ignore_of(named or ({"target": 1} if config.target == "nnunet" else {}))
-        write_trail(folder, made[reader], classes=named, modalities=modalities, reader=reader, plan=plan, ignore=ignore)
+        write_trail(
+            folder,
+            made[reader],
+            classes=named,
+            modalities=modalities,
+            reader=reader,
+            plan=plan,
+            ignore=ignore,
+            predictions=copies,
+        )
         write_slices(folder, plan)
     if "" in made:
-        return made[""]
+        return with_word(made[""], asked.predicted)
     atomic_write(out / READERS, readers_table(asked.selection, asked.parts))
     dealt = ", ".join(f"{reader} ({len(part)})" for reader, part in asked.parts.items())
     shared = f"; the first {config.overlap} go to everyone" if config.overlap else ""
     message = f"A folder a reader: {dealt}{shared}. {next(iter(made.values())).message}"
-    return Handed(config.target, out, message, tuple(item for one in made.values() for item in one.items))
+    handed = Handed(config.target, out, message, tuple(item for one in made.values() for item in one.items))
+    return with_word(handed, asked.predicted)
 
 
 def readers_table(selection: Selection, parts: Mapping[str, Selection]) -> str:

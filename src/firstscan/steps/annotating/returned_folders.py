@@ -50,7 +50,7 @@ def _of_files(part: Part) -> list[Finding]:
             message = f"{part.reader}: {_named(found.older)}: an older version, not taken"
             remedy = "nothing to do, unless the older one is the right one: then remove the newer"
             findings.append(Finding("label-older", "note", step.case_id, message, remedy, path=str(found.older[0])))
-        if found.untouched:
+        if found.untouched and step.prediction is None:  # of those, steps/corrections.py speaks
             message = f"{part.reader}: the label map is as it was handed over"
             remedy = "look whether it was meant to be corrected"
             findings.append(Finding("label-untouched", "note", step.case_id, message, remedy, path=str(found.path)))

@@ -34,8 +34,9 @@ class HandoffConfig(Config):
     """Where to: ``target`` is a name of :func:`firstscan.handoff.registry.targets`, ``labels`` a folder of label maps.
 
     ``files``: ``link`` or ``copy``; scans that are not ``.nii.gz`` are converted in any case. ``readers`` share the
-    batch, the first ``overlap`` scans all of them; ``without`` lists ids that are not handed over; ``classes`` names
-    the label values.
+    batch, the first ``overlap`` scans all of them; ``prelabel`` hands predictions of the last rounds over as label maps
+    to correct, where no label map is given; ``without`` lists ids that are not handed over; ``classes`` names the label
+    values.
     """
 
     target: str
@@ -44,6 +45,7 @@ class HandoffConfig(Config):
     files: Mode = "link"
     readers: int = Field(default=1, ge=1)
     overlap: int = Field(default=0, ge=0)
+    prelabel: bool = False
     without: tuple[str, ...] = ()
     classes: Mapping[str, int] = Field(default_factory=dict)
 
@@ -69,12 +71,13 @@ def handoff(
     labels: Mapping[str, str] | None = None,
     classes: Mapping[str, int] | None = None,
     ignore: int | None = None,
+    predicted: Collection[str] = (),
 ) -> Handed:
     """Write the picks into the empty folder ``out`` for one target and one reader.
 
     ``labels`` (case id → file), ``classes`` (name → value) and ``ignore`` (the value of voxels in the labels that
-    nobody annotated) override what ``config`` says. With a plan by slice every target that takes label maps gets one
-    a scan, in which all but the planned slices are ignored.
+    nobody annotated) override what ``config`` says; ``predicted`` names those that a model made. With a plan by slice
+    every target that takes label maps gets one a scan, in which all but the planned slices are ignored.
 
     Raises
     ------
@@ -93,7 +96,15 @@ def handoff(
     place = place_of(cases, config.files, anew=neutral)
     if selection.slices is None:
         material = Material(
-            selection, pool, name=config.name, labels=found, classes=named, ignore=ignore, given=found, neutral=neutral
+            selection,
+            pool,
+            name=config.name,
+            labels=found,
+            classes=named,
+            ignore=ignore,
+            given=found,
+            predicted=frozenset(predicted),
+            neutral=neutral,
         )
         return write(material, out.absolute(), place)
     if config.target == "nnunet":
@@ -109,7 +120,15 @@ def handoff(
             linked=(all_linkable(cases) and not neutral) or not cases,
         )
         material = Material(
-            selection, pool, name=config.name, labels=maps, classes=named, ignore=ignore, given=found, neutral=neutral
+            selection,
+            pool,
+            name=config.name,
+            labels=maps,
+            classes=named,
+            ignore=ignore,
+            given=found,
+            predicted=frozenset(predicted),
+            neutral=neutral,
         )
         handed = write(material, out.absolute(), place)
     maps_say = f" In the label maps all other slices hold {ignore}." if any(i.given for i in handed.items) else ""

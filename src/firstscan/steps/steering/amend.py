@@ -40,7 +40,7 @@ VETOED = "vetoed"
 """The diagnostic that holds, by case id, why a scan must not come back into the batch."""
 UNDER_WAY = "change.json"
 """In ``work`` while a change is made: what was asked for, so that a killed run's change is not made twice."""
-KEPT = ("signal_audit", "adjusted_for", VETOED)
+KEPT = ("signal_audit", "adjusted_for", VETOED, "rounds")
 """Diagnostics that outlive a change of the batch."""
 
 Change = Callable[[Selection, FeatureTable, Constraints], Selection]
