@@ -1,7 +1,7 @@
 """Full nnU-Net cells of a study on a processor: hippocampus, 1 and 3 labels, the short trainer.
 
-Run: python benchmarks/nnunet_cell.py [--out FOLDER] [--kill SECONDS]   (FIRSTSCAN_NNUNET names nnU-Net's environment)
-With --every K one cell instead: every K-th slice of K scans drawn at random, all else ignored in training.
+Run: python benchmarks/nnunet_cell.py [--out FOLDER] [--every K] [--budgets B …] [--kill SECONDS]
+(FIRSTSCAN_NNUNET names nnU-Net's environment; --every K labels every K-th slice of K times as many scans)
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ pool: {{source: {folder}/images, labels: {folder}/labels}}
 test: {{fraction: 0.15, seed: 2026}}
 classes: {{anterior: 1, posterior: 2}}
 budgets: {budgets}
-strategies: [{strategy}]
+strategies: [cscs]
 selection_seeds: {{default: 1}}
 preset: fast
 train_steps: 20
-segmenter: {{name: nnunet, trainer: short, epochs: {epochs}, iterations: {iterations}, device: cpu}}
+annotation: [{annotation}]
+segmenter: {{name: nnunet, trainer: short, epochs: {epochs}, iterations: {iterations}{mirroring}, device: cpu}}
 """
 
 
@@ -45,7 +46,9 @@ def main() -> None:
     told.add_argument("--kill", type=float, metavar="S", help="kill the study S seconds into a training and resume it")
     told.add_argument("--epochs", type=int, default=10, help="epochs; the short trainer's own are 10")
     told.add_argument("--iterations", type=int, default=25, help="steps an epoch; the short trainer's own are 25")
-    told.add_argument("--every", type=int, metavar="K", help="annotate every K-th slice of K times as many scans")
+    told.add_argument("--every", type=int, default=1, metavar="K", help="label every K-th slice only; default: whole")
+    told.add_argument("--budgets", type=int, nargs="+", default=[1, 3], metavar="B", help="work of B whole scans each")
+    told.add_argument("--no-mirroring", action="store_true", help="predict each scan once, not mirrored eight ways")
     options = told.parse_args()
     try:
         NnUnet().check()
@@ -56,13 +59,14 @@ def main() -> None:
         print(f"no hippocampus scans below {DATA}: set FIRSTSCAN_TEST_DATA")
         return
     with tempfile.TemporaryDirectory(prefix="nnunet-cell-") as scratch:
-        strategy = "cscs" if options.every is None else f"{{name: random, annotation: {{every: {options.every}}}}}"
+        annotation = "whole" if options.every == 1 else f"{{every: {options.every}}}"
         plan = PLAN.format(
             folder=scratch,
             epochs=options.epochs,
             iterations=options.iterations,
-            strategy=strategy,
-            budgets="[1, 3]" if options.every is None else "[1]",
+            budgets=options.budgets,
+            annotation=annotation,
+            mirroring=", mirroring: false" if options.no_mirroring else "",
         )
         measure(Path(scratch), plan, options.out or Path(scratch) / "study", options.kill)
 
@@ -76,7 +80,7 @@ def measure(scratch: Path, content: str, out: Path, kill_after: float | None) ->
     plan.write_text(content)
     command = [str(Path(sys.executable).with_name("firstscan")), "study", str(plan), "--out", str(out)]
     print(machine())
-    print(content.strip().splitlines()[-1])
+    print("\n".join(line for line in content.splitlines() if line.startswith(("annotation", "segmenter"))))
     if kill_after is not None:
         print(f"killed in epoch {kill_in_training(command, out, kill_after)} of a training, and started again")
     began = time.perf_counter()
@@ -110,12 +114,18 @@ def tell(out: Path) -> None:
     scores, cells = pd.read_parquet(out / "scores.parquet"), pd.read_csv(out / "cells.csv", keep_default_na=False)
     costs = pd.read_csv(out / "costs.csv")
     for cell, cost in zip(cells.to_dict("records"), costs.to_dict("records"), strict=True):
-        mine = scores[scores["budget"] == cell["budget"]]
+        mine = scores[(scores["budget"] == cell["budget"]) & (scores["status"] == "ok")]
         by_class = mine.groupby("class")[["dice", "hd95_mm", "nsd"]].mean().round(3).to_dict("index")
-        sliced = "" if cell["annotation"] == "whole" else f", {cell['annotation']} slice"
         print(
-            f"{cell['strategy']}, {cell['budget']} label(s){sliced}: {cell['status']} {cell['reason']}; "
-            f"picks {cell['picks']}"
+            f"{cell['strategy']}, {cell['budget']} label(s): {cell['status']} {cell['reason']}; picks {cell['picks']}"
+        )
+        if cell["status"] != "ok":
+            continue
+        print(
+            f"  annotated: {cell['annotation']}, {cost['slices']:.0f} slices of {cost['cases']} scan(s), "
+            f"{cost['foreground_slices']:.0f} of them with foreground; the rest is ignored"
+            if cell["annotation"] != "whole"
+            else f"  annotated: whole, {cost['slices']:.0f} slices of {cost['cases']} scan(s)"
         )
         print(f"  {mine['case_id'].nunique()} test scans; {json.dumps(by_class)}")
         print(

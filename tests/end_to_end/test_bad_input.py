@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from firstscan.cli import run
-from firstscan.imaging import write_image
+from firstscan.imaging import read_array, write_image
 from firstscan.store import read_findings
+
+from .conftest import write_cohort
 
 QUICK = ("--preset", "fast", "--train-steps", "1", "--workers", "1", "--device", "cpu")
 
@@ -271,3 +273,19 @@ def test_how_much_to_annotate_has_to_be_said(cohort, tmp_path, capsys):
     assert run(["select", str(cohort), "--out", str(tmp_path / "out")]) == 2
     assert "--budget B scans, or --slices S slices" in said(capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_scans_that_no_slices_can_be_planned_in_are_findings(tmp_path, capsys):
+    scans = write_cohort(tmp_path / "scans", n=4)
+    voxels, affine = read_array(scans / "scan_03.nii.gz")
+    write_image(scans / "scan_03.nii.gz", voxels[:, :, 7:12], affine)
+    assert select(scans, tmp_path / "out", "--every", "4", "--least", "8", budget=3) == 0, said(capsys)
+    (found,) = [f for f in read_findings(tmp_path / "out" / "findings.csv") if f.code == "slices-unplannable"]
+    assert (found.case_id, found.severity) == ("scan_03", "warn")
+    assert "fewer than --least 8" in found.message
+    assert select(scans, tmp_path / "none", "--every", "4", "--range", "900:950", budget=3) == 3
+    assert "no slices can be planned in any of the" in said(capsys)
+    assert no_result(tmp_path / "none")
+    assert run(["select", str(scans), "--slices", "999", "--out", str(tmp_path / "many"), *QUICK]) == 2
+    assert "usable scans have" in said(capsys)
+    assert no_result(tmp_path / "many")

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from .arrays import LabelMap
+from .errors import UsageError
 
 Plane = Literal["axial", "coronal", "sagittal"]
 IGNORE = "ignore"
@@ -115,6 +116,17 @@ GEOMETRY_NUMBERS = 24
 def ignore_value(classes: Mapping[str, int]) -> int:
     """Return the label of voxels that nobody annotated: one above the highest class, as nnU-Net wants it."""
     return max(classes.values(), default=0) + 1
+
+
+def refuse_class(ignore: int | None, classes: Mapping[str, int], where: str) -> None:
+    """Raise UsageError where the value of what nobody annotated is also a class; ``where`` says what holds it."""
+    name = next((name for name, value in classes.items() if value == ignore), None)
+    if name is not None:
+        raise UsageError(
+            f"{where} mark with the value {ignore} what nobody annotated, and the class list calls {ignore} {name!r}: "
+            "the two cannot be told apart. Give the class list that the label maps were made with, or renumber them so "
+            f"that unannotated voxels hold {ignore_value(classes)}"
+        )
 
 
 def outside_ignored(labels: LabelMap, axis: int, indices: tuple[int, ...], ignore: int) -> LabelMap:

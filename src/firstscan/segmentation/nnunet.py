@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from firstscan.domain.errors import DataError, UsageError
 
 from .dataset import ENDING, RawDataset, check_dataset, list_images, read_dataset
-from .nnunet_program import Program, find_programs, package_versions, program
+from .nnunet_program import Program, find_programs, package_versions, program, require_version
 from .protocol import Progress, silent
 from .whole import is_whole
 
@@ -64,8 +64,8 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         return True
 
     def check(self) -> None:
-        """Find nnU-Net's programs.  Raises UsageError where they are not installed."""
-        find_programs(self.folder)
+        """Find nnU-Net's programs.  Raises UsageError where they are not installed, or too old."""
+        require_version(find_programs(self.folder))
 
     def load(self) -> None:
         """Do nothing: it runs as a program of its own."""
@@ -83,8 +83,9 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         Raises
         ------
         DataError : labels that cannot be trained on, or nnU-Net failed; the message quotes its last lines.
-        UsageError : nnU-Net is not installed.
+        UsageError : nnU-Net is not installed, or too old.
         """
+        self.check()
         raw = read_dataset(dataset)
         absent = check_dataset(raw)
         run = self._program(model)

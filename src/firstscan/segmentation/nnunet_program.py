@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ for name in ("nnunetv2", "torch", "pytorch_optimizer", "dynamic_network_architec
     except PackageNotFoundError:
         pass
 """
+OLDEST = (2, 0)
+"""The first version of nnU-Net that reads our data sets and their label ``ignore``."""
 _NO_SPACE = ("No space left on device", "[Errno 28]")
 
 
@@ -112,10 +115,30 @@ def find_programs(folder: str) -> Path:
     if on_path:
         return Path(on_path).parent
     where = f"in {told}" if told else "on PATH"
+    old = next((str(p) for p in places if shutil.which("nnUNet_train", path=str(p))), None)
+    if old or (not told and shutil.which("nnUNet_train")):
+        raise UsageError(_too_old("1", where))
     raise UsageError(
         f"nnU-Net is not installed: no program nnUNetv2_train {where}. Give it an environment of its own, for example "
         "`python -m venv nnunet` and `nnunet/bin/pip install nnunetv2 pytorch-optimizer`, then set "
         f"{VARIABLE} to that folder. Without it, use the segmenter unet."
+    )
+
+
+def require_version(folder: Path) -> None:
+    """Raise UsageError where the nnU-Net in ``folder`` is older than :data:`OLDEST`; one that tells none may pass."""
+    told = package_versions(folder).get("nnunetv2", "")
+    numbers = re.match(r"(\d+)(?:\.(\d+))?", told)
+    if numbers and (int(numbers[1]), int(numbers[2] or 0)) < OLDEST:
+        raise UsageError(_too_old(told, f"in {folder}"))
+
+
+def _too_old(version: str, where: str) -> str:
+    wanted = ".".join(map(str, OLDEST))
+    return (
+        f"nnU-Net {version} {where} is too old: it has no label for voxels that nobody annotated (ignore) and reads "
+        f"data sets of another form. Version {wanted} or newer is needed: `pip install --upgrade 'nnunetv2>={wanted}' "
+        f"pytorch-optimizer` there, or in an environment that {VARIABLE} names. Without it, use the segmenter unet."
     )
 
 

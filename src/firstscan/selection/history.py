@@ -12,8 +12,8 @@ HISTORY = "history"
 """The diagnostic that holds the entries, oldest first; each says in ``action`` what was done.
 
 ``chosen``: a batch of its own. ``added``: more picks, with the earlier ones as annotated. ``replaced``: one pick by
-another. ``chosen again``: in a review, under another size or strategy, with ``kept`` picks. ``round``: more picks, by what
-a model predicts; the diagnostic ``rounds`` tells more of it.
+another. ``chosen again``: in a review, under another size or strategy, with ``kept`` picks. ``round``: more picks, by
+what a model predicts; the diagnostic ``rounds`` tells more of it.
 """
 CHOSEN, ADDED, REPLACED, AGAIN, ROUND = "chosen", "added", "replaced", "chosen again", "round"
 _MEASURED = ("dcr", "dcr_pvalue", "alpha_eff", "gamma", "n_strata", "pacing_used")

@@ -10,6 +10,7 @@ import numpy as np
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.pool import Pool
+from firstscan.domain.slices import refuse_class
 from firstscan.steps.annotating.label_maps import find_classes, read_classes, read_ignore
 from firstscan.steps.annotating.matching import match_labels
 from firstscan.steps.running.config import IndexConfig
@@ -82,7 +83,9 @@ def read_data(plan: Plan, run: Run) -> StudyData:
             f"the classes are {listed}; segmenters need the values 1, 2, 3, … without gaps besides background 0. "
             "Renumber the label maps, and correct the class list (plan entry classes) where there is one"
         )
-    return StudyData(pool, test, pool_labels, test_labels, classes, read_ignore(labels_folder))
+    ignore = read_ignore(labels_folder)
+    refuse_class(ignore, classes, f"the label maps in {labels_folder}")
+    return StudyData(pool, test, pool_labels, test_labels, classes, ignore)
 
 
 def split(pool: Pool, share: Share) -> tuple[Pool, Pool]:

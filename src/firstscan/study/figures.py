@@ -112,6 +112,28 @@ def difference_figure(curves: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def work_figure(work: pd.DataFrame, kind: str) -> go.Figure:
+    """Return mean Dice over the work of annotating (``slices`` or ``minutes``) for one pool, a line an arm."""
+    figure = go.Figure()
+    names = list(dict.fromkeys(work["strategy"]))
+    styles = style_of(names)
+    for name in names:
+        mine = work[work["strategy"] == name].sort_values(kind)
+        colour, symbol = styles[name]
+        figure.add_scatter(
+            x=[round(float(v), 1) for v in mine[kind]], y=_rounded(mine["dice"]), name=html.escape(name),
+            mode="lines+markers", marker={"symbol": symbol, "size": 8, "color": colour},
+            line={"color": colour, "width": 2, "dash": "dash" if name == RANDOM else "solid"},
+            customdata=[label_count(b) for b in mine["budget"]],
+            hovertemplate=f"{html.escape(name)}: %{{y:.3f}} with %{{x:.0f}} {kind}, work of %{{customdata}}"
+            "<extra></extra>",
+        )  # fmt: skip
+    _base(figure)
+    figure.update_xaxes(title_text="annotated slices" if kind == "slices" else "minutes by the cost model")
+    figure.update_yaxes(title_text="mean Dice")
+    return figure
+
+
 def percentile_figure(curves: pd.DataFrame) -> go.Figure:
     """Return each strategy's percentile among the random draws, by budget, for one pool."""
     figure = go.Figure()

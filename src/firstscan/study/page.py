@@ -16,10 +16,11 @@ from plotly.offline import get_plotlyjs
 
 from firstscan.report.theme import DARK, FONT, LIGHT, chart_layout, chart_marks
 
-from .figures import curve_figure, difference_figure, percentile_figure, relation_figure
+from .costs import KINDS, work_curves
+from .figures import curve_figure, difference_figure, percentile_figure, relation_figure, work_figure
 from .goes_with import in_words
 from .plan import CEILING, RANDOM
-from .sentences import headlines, limit
+from .sentences import headlines, limit, work_sentences
 from .summary import Summary
 from .tables import (
     CURVES_NOTE,
@@ -35,6 +36,7 @@ from .tables import (
     number,
     pvalue,
     verdict_table,
+    work_table,
 )
 
 
@@ -82,6 +84,7 @@ def render(summary: Summary, background: Background, related: pd.DataFrame) -> s
     ``related``: see :func:`firstscan.study.goes_with.goes_with_dice`.
     """
     pools = list(dict.fromkeys(summary.curves["pool"])) if len(summary.curves) else []
+    work = work_curves(summary.curves, background.costs)
     figures: dict[str, go.Figure] = {}
     for i, pool in enumerate(pools):
         mine = summary.curves[summary.curves["pool"] == pool]
@@ -93,6 +96,8 @@ def render(summary: Summary, background: Background, related: pd.DataFrame) -> s
         theirs = related[(related["pool"] == pool) & related["rho"].notna()]
         if len(theirs):
             figures[f"relation-{i}"] = relation_figure(theirs)
+        spent = work[work["pool"] == pool]
+        figures |= {f"{kind}-{i}": work_figure(spent, kind) for kind in KINDS if len(spent)}
     context = {
         "title": background.title,
         "summary": summary,
@@ -100,6 +105,7 @@ def render(summary: Summary, background: Background, related: pd.DataFrame) -> s
         "strategies": _strategies(background.costs),
         "draws": _draws(summary),
         "headlines": headlines(summary),
+        "work_sentences": work_sentences(work),
         "limits": [limit(name, design) for name, design in summary.designs.items()],
         "cells": len(background.costs),
         "compared": int((~summary.cell_means["strategy"].isin([RANDOM, CEILING])).sum()),
@@ -113,6 +119,7 @@ def render(summary: Summary, background: Background, related: pd.DataFrame) -> s
             "areas": area_table(summary),
             "goes_with": goes_with_table(related),
             "goes_with_note": in_words(related),
+            "work": work_table(work),
             "harm_counts": harm_counts(summary),
             "harms": harm_table(summary),
             "failures": failure_table(summary.failures),
@@ -163,10 +170,19 @@ def _script(value: Any) -> Markup:
 
 def _height(name: str, figure: go.Figure) -> dict[str, Any]:
     rows = len({str(y) for trace in figure.data for y in (trace.y if trace.y is not None else ())})
-    heights = {"curve": 460, "difference": 120 + 16 * rows, "percentile": 122 + 34 * rows, "relation": 140 + 13 * rows}
+    heights = {
+        "curve": 460,
+        "slices": 360,
+        "minutes": 360,
+        "difference": 120 + 16 * rows,
+        "percentile": 122 + 34 * rows,
+        "relation": 140 + 13 * rows,
+    }
     kind = name.split("-", maxsplit=1)[0]
     words = {
         "curve": "Mean Dice over the number of labels, one line a strategy, random draws as a band",
+        "slices": "Mean Dice over the number of annotated slices, one line a strategy and what is annotated",
+        "minutes": "Mean Dice over the minutes of annotating, one line a strategy and what is annotated",
         "difference": "Difference to the random mean with its 95 % interval, by strategy and budget",
         "percentile": "Percentile of each strategy among the random draws, by budget",
         "relation": "Rank correlation of properties of random batches with Dice, by feature group, with 95 % intervals",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
+
 from firstscan.metrics.association import smallest
 from firstscan.metrics.resampled import smallest_effect
 
 from .arms import Design
+from .costs import KINDS, needed
 from .plan import RANDOM, Plan
 from .summary import Summary
-from .tables import number, pvalue
+from .tables import needed_words, number, pvalue
 
 DEVIATIONS = (0.05, 0.09)
 """SD of one paired difference between batches, as seen in trials on several pools: the calm and the mixed ones."""
@@ -34,6 +37,27 @@ def _told(arm: str, where: str, difference: float, ends: tuple[float, float], p:
     if not p < 0.05:
         return f"{arm}: on {where} it cannot be told from random ({numbers}; p {pvalue(p)})."
     return f"{arm}: {'better' if difference > 0 else 'worse'} than random on {where} ({numbers}; p {pvalue(p)})."
+
+
+def work_sentences(work: pd.DataFrame) -> list[str]:
+    """Return for each plan by slice and budget how much random whole scans need for what it reaches."""
+    pools = work["pool"].nunique()
+    told = []
+    for row in work[work["sliced"].astype(bool)].to_dict("records"):
+        amounts = {kind: needed(work, str(row["pool"]), row["dice"], kind) for kind in KINDS}
+        if None in amounts.values():
+            continue
+        beyond = {kind for kind, found in amounts.items() if found is not None and found.bound == "more than"}
+        words = " and ".join(
+            f"{needed_words(found)} {kind}{' (the largest run)' if kind in beyond else ''}"
+            for kind, found in amounts.items()
+        )
+        where = f" on {row['pool']}" if pools > 1 else ""
+        told.append(
+            f"Random whole scans need {words} for what {row['strategy']} reaches with {row['slices']:.0f} slices and "
+            f"{row['minutes']:.0f} minutes{where} (Dice {number(row['dice'])})."
+        )
+    return told
 
 
 def limit(name: str, design: Design) -> str:

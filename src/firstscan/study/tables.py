@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from .costs import KINDS, Needed, needed, work_curves
 from .goes_with import WORDS, in_words
+from .plan import RANDOM
 from .summary import Summary
 
 CURVES_NOTE = (
@@ -159,6 +161,30 @@ def cost_table(curves: pd.DataFrame, costs: pd.DataFrame) -> Table:
     return without_pool(header, rows)
 
 
+def work_table(work: pd.DataFrame) -> Table:
+    """Return what each arm reaches with how much work, and how much random whole scans need for the same Dice."""
+    header = ("Pool", "Strategy", "Budget", "Dice", "Slices", "With foreground", "Minutes", *(
+        f"Random whole scans need, {kind}" for kind in KINDS
+    ))  # fmt: skip
+    rows = [
+        (
+            str(r["pool"]), str(r["strategy"]), str(r["budget"]), number(r["dice"]),
+            *(_thousands(r[name]) for name in ("slices", "foreground_slices", "minutes")),
+            *(
+                "–" if r["strategy"] == RANDOM else needed_words(needed(work, str(r["pool"]), r["dice"], kind))
+                for kind in KINDS
+            ),
+        )
+        for r in work.sort_values(["pool", "budget"], kind="stable").to_dict("records")
+    ]  # fmt: skip
+    return without_pool(header, rows)
+
+
+def needed_words(found: Needed | None) -> str:
+    """Return an amount of work with its bound; a dash where there is nothing to compare with."""
+    return "–" if found is None else f"{found.bound} {_thousands(found.cost)}".strip()
+
+
 def absent_table(absent: pd.DataFrame, costs: pd.DataFrame) -> Table:
     """Return which classes no pick of how many cells holds, by strategy and budget; empty where there is none."""
     header = ("Pool", "Strategy", "Budget", "Class", "Cells")
@@ -254,8 +280,12 @@ def _sections(
         ),
         ("Area under the budget curve", "", area_table(summary)),
         ("Cells below the random median by more than 0.005", "", harm_table(summary)),
+        (
+            "Dice and the work of annotating", "",
+            work_table(work_curves(summary.curves, costs)) if costs is not None else ((), ()),
+        ),
         ("Cost and gain", "", cost_table(summary.curves, costs) if costs is not None else ((), ())),
-    ):
+    ):  # fmt: skip
         if rows:
             lines += [title.format(name), "", table(header, rows), ""]
             lines += [remark.format(note), ""] if note else []

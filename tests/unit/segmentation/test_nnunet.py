@@ -139,6 +139,30 @@ def test_no_nnunet_says_how_to_get_it(raw_dataset, tmp_path, monkeypatch, told):
         NnUnet(folder=where).train(raw_dataset.folder, tmp_path / "m", seed=0)
 
 
+@pytest.mark.parametrize("version", ["1.7.1", "2.0", "2.8.1", "unknown"])
+def test_a_version_without_ignored_labels_is_refused_before_anything_runs(raw_dataset, tmp_path, fake, version):
+    python = tmp_path / "bin" / "python"
+    python.write_text(f"#!/bin/sh\necho nnunetv2 {version}\n")
+    python.chmod(0o755)
+    if version != "1.7.1":
+        NnUnet().check()
+        return
+    for call in (NnUnet().check, lambda: NnUnet().train(raw_dataset.folder, tmp_path / "m", seed=0)):
+        with pytest.raises(UsageError, match=r"nnU-Net 1\.7\.1 in .* too old: .*ignore.*2\.0 or newer"):
+            call()
+    assert not (tmp_path / "calls.jsonl").exists()
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_first_nnunet_is_called_too_old_and_not_missing(tmp_path, monkeypatch):
+    program = tmp_path / "nnUNet_train"
+    program.write_text("")
+    program.chmod(0o755)
+    monkeypatch.setenv("FIRSTSCAN_NNUNET", str(tmp_path))
+    with pytest.raises(UsageError, match=r"nnU-Net 1 in .* is too old"):
+        NnUnet().check()
+
+
 def test_where_it_runs_is_no_part_of_its_identity():
     one = segmenter("nnunet", {"trainer": "short", "device": "cuda", "workers": 4, "folder": "x"})
     assert resolved(one) == resolved(segmenter("nnunet", {"trainer": "short"}))

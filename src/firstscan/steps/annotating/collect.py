@@ -16,7 +16,7 @@ from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
-from firstscan.domain.slices import ignore_value
+from firstscan.domain.slices import ignore_value, refuse_class
 from firstscan.execution import Progress, WorkerDied, run_cases
 from firstscan.handoff.names import safe_names
 from firstscan.segmentation.grids import read_labels, write_labels
@@ -197,13 +197,12 @@ def _marks(parts: Sequence[Part], classes: Mapping[str, int]) -> Marks | None:
     found = sorted({part.trail.ignore for part in parts if part.trail.ignore is not None})
     if not found:
         return None
-    if len(found) > 1 or found[0] in classes.values():
-        told = " and ".join(map(str, found))
+    if len(found) > 1:
         raise UsageError(
-            f"slices that are not to be annotated hold the value {told}"
-            f"{', which is also a class' if len(found) == 1 else ' in different hand-offs'}; collect each hand-off by "
-            "itself, with the classes that it was made for"
+            f"slices that are not to be annotated hold the values {' and '.join(map(str, found))} in different "
+            "hand-offs; collect each hand-off by itself, with the classes that it was made for"
         )
+    refuse_class(found[0], classes, "the hand-offs")
     return Marks(found[0], ignore_value(classes))
 
 

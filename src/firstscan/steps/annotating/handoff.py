@@ -41,7 +41,7 @@ from firstscan.store import (
 from firstscan.store.slice_plans import slices_table
 
 from . import owned_files as placed
-from .label_maps import labels_of
+from .label_maps import labels_of, read_ignore
 from .prefilled import ignore_of
 from .prelabel import classes_predicted, prelabels, set_aside, with_word
 from .tool_folder import HandoffConfig, classes_of, handoff
@@ -164,17 +164,21 @@ def _same(
 def _write(workspace: Workspace, asked: Asked, pool: Pool) -> Handed:
     out, config = workspace.out.absolute(), asked.config
     named = classes_of(config, asked.labels) or (classes_predicted(asked.predicted) if asked.predicted else {})
+    marked = read_ignore(config.labels) if config.labels else None
     made = {}
     for reader, part in asked.parts.items():
         folder = out / reader if reader else out
         folder.mkdir(exist_ok=True)
         labels = {case_id: path for case_id, path in asked.labels.items() if case_id in part.case_ids}
         predicted = asked.predicted.keys()
-        made[reader] = handoff(part, pool, config, folder, labels=labels, classes=named, predicted=predicted)
+        made[reader] = handoff(
+            part, pool, config, folder, labels=labels, classes=named, ignore=marked, predicted=predicted
+        )
         copies = set_aside(folder, made[reader], predicted)
         modalities = {case.case_id: str(case.metadata.get("modality") or "") for case in pool.only(part.case_ids)}
         plan = None if part.slices is None else part.slices.only(part.case_ids)
-        ignore = None if plan is None else ignore_of(named or ({"target": 1} if config.target == "nnunet" else {}))
+        fresh = ignore_of(named or ({"target": 1} if config.target == "nnunet" else {}))
+        ignore = None if plan is None else fresh if marked is None else marked
         write_trail(
             folder,
             made[reader],

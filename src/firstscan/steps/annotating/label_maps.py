@@ -75,7 +75,8 @@ def read_ignore(folder: Path) -> int | None:
     return None if path is None else read_label_names(path)[1]
 
 
-def _described_by(folder: Path) -> Path | None:
+def _described_by(place: Path) -> Path | None:
+    folder = place.parent if place.is_file() else place  # a labelled.csv lies beside its data set
     below = sorted(folder.glob("Dataset*/dataset.json")) if folder.is_dir() else []
     places = (folder / "dataset.json", folder.parent / "dataset.json", *below)
     return next((path for path in places if path.is_file()), None)

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
+from firstscan.domain.slices import refuse_class
 from firstscan.handoff.material import Handed, Material, Place
 from firstscan.handoff.place import Mode, placer
 from firstscan.handoff.registry import writer
@@ -81,7 +82,8 @@ def handoff(
 
     Raises
     ------
-    UsageError : an unknown target, picks that are not in the pool.  DataError : labels that do not serve.
+    UsageError : an unknown target, picks that are not in the pool, an ignore value that is a class.
+    DataError : labels that do not serve.
     """
     write = writer(config.target)
     found = dict(labels or {})
@@ -90,6 +92,7 @@ def handoff(
     named = dict(classes) if classes is not None else classes_of(config, found)
     if ignore is None and labels is None and config.labels is not None:
         ignore = read_ignore(config.labels)
+    refuse_class(ignore, named, "the label maps")
     cases = pool.only(selection.case_ids)
     refuse_scans(found, [Path(channel.path) for case in pool for channel in case.channels])
     neutral = pool.pseudonyms is not None

@@ -29,6 +29,7 @@ from firstscan.steps.running.identity import in_neutral, key_of, neutral_quota
 from firstscan.steps.running.origin import known_scans, note_origin
 from firstscan.steps.running.results import FEATURES, FINDINGS, finished, guard, selection_files
 from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.slice_findings import in_words, slice_findings
 from firstscan.store import (
     file_sha256,
     open_workspace,
@@ -307,6 +308,8 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
             if manifest is not None and finished(out, manifest, "pick", manifest.inputs):
                 return read_selection(out), features
         selection = pick(features, config, progress=settings.progress)
+        for line in in_words(slice_findings(selection, features)):
+            settings.progress.say(f"Note: {line}")
         write_features(out / FEATURES, features)
         write_selection(out, selection, {} if key is None else None, __version__)
         if (scans := known_scans(file.parent)) is not None:

@@ -13,7 +13,8 @@ from firstscan.domain.selection import Selection
 from firstscan.steps.running.config import INSTANT, SelectCommand
 from firstscan.steps.running.results import FINDINGS, REPORT, selection_files
 from firstscan.steps.running.run import Settings
-from firstscan.store import read_findings, read_selection, write_selection
+from firstscan.steps.selecting.slice_findings import slice_findings
+from firstscan.store import read_findings, read_selection, write_findings, write_selection
 
 from .covariates import covariates, known_columns, stored
 from .pick import check_names, check_request, check_strategy, in_neutral_names, pick, require_room
@@ -92,10 +93,12 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     selection = pick(result.features, config, left_out(pool), begun.run.progress)
     paths = None if pool.pseudonyms is not None else {case.case_id: case.paths for case in pool}
     write_selection(begun.out, selection, paths, __version__)
+    said = slice_findings(selection, result.features, {case.case_id: case.path for case in pool})
+    checked = replace(result.checked, pool=pool.with_findings(said))
+    if said:
+        write_findings(begun.out / FINDINGS, checked.pool.findings)
     checkpoint = "" if config.checkpoint is None else config.checkpoint.name
-    told = gathered(
-        result.checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint
-    )
+    told = gathered(checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint)
     told = replace(told, show_metadata=begun.run.settings.show_metadata)
     write_report(begun.run, selection, result.features, told)
     begun.finish("select", (FINDINGS, *measured_files(config), *selection_files(selection), REPORT))

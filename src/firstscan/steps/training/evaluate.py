@@ -11,6 +11,7 @@ from pathlib import Path
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.scores import Score
+from firstscan.domain.slices import refuse_class
 from firstscan.execution import Progress, Silent
 from firstscan.imaging.files import is_volume, split_ending
 from firstscan.segmentation.evaluate import TOLERANCE_MM, score_files
@@ -39,7 +40,7 @@ def evaluate(
 
     Raises
     ------
-    UsageError : no such folder.
+    UsageError : no such folder, or an ignore value that is also a class.
     DataError : no prediction, one without a label map, another geometry, or values that are no class.
     """
     files = _predictions(predictions)
@@ -49,6 +50,7 @@ def evaluate(
         raise DataError(f"{len(missing)} prediction(s) have no label map in {labels}: {', '.join(missing[:5])}")
     ignore = read_ignore(labels)
     named = dict(classes or read_classes(labels) or _found(files, truth))
+    refuse_class(ignore, named, f"the label maps in {labels}")
     shown = progress or Silent()
     shown.start("Scoring", len(files))
     scores: list[Score] = []
