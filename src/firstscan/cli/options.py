@@ -51,7 +51,9 @@ SliceAxis = Annotated[
 ]
 Features = Annotated[
     list[str] | None,
-    typer.Option(help="What the strategy sees: embedding, positions, appearance, texture, shape; repeat for several."),
+    typer.Option(
+        help="What the strategy sees: embedding, positions, appearance, texture, shape, an --encoder; repeat for more."
+    ),
 ]
 StrategyName = Annotated[str, typer.Option(help="How to pick; `firstscan strategies` lists the names.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same picks.")]
@@ -89,7 +91,18 @@ Option = Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a further pa
 Modality = Annotated[str | None, typer.Option(help="Read every scan as ct, mr or other.")]
 Audit = Annotated[str, typer.Option(help="How strictly findings are taken: strict, normal or off.")]
 Severity = Annotated[list[str] | None, typer.Option(help="CODE=drop|warn|note|off: how to take one kind of finding.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="Start training from these weights.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="Start training from these weights; with --encoder, the encoder's weights.")
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option(help="Also embed scans with a pretrained encoder (docs/encoders.md): ct-fm, dinov2, torchscript, …"),
+]
+InputSize = Annotated[str | None, typer.Option(help="Voxels that the encoder takes: 96 or XxYxZ.")]
+Spacing = Annotated[str | None, typer.Option(help="Spacing in mm that the encoder takes: 1.5, XxYxZ, or fit.")]
+Window = Annotated[
+    str | None, typer.Option(help="LOW:HIGH intensities for the encoder, as -175:250 or 0.5%:99.5% of the patient's.")
+]
 Region = Annotated[str, typer.Option(help="Average signals over the foreground, or over all voxels (as published).")]
 TrainSteps = Annotated[int | None, typer.Option(help="Training steps, instead of the preset's.")]
 Target = Annotated[

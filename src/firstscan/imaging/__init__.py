@@ -1,5 +1,6 @@
 """Files → Pool, Volume, Crop. The home of SimpleITK, nibabel and pydicom, each imported on first use."""
 
+from .encoder_input import encoder_input
 from .files import fingerprint
 from .foreground import foreground
 from .indexing import LAYOUTS, index
@@ -11,6 +12,7 @@ from .writing import write_image
 
 __all__ = [
     "LAYOUTS",
+    "encoder_input",
     "fingerprint",
     "foreground",
     "index",

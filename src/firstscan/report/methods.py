@@ -27,6 +27,15 @@ _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         "by k-medoids: such that the mean distance of every volume to its nearest chosen one is smallest {0}",
         ("kaufman1990",),
     ),
+    "centroids": (
+        "by k-means with a growing number of clusters, taking the scan nearest to each centre {0}",
+        ("yuan2024",),
+    ),
+    "proportional": (
+        "from k-means clusters, their number by the mean silhouette: the medoid of each, then in proportion to their "
+        "sizes, farthest points within a cluster first {0}",
+        ("levy2026",),
+    ),
     "maxherding": ("by MaxHerding, a generalised coverage criterion {0}", ("bae2024",)),
 }
 
@@ -77,6 +86,7 @@ def methods(data: ReportData) -> Methods:
             f"Before selection, U and T were replaced by the residuals of a linear regression of their ranks on "
             f"{', '.join(map(str, columns))} (numbers by rank, categories by indicators)."
         )
+    sentences += _encoder(data)
     sentences += _rule(data, cite)
     recall = diagnostic(data, "neighbour_recall")
     if recall is not None:
@@ -176,6 +186,20 @@ def _without_network(learned: LearnedFeatures, cite: _Citations) -> list[str]:
         "Typicality T was the inverse of the mean Euclidean distance of a volume to its "
         f"{learned.neighbours} nearest neighbours in these features {cite('hacohen2022')}; the uncertainty U and the "
         "Difficulty-Coverage Ratio, which need a network, were not measured.",
+    ]
+
+
+def _encoder(data: ReportData) -> list[str]:
+    """Return which pretrained encoder was asked, by the content of its weights; nothing where none was."""
+    name, weights = data.settings.get("encoder"), str(data.settings.get("checkpoint") or "")
+    if not isinstance(name, str) or name not in KINDS:
+        return []
+    given = {"input size": "input_size", "spacing": "spacing", "window": "window"}
+    told = [f"{said} {data.settings[key]}" for said, key in given.items() if data.settings.get(key) is not None]
+    described = f"; {', '.join(told)}" if told else "; input as its publisher describes it"
+    return [
+        f"Volumes were also embedded by a pretrained encoder, {name} ({KINDS[name].what}; weights with SHA-256 "
+        f"{weights[:16]}…{described}), whose features were averaged over the foreground."
     ]
 
 

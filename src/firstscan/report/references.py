@@ -125,6 +125,17 @@ _ALL = (
         "Generalized Coverage for More Robust Low-Budget Active Learning",
         "European Conference on Computer Vision", year=2024,
     ),
+    Reference(
+        "yuan2024", "Yuan and Hong, 2024", "misc", ("Yuan, Han", "Hong, Chuan"),
+        "Foundation Model Makes Clustering A Better Initialization For Cold-Start Active Learning", "", 2024,
+        "publisher", (("eprint", "2402.02561"), ("archiveprefix", "arXiv")),
+    ),
+    Reference(
+        "levy2026", "Levy et al., 2026", "misc",
+        ("Levy, Devon", "Assayag, Bar", "Gaspar, Laura", "Shimshoni, Ilan", "Specktor-Fadida, Bella"),
+        "From Cold Start to Active Learning: Embedding-Based Scan Selection for Medical Image Segmentation", "", 2026,
+        "publisher", (("eprint", "2601.18532"), ("archiveprefix", "arXiv")),
+    ),
     _talk(
         "gidaris2018", "Gidaris et al., 2018", ("Gidaris, Spyros", "Singh, Praveer", "Komodakis, Nikos"),
         "Unsupervised Representation Learning by Predicting Image Rotations",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import eigh
 
 from firstscan.domain.arrays import Embeddings, Float
 from firstscan.domain.errors import UsageError
@@ -17,6 +18,7 @@ COMPONENTS = 8
 """Leading components that a group keeps."""
 DEFAULT = (EMBEDDING,)
 _CONSTANT = 1e-9
+_WIDE = 1024
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,26 @@ def _reduced(group: Embeddings, components: int) -> Float[np.ndarray, "case comp
     scaled = standardise(group.astype(np.float64))
     if not (np.abs(scaled) > _CONSTANT).any():
         return None
-    gram = scaled.T @ scaled / len(scaled)
-    values, vectors = np.linalg.eigh(gram)
-    leading = vectors[:, np.argsort(-values, kind="stable")[:components]]
+    leading = _leading(scaled, components)
     signs = np.sign(leading[np.abs(leading).argmax(axis=0), np.arange(leading.shape[1])])
     scores = scaled @ (leading * np.where(signs == 0, 1, signs))
     reduced: np.ndarray = scores / np.sqrt((scores**2).sum(axis=1).mean())
     return reduced
+
+
+def _leading(scaled: Float[np.ndarray, "case dim"], components: int) -> Float[np.ndarray, "dim component"]:
+    """Return the leading principal directions; of a wide group, such as an encoder's, no more than these are found."""
+    n, dim = scaled.shape
+    if dim <= _WIDE:
+        values, vectors = np.linalg.eigh(scaled.T @ scaled / n)
+        return np.asarray(vectors[:, np.argsort(-values, kind="stable")[:components]])
+    among_scans = n < dim
+    gram = (scaled @ scaled.T if among_scans else scaled.T @ scaled) / n
+    last = len(gram) - 1
+    _, vectors = eigh(gram, subset_by_index=(max(0, last - components + 1), last))
+    leading = np.asarray(vectors[:, ::-1])
+    if among_scans:
+        leading = scaled.T @ leading
+        length = np.linalg.norm(leading, axis=0)
+        leading = np.where(length > _CONSTANT * length.max(), leading / np.maximum(length, _CONSTANT), 0.0)
+    return leading

@@ -11,12 +11,14 @@ from firstscan.domain.errors import UsageError
 from .protocol import Strategy
 from .strategies.alps import Alps
 from .strategies.calr import Calr
+from .strategies.centroids import Centroids
 from .strategies.coverage import Coverage
 from .strategies.csal3d import Csal3d
 from .strategies.cscs import Cscs
 from .strategies.kcenter import KCenter
 from .strategies.maxherding import MaxHerding
 from .strategies.probcover import ProbCover
+from .strategies.proportional import Proportional
 from .strategies.random_ import Random
 from .strategies.strided import Strided
 from .strategies.typiclust import TypiClust
@@ -40,6 +42,8 @@ BUILT_IN: dict[str, type[Strategy]] = {
     "usl": Usl,
     "maxherding": MaxHerding,
     "coverage": Coverage,
+    "proportional": Proportional,
+    "centroids": Centroids,
 }
 
 

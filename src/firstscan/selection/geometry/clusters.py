@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from firstscan.domain.arrays import Embeddings, Float, Int, Strata
 
 from .parallel import side_by_side
 
+Init = Literal["k-means++", "random"]
 EXACT_COST = 3e8  # N·K·dim up to which full restarts in scikit-learn take seconds
 START_PER_CLUSTER, START_ROUNDS = 16, 6
 SAMPLE_PER_CLUSTER, SAMPLE_ROUNDS = 256, 8
@@ -30,23 +32,23 @@ class Clusters:
     method: str
 
 
-def kmeans(x: Embeddings, clusters: int, seed: int, restarts: int = 10) -> Clusters:
+def kmeans(x: Embeddings, clusters: int, seed: int, restarts: int = 10, *, init: Init = "k-means++") -> Clusters:
     """Return the best of several k-means++ runs; some clusters may stay empty where cases coincide.
 
     Small pools: ``restarts`` full runs of scikit-learn, as published. Large ones: in float32, k-means++ on a sample
-    by FAISS, refined on a larger sample and then on all cases.
+    by FAISS, refined on a larger sample and then on all cases. ``init="random"`` starts small pools from random cases.
     """
     if float(len(x)) * clusters * x.shape[1] <= EXACT_COST:
-        return _full(x, clusters, seed, restarts)
+        return _full(x, clusters, seed, restarts, init)
     return _sampled(np.ascontiguousarray(x, dtype=np.float32), clusters, seed)
 
 
-def _full(x: Embeddings, clusters: int, seed: int, restarts: int) -> Clusters:
+def _full(x: Embeddings, clusters: int, seed: int, restarts: int, init: Init) -> Clusters:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    model = KMeans(clusters, init="k-means++", n_init=restarts, max_iter=300, random_state=seed)
+    model = KMeans(clusters, init=init, n_init=restarts, max_iter=300, random_state=seed)
     with threadpool_limits(1), warnings.catch_warnings():  # cores would wait for each other more than they compute
         warnings.simplefilter("ignore", ConvergenceWarning)  # coinciding cases: callers fill empty clusters
         labels = model.fit_predict(x)

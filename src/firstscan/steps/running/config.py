@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from firstscan.domain.encoding import KINDS, described
 from firstscan.domain.errors import UsageError
 from firstscan.selection.registry import DEFAULT_STRATEGY
 from firstscan.selection.slicing import (
@@ -118,11 +119,44 @@ class PretrainConfig(Config):
             raise ValueError(f"--{given} is about the network, and --preset instant uses none; take --preset fast")
         return self
 
+    @property
+    def first_weights(self) -> Path | None:
+        """The file that training starts from."""
+        return self.checkpoint
+
 
 class ExtractConfig(Config):
-    """Where signals are averaged: over the patient (``foreground``) or the whole cube, air included (``all``)."""
+    """Where signals are averaged: over the patient (``foreground``) or the whole cube, air included (``all``).
+
+    ``encoder`` names a pretrained one, whose embeddings become a feature group of that name; ``checkpoint`` are then
+    its weights. ``input_size``, ``spacing`` and ``window`` describe its input, where that is not the publisher's.
+    """
 
     region: Region = "foreground"
+    encoder: str | None = None
+    input_size: str | None = None
+    spacing: str | None = None
+    window: str | None = None
+
+    @property
+    def weights(self) -> Path | None:
+        """The encoder's weights, if one is named."""
+        return None if self.encoder is None else getattr(self, "checkpoint", None)
+
+    @model_validator(mode="after")
+    def _encoding(self) -> ExtractConfig:
+        if self.encoder is None:
+            asked = {"input-size": self.input_size, "spacing": self.spacing, "window": self.window}
+            given = next((name for name, value in asked.items() if value is not None), None)
+            if given is not None:
+                raise ValueError(f"--{given} describes the input of an encoder; name it with --encoder")
+            return self
+        if self.encoder not in KINDS:
+            raise ValueError(f"--encoder {self.encoder}: there is no such encoder; there are: {', '.join(KINDS)}")
+        if self.weights is None:
+            raise ValueError(f"--encoder {self.encoder} needs its weights: --checkpoint FILE (docs/encoders.md)")
+        described(KINDS[self.encoder], self.input_size, self.spacing, self.window)
+        return self
 
 
 class SlicesConfig(Config):
@@ -241,7 +275,14 @@ class ExtractCommand(PretrainCommand, ExtractConfig):
     def _in_the_foreground(self) -> ExtractCommand:
         if self.preset == INSTANT and self.region != "foreground":
             raise ValueError("--region all is about signals of the network, and --preset instant uses none")
+        if self.preset == INSTANT and self.encoder is not None:
+            raise ValueError("--encoder goes with the presets that use a network; take --preset fast")
         return self
+
+    @property
+    def first_weights(self) -> Path | None:
+        """The file that training starts from; with an encoder, ``checkpoint`` is the encoder's."""
+        return self.checkpoint if self.encoder is None else None
 
 
 class SelectCommand(ExtractCommand, PickConfig):

@@ -75,6 +75,10 @@ def extract(
     region: Literal["foreground", "all"] = "foreground",
     modality: Modality | None = None,
     checkpoint: str | Path | None = None,
+    encoder: str | None = None,
+    input_size: str | None = None,
+    spacing: str | None = None,
+    window: str | None = None,
     train_steps: int | None = None,
     out: str | Path | None = None,
     workers: int | None = None,
@@ -89,6 +93,9 @@ def extract(
     out : folder for what can be used again by a killed or repeated call; None: nothing is kept.
     preset : ``instant`` uses no network: there is then no uncertainty, and strategies that need it refuse.
     region : where signals are averaged; ``all`` is the published behaviour.
+    encoder : a pretrained encoder (docs/encoders.md), whose embeddings become the feature group of that name;
+        ``checkpoint`` then holds its weights, not the first ones of training.
+    input_size, spacing, window : the encoder's input where it is not the publisher's, as on the command line.
 
     Raises
     ------
@@ -101,6 +108,10 @@ def extract(
         region=region,
         modality=modality,
         checkpoint=checkpoint,
+        encoder=encoder,
+        input_size=input_size,
+        spacing=spacing,
+        window=window,
         train_steps=train_steps,
     )
     config = settled(given, device)

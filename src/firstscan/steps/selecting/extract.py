@@ -34,6 +34,7 @@ from firstscan.learning import (
 )
 from firstscan.steps.running.config import PretrainConfig
 from firstscan.steps.running.run import Run
+from firstscan.steps.selecting.encode import Encoded
 from firstscan.store import Located, ShardStore, identity
 
 from .check import Checked
@@ -50,30 +51,55 @@ _CORES = 4
 
 @dataclass(frozen=True)
 class Extracted:
-    """The measured cases of a pool, sorted by case id; embeddings and uncertainties stay in the store until read."""
+    """The measured cases of a pool, sorted by case id; embeddings and uncertainties stay in the store until read.
+
+    ``encoded`` holds what a pretrained encoder says of them, if one was asked.
+    """
 
     case_ids: tuple[str, ...]
     rows: Located
     covariates: Mapping[str, np.ndarray]
     layout: Mapping[str, slice]
     geometry: np.ndarray
+    encoded: Encoded | None = None
+
+    def with_encoded(self, encoded: Encoded | None) -> Extracted:
+        """Return the same cases with the embeddings of an encoder as one more feature group."""
+        if encoded is None:
+            return self
+        start = max(place.stop for place in self.layout.values())
+        layout = {**self.layout, encoded.name: slice(start, start + encoded.dim)}
+        return replace(self, layout=layout, encoded=encoded)
+
+    def read(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (what ``layout`` describes, uncertainty) in the order of the cases, a batch at a time."""
+        if self.encoded is None:
+            yield from self.rows.read()
+            return
+        for (wide, uncertainty), (more, _) in zip(self.rows.read(), self.encoded.rows.read(), strict=True):
+            yield np.concatenate([wide, more], axis=1), uncertainty
 
     def only(self, case_ids: Collection[str]) -> Extracted:
         """Return those of ``case_ids``, in this order."""
         wanted = frozenset(case_ids)
         kept = [i for i, case_id in enumerate(self.case_ids) if case_id in wanted]
-        rows = replace(self.rows, shard=self.rows.shard[kept], row=self.rows.row[kept])
         columns = {name: values[kept] for name, values in self.covariates.items()}
-        return Extracted(tuple(self.case_ids[i] for i in kept), rows, columns, self.layout, self.geometry[kept])
+        ids = tuple(self.case_ids[i] for i in kept)
+        encoded = None if self.encoded is None else replace(self.encoded, rows=_some(self.encoded.rows, kept))
+        return Extracted(ids, _some(self.rows, kept), columns, self.layout, self.geometry[kept], encoded)
 
     def table(self) -> FeatureTable:
         """Read all into memory."""
-        wide, uncertainty = (np.concatenate(part) for part in zip(*self.rows.read(), strict=True))
+        wide, uncertainty = (np.concatenate(part) for part in zip(*self.read(), strict=True))
         parts = {name: np.ascontiguousarray(wide[:, place]) for name, place in self.layout.items()}
         embeddings = parts.pop(EMBEDDING)
         return FeatureTable(
             self.case_ids, embeddings, uncertainty, covariates=self.covariates, groups=parts, geometry=self.geometry
         )
+
+
+def _some(rows: Located, kept: Sequence[int]) -> Located:
+    return replace(rows, shard=rows.shard[kept], row=rows.row[kept])
 
 
 def extract(

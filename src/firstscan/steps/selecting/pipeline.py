@@ -83,8 +83,12 @@ def resolved(config: IndexConfig) -> dict[str, Any]:
 def settled(config: Learning, device: str) -> Learning:
     """Return the settings with ``auto`` replaced by the preset it stands for on this machine.
 
-    Raises UsageError for a device that is not there.
+    Raises UsageError for a device that is not there, and for an encoder's weights that do not serve.
     """
+    if isinstance(config, ExtractCommand) and config.encoder is not None:
+        from firstscan.steps.selecting.encode import verify
+
+        verify(config, device)
     if config.preset == INSTANT or (config.preset != "auto" and device in {"auto", "cpu"}):
         return config
     from firstscan.learning import resolve_device, resolve_preset
@@ -167,17 +171,20 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
     """Standardise, train and measure; the table is written as ``features.parquet``."""
     if config.preset == INSTANT:
         return _measured_instantly(begun, config)
+    from firstscan.steps.selecting.encode import encode
+
     from .extract import extract
 
+    encoded = encode(begun.checked, config, begun.run)  # first: weights that do not fit the scans cost no training
     crops, learned = crops_and_network(begun, config)
-    found = extract(crops, learned, begun.checked, config, begun.run, region=config.region)
+    found = extract(crops, learned, begun.checked, config, begun.run, region=config.region).with_encoded(encoded)
     checked = _compared(begun.checked, found.table(), config)
     write_findings(begun.out / FINDINGS, checked.pool.findings)
     found = found.only(checked.pool.case_ids)
     stream_features(
         begun.out / FEATURES,
         found.case_ids,
-        found.rows.read(),
+        found.read(),
         layout=found.layout,
         geometry=found.geometry,
         covariates=found.covariates,

@@ -42,7 +42,7 @@ def pretrain(crops: CropFiles, config: PretrainConfig, run: Run) -> Learned:
     UsageError : the checkpoint does not fit.  DataError : the disk is full.
     """
     preset = preset_of(config, run.settings.device)
-    start = None if config.checkpoint is None else file_sha256(config.checkpoint)
+    start = None if config.first_weights is None else file_sha256(config.first_weights)
     name = identity(__version__, asdict(preset), config.seed, start, len(crops.channels), dict(crops.keys))
     folder = run.workspace.folder("weights", name)
     record = folder / "trained.json"
@@ -66,7 +66,7 @@ def pretrain(crops: CropFiles, config: PretrainConfig, run: Run) -> Learned:
                 device=run.settings.device,
                 devices=run.settings.devices,
                 group=run.settings.group,
-                init_weights=config.checkpoint,
+                init_weights=config.first_weights,
                 progress=report,
             )
             if trained.stopped == "plateau":

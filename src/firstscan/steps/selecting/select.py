@@ -64,9 +64,10 @@ def _check_features(config: SelectCommand) -> None:
         return
     from .extract import GROUPS
 
-    unknown = [name for name in config.features if name not in GROUPS]
+    there = (*GROUPS, *([config.encoder] if config.encoder else []))
+    unknown = [name for name in config.features if name not in there]
     if unknown:
-        raise UsageError(f"--features: there is no feature group {unknown[0]!r}; there are: {', '.join(GROUPS)}")
+        raise UsageError(f"--features: there is no feature group {unknown[0]!r}; there are: {', '.join(there)}")
 
 
 def left_out(pool: Pool) -> dict[str, str]:
@@ -97,7 +98,7 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     checked = replace(result.checked, pool=pool.with_findings(said))
     if said:
         write_findings(begun.out / FINDINGS, checked.pool.findings)
-    checkpoint = "" if config.checkpoint is None else config.checkpoint.name
+    checkpoint = "" if config.first_weights is None else config.first_weights.name
     told = gathered(checked, result.crops, result.learned, begun.config, found=begun.found, checkpoint=checkpoint)
     told = replace(told, show_metadata=begun.run.settings.show_metadata)
     write_report(begun.run, selection, result.features, told)
