@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
+from firstscan.domain.encoding import KINDS
 from firstscan.selection.history import ADDED, AGAIN, CHOSEN, REPLACED, Entry, history_of
 from firstscan.selection.slicing import ordinal
 

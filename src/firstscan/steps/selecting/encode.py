@@ -16,11 +16,11 @@ from firstscan.execution import usable_cores
 from firstscan.imaging import encoder_input, read_volume
 from firstscan.learning import resolve_device
 from firstscan.learning.pretrained import Embedder, Source, load_adapter
+from firstscan.steps.running.config import ExtractConfig
+from firstscan.steps.running.run import Run
 from firstscan.store import Located, ShardStore, file_sha256, identity
 
 from .check import Checked, Signature, signature
-from .config import ExtractConfig
-from .run import Run
 
 _AT_ONCE = 4
 """Scans that are read side by side at most: each may take a gigabyte."""
