@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -43,6 +44,10 @@ SWITCHES = [
     "--disable-sync",
 ]
 WEBGL = [*SWITCHES, "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+WIDTHS = (390, 768, 1024, 1180, 1440, 1920)
+CLOSED = "document.querySelector('dialog') === null"
+GONE = "net::ERR_"
+"""What the browser says of a request without an answer: a page asks now and then whether its server is still there."""
 NO_WEBGL = [*SWITCHES, "--disable-gpu", "--disable-3d-apis"]
 
 
@@ -162,7 +167,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., tuple[Page, Heard]]]:
 
 def watched(browser: Browser, served: Served, heard: Heard, **context: object) -> Page:
     page = browser.new_context(**{"viewport": {"width": 1366, "height": 768}, **context}).new_page()
-    page.on("console", lambda message: heard.said.append(message.text))
+    page.on("console", lambda message: GONE in message.text or heard.said.append(message.text))
     page.on("pageerror", lambda error: heard.said.append(str(error)))
     page.on("dialog", lambda dialog: (heard.said.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda request: heard.asked.append(request.url))
@@ -288,12 +293,12 @@ def test_scans_are_looked_through_with_all_channels(visit, served):
     page, _ = visit(served)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    page.locator(".gl-box canvas").wait_for()
+    page.locator(".gl-box canvas").first.wait_for()
     eventually(page, "document.querySelector('.viewer-foot .small').innerText.includes('24 × 26 × 20 voxels')")
     lit = "(() => { const c = document.querySelector('.gl-box canvas'); return c.width > 300 && c.height > 200; })()"
     eventually(page, lit)
     channels = page.locator(".channels button")
-    assert channels.all_inner_texts() == ["t1", "t2"]
+    assert channels.all_inner_texts() == ["t1", "t2", "All"]
     page.keyboard.press("2")
     eventually(page, "document.querySelectorAll('.channels button')[1].getAttribute('aria-pressed') === 'true'")
     second = page.locator("dialog.viewer h2").first.inner_text()
@@ -310,7 +315,7 @@ def test_scans_are_looked_through_with_all_channels(visit, served):
 def test_the_viewer_draws_the_scan(visit, served):
     page, _ = visit(served)
     page.keyboard.press("Enter")
-    page.locator(".gl-box canvas").wait_for()
+    page.locator(".gl-box canvas").first.wait_for()
     eventually(page, "document.querySelector('.viewer-foot .small').innerText !== ''")
     page.wait_for_timeout(500)
     for _ in range(60):
@@ -359,7 +364,7 @@ def test_a_scan_that_has_gone_is_said_and_the_page_goes_on(visit, served, origin
         page.locator(".problem").wait_for()
         assert f"{name} cannot be shown" in page.locator(".problem").inner_text()
         page.keyboard.press("ArrowRight")
-        page.locator(".gl-box canvas").wait_for()
+        page.locator(".gl-box canvas").first.wait_for()
     finally:
         hidden.rename(path)
     page.context.close()
@@ -454,21 +459,21 @@ def test_the_viewer_goes_from_planned_slice_to_planned_slice(visit, planned):
         page, _ = visit(served)
         page.keyboard.press("Enter")
         chips = page.locator(".planned .chips button")
-        page.locator(".gl-box canvas").wait_for()
+        page.locator(".gl-box canvas").first.wait_for()
         eventually(page, "document.querySelector('.viewer-foot .quiet.small').textContent.includes('voxels')")
         assert chips.all_inner_texts() == [str(i + 1) for i in reversed(case.indices)]
         shown = page.locator(".planned .chips button[aria-pressed=true]")
         middle = len(case) // 2
         assert shown.inner_text() == chips.nth(middle).inner_text()
         page.wait_for_timeout(500)
-        before = page.locator(".gl-box canvas").screenshot()
+        before = page.locator(".gl-box canvas").first.screenshot()
         page.keyboard.press("b")
         assert shown.inner_text() == chips.nth(middle - 1).inner_text()
         page.wait_for_timeout(500)
-        assert page.locator(".gl-box canvas").screenshot() != before, "another slice is drawn"
+        assert page.locator(".gl-box canvas").first.screenshot() != before, "another slice is drawn"
         page.keyboard.press("n")
         page.wait_for_timeout(500)
-        assert page.locator(".gl-box canvas").screenshot() == before, "and the first one again"
+        assert page.locator(".gl-box canvas").first.screenshot() == before, "and the first one again"
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
@@ -486,3 +491,229 @@ def test_planned_slices_drawn_by_the_server_are_those_of_the_plan(launch, tmp_pa
             place = float(re.search(r"place=([\d.]+)", image.get_attribute("src"))[1])
             assert round(place * (case.slices - 1)) == int(chip.inner_text()) - 1, "files here lie in LPS+ already"
         browser.close()
+
+
+def axe() -> str:
+    """The script of axe-core, as the package axe-playwright-python brings it."""
+    spec = find_spec("axe_playwright_python")
+    if spec is None or spec.origin is None:
+        pytest.skip("axe-playwright-python is not installed")
+    return (Path(spec.origin).parent / "axe.min.js").read_text()
+
+
+def violations(page: Page) -> list[str]:
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
+    return [f"{v['id']}: {[n['target'] for n in v['nodes']]} {v['nodes'][0]['failureSummary']}" for v in found]
+
+
+@pytest.fixture(scope="module")
+def steady(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for tests that ask for no particular batch."""
+    with serving(Path(shutil.copytree(original, tmp_path_factory.mktemp("steady") / "out"))) as served:
+        yield served
+
+
+@pytest.fixture
+def page(browser: Browser, steady: Served) -> Iterator[Page]:
+    heard = Heard()
+    page = watched(browser, steady, heard)
+    yield page
+    page.context.close()
+    assert [text for text in heard.said if "409 (Conflict)" not in text] == []
+
+
+def contrast(page: Page, selector: str) -> float:
+    """The contrast of an element's text with its own ground, as WCAG 2 measures it."""
+    return page.evaluate(
+        """selector => {
+            const style = getComputedStyle(document.querySelector(selector));
+            const light = text => { const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+                .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+            const [a, b] = [light(style.color), light(style.backgroundColor)].sort();
+            return (b + 0.05) / (a + 0.05);
+        }""",
+        selector,
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_dialog_toast_or_error_has_a_violation(browser, steady, scheme):
+    script = axe()
+    page = watched(browser, steady, Heard(), color_scheme=scheme)
+    page.evaluate(script)
+    found = {"page": violations(page)}
+    for key, shown in (
+        ("v", ".substitution figure"), ("s", ".alike img[src]"), ("o", "#target"), ("c", ".differences"),
+        ("l", ".log li"), ("?", ".keylist"), ("e", "#export-now"),
+    ):  # fmt: skip
+        page.keyboard.press(key)
+        page.locator(shown).first.wait_for()
+        found[key] = violations(page)
+        page.keyboard.press("Escape")
+        eventually(page, CLOSED)
+    page.keyboard.press("a")
+    page.get_by_text("accepted", exact=False).first.wait_for()
+    page.keyboard.press("r")
+    page.locator("#toast:not([hidden])").wait_for()
+    found["toast"] = violations(page)
+    page.route("**/api/act", lambda route: route.fulfill(status=500, json={"message": "It went wrong."}))
+    page.keyboard.press("r")
+    page.locator("#toast.error").wait_for()
+    found["error"] = violations(page)
+    assert contrast(page, "#toast") > 4.5
+    page.unroute("**/api/act")
+    page.route("**/api/**", lambda route: route.abort())
+    page.keyboard.press("r")
+    page.locator("#banner:not([hidden])").wait_for()
+    found["gone"] = violations(page)
+    assert contrast(page, "#banner") > 4.5
+    page.context.close()
+    assert {what: said for what, said in found.items() if said} == {}
+
+
+def test_every_button_lies_within_the_window(browser, steady):
+    page = watched(browser, steady, Heard())
+    outside = """() => [...document.querySelectorAll('button, select, input')].filter(e => e.checkVisibility())
+        .filter(e => { const b = e.getBoundingClientRect();
+            return b.width && (b.left < 0 || b.right > innerWidth + 0.5); })
+        .filter(e => !e.closest('.strip')).map(e => `${e.id} ${e.textContent}`)"""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        assert page.evaluate(outside) == [], width
+        bottom = page.evaluate("document.querySelector('#detail .actions').getBoundingClientRect().bottom")
+        assert width < 760 or bottom <= 800, width
+        about = page.evaluate("document.querySelector('#detail .texts').getBoundingClientRect().width")
+        assert about >= 200, width
+        for key in ("v", "o", "e", "Enter"):
+            page.keyboard.press(key)
+            page.locator("dialog[open]").wait_for()
+            assert page.evaluate(outside) == [], (width, key)
+            page.keyboard.press("Escape")
+            eventually(page, CLOSED)
+    page.context.close()
+
+
+def test_escape_closes_what_is_on_top_and_opens_nothing(page, steady):
+    before = len(steady.log())
+    for key in ("v", "s", "o", "c", "l", "?", "e", "Enter"):
+        page.keyboard.press(key)
+        page.locator("dialog[open]").wait_for()
+        page.keyboard.press("Escape")
+        eventually(page, CLOSED)
+    page.keyboard.press("Enter")
+    page.locator("dialog.viewer").wait_for()
+    page.keyboard.press("v")
+    page.locator("#reason").wait_for()
+    page.keyboard.press("Escape")
+    eventually(page, "document.querySelectorAll('dialog[open]').length === 1")
+    assert page.locator("dialog.viewer").is_visible()
+    page.keyboard.press("Escape")
+    eventually(page, CLOSED)
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(100)
+    assert page.evaluate(CLOSED)
+    assert len(steady.log()) == before
+
+
+def test_a_move_of_the_slider_is_one_action(page, steady):
+    before = len(steady.log())
+    page.locator("#budget").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    eventually(page, "document.querySelector('#toast').innerText.startsWith('The batch holds 9 scans now.')")
+    box = page.locator("#budget").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for x in range(20, 90, 7):
+        page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    eventually(
+        page, "document.querySelectorAll('#list .row').length > 10 && !document.querySelector('#busy').textContent"
+    )
+    page.wait_for_timeout(900)
+    assert [e["action"] for e in steady.log()[before:]] == ["budget", "budget"]
+
+
+def test_the_page_says_that_its_server_is_gone_and_comes_back_by_itself(page):
+    page.route("**/api/**", lambda route: route.abort())
+    page.keyboard.press("a")
+    banner = page.locator("#banner:not([hidden])")
+    banner.wait_for()
+    assert "does not answer" in banner.inner_text()
+    page.unroute("**/api/**")
+    page.get_by_text("firstscan review answers again.").wait_for()
+    assert page.locator("#banner").is_hidden()
+
+
+def test_a_veto_shows_its_substitute_before_it_is_done(page):
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("v")
+    shown = page.locator(".substitution figure")
+    shown.nth(1).wait_for()
+    assert shown.first.locator(".id").inner_text() == picks(page)[1]
+    promised = shown.nth(1).locator(".id").inner_text()
+    assert shown.nth(1).locator("img").count() == 3
+    page.keyboard.type("motion")
+    page.keyboard.press("Enter")
+    eventually(page, f"document.querySelectorAll('#list .row .id')[1].innerText === {json.dumps(promised)}")
+
+
+def test_a_pick_is_seen_beside_the_scans_it_stands_for_locked_together(page):
+    page.keyboard.press("s")
+    images = page.locator(".alike img")
+    images.nth(5).wait_for()
+    eventually(page, "[...document.querySelectorAll('.alike img')].every(i => i.complete && i.naturalWidth > 100)")
+    sources = "[...document.querySelectorAll('.alike img')].map(i => new URL(i.src).searchParams)"
+    same = f"{sources}.map(p => ['plane', 'place', 'low', 'high'].map(n => p.get(n)).join())"
+    before = page.evaluate(same)
+    assert len(set(before)) == 1
+    page.locator(".alike").nth(2).hover()
+    page.mouse.wheel(0, 100)
+    page.mouse.down()
+    page.mouse.move(*[page.locator(".alike").nth(2).bounding_box()[k] + 40 for k in ("x", "y")], steps=3)
+    page.mouse.up()
+    eventually(page, f"new Set({same}).size === 1 && {same}[0] !== {json.dumps(before[0])}")
+    now = page.evaluate(same)[0].split(",")
+    assert now[1] != "0.5"
+    assert now[2:] != ["0", "1"]
+
+
+def test_the_window_is_dragged_kept_and_reset_and_every_edge_has_its_letter(page):
+    page.keyboard.press("Enter")
+    page.locator(".over .cross").first.wait_for()
+    page.keyboard.press("1")
+    eventually(page, "document.querySelectorAll('.pane').length === 1")
+    letters = page.locator(".over .marks").evaluate_all("all => all.map(m => m.innerText.replace(/\\s/g, ''))")
+    assert letters == ["RLAP", "RLSI", "APSI"]
+    widths = page.locator(".over .cross").evaluate_all("all => all.map(c => Math.min(c.offsetWidth, c.offsetHeight))")
+    assert len(widths) == 6
+    assert min(widths) >= 1.5
+    numbers = page.locator(".numbers")
+    auto = numbers.inner_text()
+    box = page.locator(".over").bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 140, box["y"] + 40, steps=3)
+    wide = numbers.inner_text()
+    page.mouse.up()
+    assert float(wide.split("W")[1].replace(",", "")) > float(auto.split("W")[1].replace(",", ""))
+    page.keyboard.press("ArrowRight")
+    eventually(page, "document.querySelector('.strip-item[aria-current]').innerText === '2'")
+    eventually(page, "document.querySelector('.viewer-tools select').value === 'own'")
+    page.keyboard.press("w")
+    eventually(page, "document.querySelector('.viewer-tools select').value === 'auto'")
+    page.select_option(".viewer-tools select >> nth=0", "full")
+    assert numbers.inner_text() != auto
+
+
+def test_a_batch_is_handed_over_from_the_page_or_the_page_says_why_not(page, steady):
+    page.keyboard.press("o")
+    page.locator("#readers").fill("2")
+    page.locator("#overlap").fill("1")
+    page.locator("#folder").fill("given")
+    page.locator("dialog button[type=submit]").click()
+    page.locator(".result .wrong").wait_for()
+    assert "does not say where the scans are" in page.locator(".result").inner_text()
+    assert not (steady.out.parent / "given").exists()

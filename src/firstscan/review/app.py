@@ -1,13 +1,13 @@
-"""The routes of the review page; every name that comes from outside is looked up, none is used as a path."""
+"""The routes of the review page; names from outside are looked up; only a hand-off's folder is used as a path."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
@@ -17,14 +17,18 @@ from firstscan.report.maps import PoolMap
 from firstscan.store.selections import selection_table
 from firstscan.store.slice_plans import slices_table
 
-from . import session as reviewing
+from .alike import Likeness
+from .asking import Request as Asked
+from .asking import StaleError, UnknownNameError
+from .handing import Wanted, hand_over
 from .scene import batch_told, css_variables, log_told, pool_told, state_told
 from .security import App, Guarded
-from .session import Session, StaleError, UnknownNameError
+from .session import Session
 from .viewer import PLANES, NoPictureError, Viewer, png
 
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-STYLES = ("style.css", "dialogs.css")
+STYLES = ("style.css", "dialogs.css", "viewer.css")
+Fraction = Annotated[float, Query(allow_inf_nan=False)]
 """Style sheets that are sent as one, after the report's colours: nothing is painted before they are there."""
 NO_PICTURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160"><rect width="160" height="160" fill="#20272f"/>'
@@ -45,12 +49,25 @@ class Action(BaseModel):
     seq: int | None = None
 
 
+class HandOff(BaseModel):
+    """A hand-off as the page asks for it; ``seq`` is the state that the person saw."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    target: str
+    folder: str
+    readers: int = 1
+    overlap: int = 0
+    seq: int
+
+
 def application(session: Session, layout: PoolMap, token: str) -> App:
     """Return the page of one review, which answers those who know ``token``."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_errors(app)
     _add_files(app)
     _add_review(app, session, layout)
+    _add_handoff(app, session)
     _add_pictures(app, session, Viewer(session.held))
     return Guarded(app, token)
 
@@ -120,14 +137,26 @@ def _add_review(app: FastAPI, session: Session, layout: PoolMap) -> None:
     def the_state() -> JSONResponse:
         return JSONResponse({**state_told(session, session.state), "notes": session.notes})
 
+    @app.get("/api/seq")
+    async def seq() -> dict[str, int]:
+        return {"seq": session.state.seq}
+
     @app.post("/api/act")
     def act(action: Action) -> JSONResponse:
-        asked = reviewing.Request(action.action, action.case, action.why, action.budget, action.strategy, action.seq)
+        asked = Asked(action.action, action.case, action.why, action.budget, action.strategy, action.seq)
         return JSONResponse(state_told(session, session.act(asked)))
 
     @app.get("/api/try")
     def tried(budget: int, strategy: str) -> JSONResponse:
         return JSONResponse(batch_told(session, session.tried(budget, strategy)))
+
+    likeness = Likeness(session)
+
+    @app.get("/api/alike")
+    def alike(case: str) -> JSONResponse:
+        if case not in session.rows:
+            raise UnknownNameError(case)
+        return JSONResponse(likeness.told(case))
 
     @app.get("/api/log")
     def log() -> JSONResponse:
@@ -147,6 +176,13 @@ def _add_review(app: FastAPI, session: Session, layout: PoolMap) -> None:
             raise UnknownNameError("slices.csv")
         headers = {"content-disposition": 'attachment; filename="slices.csv"'}
         return Response(slices_table(plan), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _add_handoff(app: FastAPI, session: Session) -> None:
+    @app.post("/api/handoff")
+    def handoff(asked: HandOff) -> JSONResponse:
+        wanted = Wanted(asked.target, asked.folder, asked.readers, asked.overlap, asked.seq)
+        return JSONResponse(hand_over(session, wanted))
 
 
 def _add_pictures(app: FastAPI, session: Session, viewer: Viewer) -> None:
@@ -185,6 +221,11 @@ def _add_pictures(app: FastAPI, session: Session, viewer: Viewer) -> None:
         return FileResponse(viewer.volume(case, int(channel)), media_type="application/octet-stream")
 
     @app.get("/api/slice")
-    def cut(case: str, channel: str, plane: str, place: float) -> Response:
+    def cut(  # noqa: PLR0917 - each is one part of the address
+        case: str, channel: str, plane: str, place: Fraction, low: Fraction = 0.0, high: Fraction = 1.0
+    ) -> Response:
         asked(case, plane, channel)
-        return picture(viewer.slice(case, int(channel), plane, place))
+        try:
+            return picture(viewer.slice(case, int(channel), plane, place, (low, high)))
+        except NoPictureError:
+            return Response(NO_PICTURE, media_type=KINDS[".svg"])

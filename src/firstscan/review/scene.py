@@ -20,6 +20,7 @@ from firstscan.report.slices import from_top
 from firstscan.selection import describe
 from firstscan.store import to_plain
 
+from .handing import targets_told
 from .log import Event
 from .session import Session
 from .state import ANEW, State
@@ -50,6 +51,7 @@ def pool_told(session: Session, layout: PoolMap) -> dict[str, Any]:
         "symbols": theme.STRATUM_SYMBOLS,
         "no_stratum": theme.NO_STRATUM,
         "undo_words": UNDO_WORDS,
+        "handoff": targets_told(session),
     }
 
 

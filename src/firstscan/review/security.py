@@ -40,8 +40,19 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+MOST_BODY = 1 << 20
+"""Most bytes of a request's body that are read; a longer one gets 413, or 403 from those without the token."""
+
+
+class _TooLongError(Exception):
+    """A body of more than ``MOST_BODY`` bytes."""
+
+
 class Guarded:
-    """Lets requests through whose path begins with the token; all others get 403, whatever they ask for."""
+    """Lets requests through whose path begins with the token; all others get 403, whatever they ask for.
+
+    Of a body without the token nothing is read, of one with it ``MOST_BODY`` bytes at most.
+    """
 
     def __init__(self, app: App, token: str) -> None:
         self._app = app
@@ -58,9 +69,55 @@ class Guarded:
         first, slash, rest = scope["path"].lstrip("/").partition("/")
         known = secrets.compare_digest(first.encode(), self._token)
         if not (known and slash and _host_of(scope) in HOSTS):
-            await _refuse(_with_headers(send))
+            await _refuse(_with_headers(send), 403, NO_KEY)
             return
-        await self._app({**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, _with_headers(send))
+        inner = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}
+        if (_length_of(scope) or 0) > MOST_BODY:
+            await _refuse(_with_headers(send), 413, TOO_LONG)
+            return
+        try:
+            body = [] if _length_of(scope) == 0 else await _body(receive)
+        except _TooLongError:
+            await _refuse(_with_headers(send), 413, TOO_LONG)
+            return
+        await self._app(inner, _replayed(body, receive), _with_headers(send))
+
+
+NO_KEY = b"403: open the address that firstscan review has printed; it holds the key to this page."
+TOO_LONG = b"413: this request is longer than anything that the review page sends."
+
+
+def _length_of(scope: Scope) -> int | None:
+    """Return the length that a request says its body has; 0 where it has none, None where it comes in parts."""
+    headers = {name.lower(): value for name, value in scope["headers"]}
+    if b"transfer-encoding" in headers:
+        return None
+    said = headers.get(b"content-length", b"0")
+    return int(said) if said.isdigit() else None
+
+
+async def _body(receive: Receive) -> list[Message]:
+    """Return the messages of a body.  Raises _TooLongError where there is more than ``MOST_BODY`` of it."""
+    messages, size = [], 0
+    while True:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if size > MOST_BODY:
+            raise _TooLongError
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return messages
+
+
+def _replayed(messages: list[Message], receive: Receive) -> Receive:
+    """Return a source that gives ``messages`` first, then what comes."""
+    waiting = iter(messages)
+
+    async def receiving() -> Message:
+        message = next(waiting, None)
+        return message if message is not None else await receive()
+
+    return receiving
 
 
 def _host_of(scope: Scope) -> str:
@@ -85,8 +142,11 @@ def _with_headers(send: Send) -> Send:
     return sending
 
 
-async def _refuse(send: Send) -> None:
-    body = b"403: open the address that firstscan review has printed; it holds the key to this page."
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
+async def _refuse(send: Send, status: int, body: bytes) -> None:
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),  # nobody reads the rest of the body
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,13 @@ from firstscan.steps.steering.amend import VETOED
 from firstscan.steps.steering.review import Chooser, Held, Wishes, published
 from firstscan.store import atomic_write, read_selection, to_plain
 
+from .asking import Request, StaleError, UnknownNameError
 from .log import NAME, Event, ReviewLog
 from .state import BEGIN, EXPORT, UNDO, Frame, State, replay
 
-BASES = "review"
-"""Folder of the selections that reviews began with, one a beginning, exactly as they were found."""
+BASES = "review"  # folder of the selections that reviews began with, one a beginning, exactly as they were found
 ANOTHER = "another scan was wanted"
 LONGEST_REASON = 500
-
-
-class UnknownNameError(UsageError):
-    """A name from outside that stands for nothing here."""
-
-
-class StaleError(UsageError):
-    """An action on a batch that has changed since it was shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An action as the page asks for it; ``seq`` is the state that the person saw, None where that does not matter."""
-
-    action: str
-    case_id: str | None = None
-    why: str = ""
-    budget: int | None = None
-    strategy: str | None = None
-    seq: int | None = None
 
 
 class Session:
@@ -86,8 +67,7 @@ class Session:
         if len(request.why) > LONGEST_REASON:
             raise UsageError(f"A reason has at most {LONGEST_REASON} characters; found {len(request.why)}.")
         with self._lock:
-            if request.seq is not None and request.seq != self.state.seq:
-                raise StaleError("The batch has been changed in another window; it is shown as it is now.")
+            self._require(request.seq)
             self._write(actions[request.action](request))
             return self.state
 
@@ -113,6 +93,31 @@ class Session:
         chosen = self.chooser.choose(Wishes(budget, strategy, state.unwanted, state.held))
         return self._planned(self._shown(state, chosen))
 
+    def substitute_of(self, case_id: str) -> Mapping[str, str]:
+        """Return the ``substitute`` that a veto of a pick would bring, and where it comes ``from``; nothing is changed.
+
+        Raises
+        ------
+        UsageError : nothing can take its place.
+        """
+        with self._lock:
+            done = self._substituted(case_id, ANOTHER).diagnostics["replacements"][-1]
+        return {"substitute": str(done["substitute"]), "from": str(done["from"])}
+
+    @contextmanager
+    def exported(self, seq: int) -> Iterator[None]:
+        """Hold the batch while it is handed on.
+
+        Raises
+        ------
+        StaleError : the batch has changed since ``seq``.  UsageError : the results folder holds another batch.
+        """
+        with self._lock:
+            self._require(seq)
+            if self.state.case_ids != self.state.exported:
+                raise UsageError("Export the batch first: the results folder holds another one.")
+            yield
+
     def bounds(self, state: State) -> tuple[int, int]:
         """Return the smallest and the largest batch there can be."""
         always = (*self.held.batch.config.include, *self.chooser.annotated)
@@ -130,6 +135,10 @@ class Session:
     def _planned(self, selection: Selection) -> Selection:
         """Return the batch with its plan by slice as an export would write it, where the results have one."""
         return replanned(selection, self.held.batch.selection.slices, self.held.batch.features)
+
+    def _require(self, seq: int | None) -> None:
+        if seq is not None and seq != self.state.seq:
+            raise StaleError("The batch has been changed in another window; it is shown as it is now.")
 
     def _write(self, event: Event) -> None:
         self._log.append(event)
@@ -213,15 +222,17 @@ class Session:
         return self._substitution("replace", self._picked(request).case_id, request.why.strip() or ANOTHER)
 
     def _substitution(self, action: str, case_id: str, why: str) -> Event:
-        current = self._substitutable()
-        try:
-            done = self.chooser.substituted(current, case_id, why, self.state.unwanted)
-        except UsageError as error:
-            raise UsageError(f"{error}, or make the batch smaller first") from error
+        done = self._substituted(case_id, why)
         row = done.diagnostics["replacements"][-1]
         pick = next(p for p in done if p.case_id == row["substitute"])
         detail = {"from": row["from"], "removed": case_id, "pick": to_plain(pick)}
         return self._log.event(action, case_id, why, detail)
+
+    def _substituted(self, case_id: str, why: str) -> Selection:
+        try:
+            return self.chooser.substituted(self._substitutable(), case_id, why, self.state.unwanted)
+        except UsageError as error:
+            raise UsageError(f"{error}, or make the batch smaller first") from error
 
     def _substitutable(self) -> Selection:
         """Return the batch as its pick is replaced: only what is still unwanted counts as replaced earlier."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ MOST_VOXELS = 1 << 27
 MOST_SIDE = 1024
 KEPT_BYTES = 2 << 30
 IN_MEMORY = 2
+"""Scans that stay in memory whatever their size; more do as long as they fit into ``IN_MEMORY_BYTES``."""
+IN_MEMORY_BYTES = 1 << 30
 _LONGEST_PICTURE = 512
 _SAMPLE = 400_000
 
@@ -69,9 +72,14 @@ class Viewer:
         step = _step(raw)
         return {
             "channels": [
-                {"name": name, "window": _window(raw.voxels[i], self._modality(case_id))}
+                {
+                    "name": name,
+                    "window": _window(raw.voxels[i], self._modality(case_id)),
+                    "range": _range(raw.voxels[i]),
+                }
                 for i, name in enumerate(raw.names)
             ],
+            "modality": self._modality(case_id),
             "shape": [int(n) for n in raw.voxels.shape[1:]],
             "spacing_mm": [round(s, 4) for s in raw.spacing_mm],
             "reduced": step,
@@ -96,8 +104,12 @@ class Viewer:
                 _keep_newest(cache.folder, path)
         return path
 
-    def slice(self, case_id: str, channel: int, plane: str, place: float) -> UInt8[np.ndarray, "h w"]:
+    def slice(
+        self, case_id: str, channel: int, plane: str, place: float, window: tuple[float, float] = (0.0, 1.0)
+    ) -> UInt8[np.ndarray, "h w"]:
         """Return one slice as radiologists look at it, ``place`` in [0, 1] along the plane's normal.
+
+        ``window`` is the darkest and the brightest grey value, as shares of the way through the scan's own window.
 
         Raises
         ------
@@ -106,7 +118,7 @@ class Viewer:
         normal, across, down, flip = _AXES[plane]
         raw = self._raw(case_id)
         voxels = raw.voxels[channel]
-        low, high = _window(voxels, self._modality(case_id))
+        low, high = _within(_window(voxels, self._modality(case_id)), window)
         at = round(min(max(place, 0.0), 1.0) * (voxels.shape[normal] - 1))
         cut = np.nan_to_num(np.take(voxels, at, axis=normal).T)
         grey = np.round(255 * np.clip((cut - low) / (high - low), 0, 1)).astype(np.uint8)
@@ -124,7 +136,7 @@ class Viewer:
                 except (ScanError, OSError) as error:
                     raise _no_picture(case_id, error) from error
             self._recent.move_to_end(case_id)
-            while len(self._recent) > IN_MEMORY:
+            while len(self._recent) > IN_MEMORY and _bytes(self._recent) > IN_MEMORY_BYTES:
                 self._recent.popitem(last=False)
             return self._recent[case_id]
 
@@ -201,6 +213,22 @@ def _window(voxels: Float[np.ndarray, "x y z"], modality: str) -> tuple[float, f
     sample = sample[np.isfinite(sample)]
     low, high = (float(v) for v in np.percentile(sample, (1, 99.7))) if sample.size else (0.0, 1.0)
     return low, high if high > low else low + 1.0
+
+
+def _within(own: tuple[float, float], share: tuple[float, float]) -> tuple[float, float]:
+    """Return the grey values at two shares of the way through a window; the upper one lies above the lower one."""
+    width = own[1] - own[0]
+    low, high = own[0] + share[0] * width, own[0] + share[1] * width
+    return low, max(high, low + 1e-6 * width)
+
+
+def _range(voxels: Float[np.ndarray, "x y z"]) -> tuple[float, float]:
+    finite = voxels[np.isfinite(voxels)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def _bytes(scans: Mapping[str, RawVolume]) -> int:
+    return sum(raw.voxels.nbytes for raw in scans.values())
 
 
 def _square_pixels(grey: UInt8[np.ndarray, "h w"], across_mm: float, down_mm: float) -> UInt8[np.ndarray, "row column"]:

@@ -22,6 +22,9 @@ from firstscan.review import server
 from firstscan.review.app import application
 from firstscan.review.server import laid_out
 from firstscan.review.session import Session
+from firstscan.selection.geometry import standardise
+from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.origin import note_origin
 from firstscan.steps.running.run import Settings
 from firstscan.steps.steering.review import held
 
@@ -67,6 +70,9 @@ def page(opened):
     return opened[1]()
 
 
+LONG = 1 << 20
+"""Most bytes of a body that are read."""
+
 ADDRESSES = (
     "", "static/app.js", "static/page.css", "static/niivue.umd.js", "api/pool", "api/state", "api/log", "nothing",
     "api/selection.csv", "api/picture?case=c01", "api/scan?case=c01", "api/volume?case=c01&channel=0",
@@ -81,6 +87,38 @@ def test_nobody_gets_anything_without_the_key(opened, address):
         assert answer.status_code == 403
         assert "firstscan review has printed" in answer.text
     assert opened[1]().get(f"http://127.0.0.1/{address}").status_code == 403
+
+
+def counted(parts: int, size: int = 1 << 16) -> tuple[list[int], Callable[[], Any]]:
+    """A body that comes in parts, and how many of them somebody has asked for."""
+    asked: list[int] = []
+
+    async def body():
+        for part in range(parts):
+            asked.append(part)
+            yield b"x" * size
+
+    return asked, body
+
+
+@pytest.mark.parametrize(("token", "status", "most"), [(TOKEN, 413, LONG // (1 << 16) + 1), ("wrong", 403, 0)])
+def test_no_more_of_a_body_is_read_than_the_page_can_send(opened, token, status, most):
+    page = opened[1](token)
+    asked, body = counted(40)
+    answer = asyncio.run(page._ask("POST", "api/act", content=body()))
+    assert answer.status_code == status
+    assert len(asked) <= most
+    if token == TOKEN:
+        said = page.get("api/state", {}).status_code
+        assert said == 200
+
+
+def test_a_body_that_says_it_is_too_long_is_not_read_at_all(opened, session):
+    page = opened[1]()
+    asked, body = counted(1)
+    answer = asyncio.run(page._ask("POST", "api/act", content=body(), headers={"content-length": str(LONG + 1)}))
+    assert (answer.status_code, asked) == (413, [])
+    assert len(session.events) == 1
 
 
 def test_nobody_acts_without_the_key(opened):
@@ -181,6 +219,23 @@ def test_a_batch_is_tried_without_being_chosen(page, session):
     assert len(session.events) == 1
 
 
+def test_a_pick_is_told_with_what_it_stands_for(page, session):
+    pick = session.state.case_ids[1]
+    told = page.get("api/alike", params={"case": pick}).json()
+    x = standardise(session.chooser.table.embeddings)
+    distance = np.linalg.norm(x - x[session.rows[pick]], axis=1)
+    shut = {*session.state.case_ids, "c28", "c29"}
+    ids = session.chooser.table.case_ids
+    order = [i for i in np.argsort(distance) if ids[i] not in shut][:5]
+    assert [n["row"] for n in told["nearest"]] == order
+    assert told["nearest"][0]["distance"] == pytest.approx(distance[order[0]], rel=1e-3)
+    state = page.post("api/act", json={"action": "veto", "case": pick, "why": "motion"}).json()
+    assert state["picks"][1]["row"] == told["substitute"], "what was shown before is what came"
+    assert page.get("api/alike", params={"case": pick}).json()["substitute"] is None
+    assert page.get("api/alike", params={"case": "nobody"}).status_code == 404
+    assert len(session.events) == 2
+
+
 def test_the_list_is_downloaded_as_it_stands(page, results, session):
     assert page.get("api/selection.csv").text == (results / "selection.csv").read_text()
     page.post("api/act", json={"action": "budget", "budget": 6})
@@ -239,6 +294,23 @@ class TestWithScans:
             assert shape[0] / shape[1] == pytest.approx(size[0] / size[1], rel=0.01)
         values = {"case": "c01", "channel": "1", "plane": "oblique", "place": 0.5}
         assert page.get("api/slice", params=values).status_code == 404
+        for wrong in ("nan", "inf", "-inf", "1e999", "x"):
+            for name in ("place", "low", "high"):
+                values = {"case": "c01", "channel": "1", "plane": "axial", "place": 0.5, name: wrong}
+                assert page.get("api/slice", params=values).status_code == 404, (name, wrong)
+
+    def test_a_window_is_a_share_of_the_scans_own(self, page):
+        values = {"case": "c01", "channel": "0", "plane": "axial", "place": 0.5}
+
+        def brightness(low, high):
+            answer = page.get("api/slice", params={**values, "low": low, "high": high})
+            return np.asarray(Image.open(io.BytesIO(answer.content)), dtype=float).mean()
+
+        assert page.get("api/slice", params=values).content == (
+            page.get("api/slice", params={**values, "low": 0, "high": 1}).content
+        )
+        assert brightness(-1, 1) > brightness(0, 1) > brightness(0, 2)
+        assert set(page.get("api/scan", params={"case": "c01"}).json()["channels"][0]) == {"name", "window", "range"}
 
     def test_slices_lie_as_radiologists_look_at_them(self, page, scans):
         stored = nib.as_closest_canonical(nib.load(scans / "01_t1.nii.gz")).get_fdata()
@@ -265,6 +337,33 @@ class TestWithScans:
         (scans / "01_t2.nii.gz").write_bytes((scans / "02_t2.nii.gz").read_bytes())
         assert "has changed since" in page.get("api/scan", params={"case": "c01"}).json()["problem"]
         assert page.get("api/volume", params={"case": "c01", "channel": "1"}).status_code == 409
+
+    def test_a_batch_is_handed_over_from_the_page_once_it_is_exported(self, page, results, session):
+        page.post("api/act", json={"action": "veto", "case": HOSTILE, "why": "no id of a source has a slash"})
+        page.post("api/act", json={"action": "budget", "budget": 5})
+        asked = {"target": "csv", "folder": "given-away", "readers": 2, "overlap": 1, "seq": session.state.seq}
+        refused = page.post("api/handoff", json=asked)
+        assert (refused.status_code, refused.json()["message"].split(":")[0]) == (409, "Export the batch first")
+        page.post("api/act", json={"action": "export"})
+        stale = page.post("api/handoff", json=asked)
+        assert (stale.status_code, stale.json()["stale"]) == (409, True)
+        asked["seq"] = session.state.seq
+        for wrong in ({"readers": 0}, {"readers": 99}, {"overlap": -1}, {"target": "word"}, {"folder": " "}):
+            assert page.post("api/handoff", json={**asked, **wrong}).status_code == 409, wrong
+        assert page.post("api/handoff", json={**asked, "readers": "2"}).status_code == 404
+        assert not (results.parent / "given-away").exists()
+        source = results.parent / "source.csv"
+        source.write_text(
+            "\n".join(["case_id,path", *(f'"{i}",scans/{n:02d}_t1.nii.gz' for n, i in enumerate(session.rows))])
+        )
+        note_origin(results, results, IndexConfig.of(source=str(source)))
+        done = page.post("api/handoff", json=asked).json()
+        assert done["folder"] == str((results.parent / "given-away").resolve())
+        assert "A folder a reader" in done["message"]
+        assert (results.parent / "given-away" / "readers.csv").is_file()
+        assert "csv" in page.get("api/pool").json()["handoff"]
+        again = page.post("api/handoff", json={**asked, "readers": 1, "overlap": 0})
+        assert (again.status_code, "another hand-off" in again.json()["message"]) == (409, True)
 
     def test_findings_are_shown_without_folders(self, page, scans):
         found = page.get("api/pool").json()["findings"]

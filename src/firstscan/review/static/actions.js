@@ -1,5 +1,6 @@
 // What a person can do; each is one request, and the answer is the new state.
 
+import { substitution } from "./alike.js";
 import { Refused, act, get } from "./api.js";
 import { askReason } from "./dialogs.js";
 import { busy, byId, count, toast } from "./dom.js";
@@ -66,7 +67,7 @@ export const veto = async (row) => {
   const name = nameOf(row);
   if (vetoOf(row) !== undefined || passedOf(row) !== undefined)
     return perform({ action: "allow", case: name }, () => `${name} may be picked again.`);
-  const why = await askReason(name, Boolean(pickOf(row)));
+  const why = await askReason(name, pickOf(row) ? substitution(row) : null);
   if (why === null) return undefined;
   return perform({ action: "veto", case: name, why }, (_, there) =>
     there ? `${name} is vetoed; ${nameOf(there.row)} takes its place.` : `${name} is vetoed and will not be picked.`,

@@ -1,15 +1,18 @@
 // Requests to the server that sent this page; every address is relative, so that the key in it goes along.
 
+// Tells "lost" when a request gets no answer.
+export const connection = new EventTarget();
+
 export class Refused extends Error {
-  constructor(message, stale) {
+  constructor(message, { stale = false, lost = false } = {}) {
     super(message);
-    this.stale = stale;
+    Object.assign(this, { stale, lost });
   }
 }
 
 const read = async (response) => {
   const body = await response.json().catch(() => ({ message: "The server has sent something unreadable." }));
-  if (!response.ok) throw new Refused(body.message ?? `The server answers ${response.status}.`, body.stale === true);
+  if (!response.ok) throw new Refused(body.message ?? `The server answers ${response.status}.`, { stale: body.stale === true });
   return body;
 };
 
@@ -18,7 +21,8 @@ const ask = async (request) => {
     return await read(await request);
   } catch (error) {
     if (error instanceof Refused) throw error;
-    throw new Refused("firstscan review has ended. Start it again in the terminal; nothing that was done is lost.");
+    connection.dispatchEvent(new Event("lost"));
+    throw new Refused("firstscan review does not answer; nothing that was done before is lost.", { lost: true });
   }
 };
 
@@ -36,5 +40,7 @@ export const first = (what) => {
   return ask(asked);
 };
 
-export const act = (body) =>
-  ask(fetch(address("act"), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
+export const send = (what, body) =>
+  ask(fetch(address(what), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
+
+export const act = (body) => send("act", body);

@@ -2,18 +2,21 @@
 
 import * as actions from "./actions.js";
 import { first } from "./api.js";
+import { standsFor } from "./alike.js";
 import { compare } from "./compare.js";
+import * as connection from "./connection.js";
 import * as controls from "./controls.js";
 import * as detail from "./detail.js";
 import { help, isOpen, showLog } from "./dialogs.js";
 import { byId, element, toast } from "./dom.js";
 import * as filter from "./filter.js";
+import { handOver } from "./handing.js";
 import * as list from "./list.js";
 import { Plot, describe, mapShape, planeShape } from "./plot.js";
 import { change, listen, nameOf, pickOf, standing, store } from "./store.js";
 import { isViewing, view, viewerKey } from "./viewer.js";
 
-const HINTS = [["↑↓", "scan"], ["Enter", "look"], ["A", "accept"], ["V", "veto"], ["R", "replace"], ["P", "pin"], ["U", "undo"], ["C", "compare"], ["E", "export"], ["?", "help"]];
+const HINTS = [["↑↓", "scan"], ["Enter", "look"], ["A", "accept"], ["V", "veto"], ["R", "replace"], ["P", "pin"], ["U", "undo"], ["S", "stands for"], ["C", "compare"], ["E", "export"], ["O", "hand over"], ["?", "help"]];
 
 const open = (row) => {
   change({ focus: row });
@@ -38,7 +41,7 @@ const KEYS = {
   ArrowDown: () => list.step(1), ArrowUp: () => list.step(-1), PageDown: () => list.step(10), PageUp: () => list.step(-10),
   Home: () => list.step(-1e9), End: () => list.step(1e9), Enter: () => open(store.focus),
   a: () => actions.accept(store.focus), v: () => actions.veto(store.focus), r: () => actions.replace(store.focus),
-  p: () => actions.pin(store.focus), u: () => actions.undo(), e: () => controls.exported(), c: () => compare(), l: () => showLog(),
+  p: () => actions.pin(store.focus), u: () => actions.undo(), e: () => controls.exported(), o: () => handOver(), s: () => standsFor(store.focus), c: () => compare(), l: () => showLog(),
   h: () => help(), "?": () => help(), "[": () => list.stepTab(-1), "]": () => list.stepTab(1),
   "+": () => controls.nudge(1), "=": () => controls.nudge(1), "-": () => controls.nudge(-1),
   "/": () => byId("search").focus(), Escape: () => filter.clear(),
@@ -109,6 +112,7 @@ const start = async () => {
   list.showTab("batch");
   byId("compare").addEventListener("click", compare);
   document.addEventListener("keydown", onKey, { capture: true });
+  connection.start();
   byId("list").focus({ preventScroll: true });
   for (const note of state.notes) toast(`Note: ${note}.`);
   performance.mark("drawn");

@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { button, element } from "./dom.js";
 import { Plot, mapShape } from "./plot.js";
-import { store } from "./store.js";
+import { nameOf, store } from "./store.js";
 
 const FIRST = ["cscs", "random", "kcenter", "typiclust"];
 const AT_FIRST = 3;
@@ -17,6 +17,18 @@ const average = (picks, signal) => Math.round(mean(picks.map((p) => signal.perce
 const averages = (picks) => {
   const { typicality: t, uncertainty: u } = store.pool;
   return `typicality ${average(picks, t)}${u ? `, uncertainty ${average(picks, u)}` : ""} on average`;
+};
+
+const named = (rows) => rows.map((row) => nameOf(row)).join(", ");
+
+// Which scans would come into the batch, and which would leave it.
+const differences = (found) => {
+  const own = store.state.picks.map((p) => p.row);
+  const theirs = found.picks.map((p) => p.row);
+  const [come, go] = [theirs.filter((row) => !own.includes(row)), own.filter((row) => !theirs.includes(row))];
+  if (!come.length && !go.length) return element("p", { class: "small", text: "The same scans." });
+  const row = (sign, words, rows) => rows.length && element("div", {}, element("dt", { text: `${sign} ${rows.length} ${words}` }), element("dd", { class: "id", text: named(rows) }));
+  return element("dl", { class: "differences small", tabindex: "0", "aria-label": "Scans that differ" }, row("+", "come in", come), row("−", "go out", go));
 };
 
 const draw = (box, found, name) => {
@@ -58,10 +70,11 @@ const panel = (name, box) => {
       const shared = found.picks.filter((p) => own.has(p.row)).length;
       said.textContent = `${shared} of ${found.budget} shared with the batch; ${averages(found.picks)}`;
       use.disabled = shared === found.budget;
+      said.after(differences(found));
       draw(map, found, name);
     } catch (error) {
       said.textContent = error.message;
-      said.classList.add("bad");
+      said.classList.add("wrong");
     }
   };
   return { made, fill };

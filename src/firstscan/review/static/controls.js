@@ -3,10 +3,12 @@
 import { perform, resize, undo, useStrategy } from "./actions.js";
 import { get } from "./api.js";
 import { askExport, help, showLog } from "./dialogs.js";
+import { handOver } from "./handing.js";
 import { busy, byId, count, element, toast } from "./dom.js";
 import { change, store } from "./store.js";
 
 const WAIT_MS = 60;
+const REST_MS = 700;
 const slider = byId("budget");
 const number = byId("budget-number");
 const strategy = byId("strategy");
@@ -28,7 +30,7 @@ const ask = async () => {
   asking = true;
   try {
     const found = await get("try", wish);
-    const here = Number(slider.value) === found.budget;
+    const here = Number(number.value) === found.budget;
     if (here && store.state.budget !== found.budget) change({ preview: found });
   } catch (error) {
     toast(error.message, { bad: true });
@@ -41,6 +43,7 @@ const ask = async () => {
 const settle = (value) => {
   waiting = null;
   clearTimeout(timer);
+  clearTimeout(nudging);
   const { fewest, most } = store.state;
   const budget = Math.min(most, Math.max(fewest, Math.round(value) || store.state.budget));
   if (budget !== Math.round(value)) {
@@ -51,15 +54,20 @@ const settle = (value) => {
   return resize(budget);
 };
 
+// A move of many steps, by keys or by the arrows of the number, is one action once it has come to rest.
 let nudging;
+const settleSoon = (value) => {
+  clearTimeout(nudging);
+  nudging = setTimeout(() => settle(value), REST_MS);
+};
+
 export const nudge = (by) => {
   const { fewest, most } = store.state;
   const budget = Math.min(most, Math.max(fewest, Number(number.value) + by));
   slider.max = Math.max(Number(slider.max), budget);
   slider.value = number.value = budget;
   preview({ budget, strategy: store.state.strategy });
-  clearTimeout(nudging);
-  nudging = setTimeout(() => settle(Number(number.value)), 700);
+  settleSoon(budget);
 };
 
 export const exported = () =>
@@ -91,10 +99,23 @@ export const start = () => {
     number.value = slider.value;
     preview({ budget: Number(slider.value), strategy: store.state.strategy });
   });
-  slider.addEventListener("pointerup", () => byId("list").focus());
-  slider.addEventListener("change", () => settle(Number(slider.value)));
-  number.addEventListener("change", () => settle(Number(number.value)));
-  number.addEventListener("keydown", (event) => event.key === "Enter" && setTimeout(() => byId("list").focus()));
+  let held = false;
+  slider.addEventListener("pointerdown", () => (held = true));
+  slider.addEventListener("pointerup", () => {
+    held = false;
+    byId("list").focus();
+    settleSoon(Number(slider.value));
+  });
+  slider.addEventListener("change", () => !held && settleSoon(Number(slider.value)));
+  number.addEventListener("change", () => {
+    preview({ budget: Number(number.value) || store.state.budget, strategy: store.state.strategy });
+    settleSoon(Number(number.value));
+  });
+  number.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    settle(Number(number.value));
+    setTimeout(() => byId("list").focus());
+  });
   strategy.addEventListener("change", async () => {
     busy(`Choosing by ${strategy.value} …`);
     byId("list").focus();
@@ -105,4 +126,5 @@ export const start = () => {
   byId("log").addEventListener("click", showLog);
   byId("help").addEventListener("click", help);
   byId("export").addEventListener("click", exported);
+  byId("handoff").addEventListener("click", handOver);
 };

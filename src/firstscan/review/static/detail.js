@@ -1,7 +1,7 @@
 // The scan in focus: pictures, why it was picked, its signals, and what can be done with it.
 
 import * as actions from "./actions.js";
-import { address } from "./api.js";
+import { planesOf, standsFor } from "./alike.js";
 import { button, element, key } from "./dom.js";
 import { badge, swatch } from "./list.js";
 import {
@@ -52,6 +52,7 @@ export const buttons = (row) => {
     made(gone ? "Allow again" : "Veto …", "V", actions.veto, { disabled: fixed }),
     made("Replace", "R", actions.replace, { disabled: !picked }),
     made(isPinned(row) ? "Pinned" : "Pin", "P", actions.pin, { disabled: fixed, "aria-pressed": String(isPinned(row)) }),
+    made("Stands for", "S", standsFor, { class: "stands" }),
   );
 };
 
@@ -60,7 +61,7 @@ export const heading = (row) => {
   const stratum = stratumOf(row);
   const size = stratum === null ? 0 : batch().strata.filter((s) => s === stratum).length;
   return element(
-    "header",
+    "div",
     { class: "about" },
     pick ? badge(pick) : null,
     element(
@@ -89,9 +90,7 @@ const planes = (row, open) => {
   return element(
     "button",
     { type: "button", class: "planes", onclick: () => open(row), "aria-label": `Look through ${nameOf(row)} (Enter)` },
-    ...["axial", "coronal", "sagittal"].map((plane) =>
-      element("img", { src: address("picture", { case: nameOf(row), plane }), alt: `${plane} plane`, width: 160, height: 160 }),
-    ),
+    ...planesOf(row),
   );
 };
 

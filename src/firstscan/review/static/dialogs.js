@@ -1,7 +1,7 @@
 // Dialogs are the browser's own: they keep the focus inside, and Escape closes them.
 
 import { get } from "./api.js";
-import { button, element } from "./dom.js";
+import { button, element, homeForToast } from "./dom.js";
 import { store } from "./store.js";
 
 const REASONS = ["motion", "artefact", "wrong body part", "wrong sequence or phase", "incomplete", "may not be used"];
@@ -11,11 +11,14 @@ export const dialog = (title, given, ...children) => {
   const box = element(
     "dialog",
     { "aria-label": title, ...given },
-    element("header", { class: "dialog-head" }, element("h2", { text: title }), close),
+    element("div", { class: "dialog-head" }, element("h2", { text: title }), close),
     ...children,
   );
   document.body.append(box);
-  box.addEventListener("close", () => box.remove());
+  box.addEventListener("close", () => {
+    homeForToast(box);
+    box.remove();
+  });
   box.addEventListener("click", (event) => event.target === box && box.close());
   box.showModal();
   return box;
@@ -24,7 +27,8 @@ export const dialog = (title, given, ...children) => {
 export const isOpen = () => document.querySelector("dialog[open]") !== null;
 
 // Resolves to the reason, or to null where the person thinks better of it.
-export const askReason = (name, picked) =>
+// ``comes`` shows what takes its place; null where the scan is no pick.
+export const askReason = (name, comes) =>
   new Promise((resolve) => {
     const field = element("input", { type: "text", id: "reason", maxlength: 500, required: true, autocomplete: "off", autofocus: true });
     let answer = null;
@@ -38,10 +42,10 @@ export const askReason = (name, picked) =>
         { class: "chips" },
         ...REASONS.map((text) => button(text, () => ((field.value = text), form.requestSubmit()))),
       ),
-      element("p", { class: "quiet small", text: picked ? "The best substitute of its stratum takes its place." : "It will not be picked while it is vetoed." }),
+      comes ?? element("p", { class: "quiet small", text: "It will not be picked while it is vetoed." }),
       element("div", { class: "ends" }, button("Cancel", () => box.close()), element("button", { type: "submit", class: "primary", text: "Veto" })),
     );
-    const box = dialog(`Veto ${name}`, { class: "small-dialog" }, form);
+    const box = dialog(`Veto ${name}`, { class: comes ? "veto-dialog" : "small-dialog" }, form);
     box.addEventListener("close", () => resolve(answer));
     field.focus();
   });
@@ -49,9 +53,9 @@ export const askReason = (name, picked) =>
 const KEYS = [
   ["↑ ↓", "go through the list"], ["Enter", "look through the scan in focus"], ["A", "accept it: looked at, stays"],
   ["V", "veto it, with a reason; again: allow it"], ["R", "replace it by the next best of its stratum"],
-  ["P", "pin it: it must be in the batch"], ["U", "undo the last action"], ["E", "export the batch"],
+  ["P", "pin it: it must be in the batch"], ["S", "see what it stands for: the nearest scans, its substitute"], ["U", "undo the last action"], ["E", "export the batch"], ["O", "hand the batch over"],
   ["C", "compare strategies"], ["[ ]", "batch, all scans, vetoed"], ["− +", "make the batch smaller or larger"],
-  ["/", "search"], ["L", "what was done"], ["? H", "this help"], ["Esc", "close"], ["← →", "while looking: the pick before, after"], ["1 2 3", "while looking: channel"],
+  ["/", "search"], ["L", "what was done"], ["? H", "this help"], ["Esc", "close"], ["← →", "while looking: the pick before, after"], ["1 2 0", "while looking: one channel, all of them"], ["W", "while looking: reset the window"],
   ["N B", "while looking: the planned slice below, above"],
 ];
 
@@ -61,6 +65,7 @@ export const help = () =>
     { class: "help" },
     element("p", { text: "Look at each pick; accept what can be annotated, veto what cannot. A veto brings the best substitute of the same stratum. Accepted and pinned scans stay when the batch is resized or chosen by another strategy; vetoed ones stay out. Export makes the list on the page the selection of the results folder." }),
     element("dl", { class: "keylist" }, ...KEYS.map(([keys, text]) => element("div", {}, element("dt", {}, ...keys.split(" ").map((k) => element("kbd", { text: k }))), element("dd", { text })))),
+    element("p", { class: "quiet small", text: "In a scan: dragging with the left button sets the window (right is wider, up is brighter), a click moves the crosshair, the wheel goes through the slices." }),
     element("p", { class: "quiet small", text: "In the map and the plane: point at a scan to see it in all views, select it to look through it; wheel and drag zoom and move, a double click goes back. Every action is kept in review.jsonl; closing the page loses nothing." }),
   );
 
@@ -87,7 +92,7 @@ export const showLog = async () => {
 const listed = (names) => names.filter(Boolean).join(", ");
 
 export const askExport = (run) => {
-  const { state, pool } = store;
+  const { state } = store;
   const waiting = state.budget - state.accepted.length;
   const said = listed([
     `${state.budget} scans`, state.accepted.length ? `${state.accepted.length} accepted` : "", state.pinned.length ? `${state.pinned.length} pinned` : "",
@@ -99,7 +104,7 @@ export const askExport = (run) => {
     element("p", { class: "strong", text: said }),
     waiting ? element("p", { class: "note caution", text: `${waiting} of them ${waiting === 1 ? "has" : "have"} not been accepted yet.` }) : null,
     element("p", { text: `selection.csv, selection.json${state.picks.some((p) => p.slices) ? ", slices.csv" : ""} and report.html of the results folder become those of this batch; the selection that the review began with stays in its folder “review”.` }),
-    element("p", { class: "quiet small" }, "Then hand it over: ", element("code", { text: `firstscan handoff ${pool.out} --to slicer --out for-slicer` })),
+    element("p", { class: "quiet small", text: "Then hand it over: O, or “Hand over” at the top." }),
     element(
       "div",
       { class: "ends" },

@@ -23,15 +23,25 @@ export const key = (letter) => element("kbd", { text: letter, "aria-hidden": "tr
 
 export const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
+// Where a dialog is open, what is outside of it cannot be read or used: there the toast lies in the dialog.
+const box = byId("toast");
+export const homeForToast = (leaving = null) => {
+  const home = [...document.querySelectorAll("dialog[open]")].filter((each) => each !== leaving).at(-1) ?? document.body;
+  if (box.parentNode !== home) home.append(box);
+};
+
 let fading;
 export const toast = (message, { bad = false, action = null } = {}) => {
-  const box = byId("toast");
+  homeForToast();
+  const hide = () => (box.hidden = true);
+  box.setAttribute("role", bad ? "alert" : "status");
   box.replaceChildren(element("span", { text: message }));
-  if (action) box.append(button(action.text, () => ((box.hidden = true), action.run())));
-  box.classList.toggle("bad", bad);
+  if (action) box.append(button(action.text, () => (hide(), action.run())));
+  if (bad) box.append(button("Dismiss", hide));
+  box.classList.toggle("error", bad);
   box.hidden = false;
   clearTimeout(fading);
-  fading = setTimeout(() => (box.hidden = true), bad ? 9000 : 5000);
+  fading = setTimeout(hide, bad ? 15000 : 5000);
 };
 
 export const busy = (words) => (byId("busy").textContent = words ?? "");

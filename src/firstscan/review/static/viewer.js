@@ -1,115 +1,21 @@
 // A scan to look through: NiiVue where the browser has WebGL 2, else slices that the server draws.
 
+import { standsFor } from "./alike.js";
 import { address, get } from "./api.js";
 import { buttons, heading, metadata, meters, reason, warnings } from "./detail.js";
 import { dialog } from "./dialogs.js";
 import { button, element } from "./dom.js";
 import { planned } from "./planned.js";
+import { Slices } from "./slices.js";
 import { batch, listen, nameOf, pickOf, store } from "./store.js";
+import { Volumes, hasWebGl } from "./volumes.js";
+import { windowTools } from "./windows.js";
 
-const PLANES = ["axial", "coronal", "sagittal"];
+const LAYOUTS = { "planes mosaic": "Three planes and overview", "planes 3d": "Three planes and 3D", axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" };
+const MOST_AT_ONCE = 4;
 let open = null;
-let script = null;
-
-const hasWebGl = () => Boolean(document.createElement("canvas").getContext("webgl2"));
-
-const loaded = () =>
-  (script ??= new Promise((resolve, reject) => {
-    const made = element("script", { src: "static/niivue.umd.js" });
-    made.onload = () => resolve(window.niivue);
-    made.onerror = () => ((script = null), reject(new Error("The viewer could not be loaded.")));
-    document.head.append(made);
-  }));
-
-class Volumes {
-  async start(box) {
-    const { Niivue } = await loaded();
-    const canvas = element("canvas", { class: "gl", role: "img", "aria-label": "Axial, coronal and sagittal slices" });
-    box.replaceChildren(element("div", { class: "gl-box" }, canvas));
-    this.niivue = new Niivue({
-      backColor: [0, 0, 0, 1], crosshairColor: [0.52, 0.74, 0.94, 0.7], crosshairWidth: 0.3, crosshairWidthUnit: "percent", fontColor: [0.75, 0.8, 0.85, 1], viewModeHotKey: "", clipPlaneHotKey: "", show3Dcrosshair: false, isRadiologicalConvention: true, sagittalNoseLeft: true,
-      multiplanarShowRender: 0, multiplanarForceRender: false, isColorbar: false, dragAndDropEnabled: false, loadingText: "", logLevel: "silent",
-    });
-    await this.niivue.attachToCanvas(canvas);
-    this.niivue.setSliceType(this.niivue.sliceTypeMultiplanar);
-  }
-
-  async show(name, facts, channel) {
-    const before = this.name === name && this.niivue.volumes.length ? [...this.niivue.scene.crosshairPos] : null;
-    this.name = name;
-    const [low, high] = facts.channels[channel].window;
-    const url = new URL(address("volume", { case: name, channel }), document.baseURI).href;
-    await this.niivue.loadVolumes([{ url, name: `${channel}.nii`, cal_min: low, cal_max: high, colormap: "gray" }]);
-    if (before) {
-      this.niivue.scene.crosshairPos = before;
-      this.niivue.drawScene();
-    }
-  }
-
-  step(by) {
-    this.niivue?.moveCrosshairInVox(0, 0, by);
-  }
-
-  // The slice that is ``top`` slices below the top of a scan of ``n``; planes are cut across x, y, z of RAS.
-  jump(plane, top, n) {
-    if (!this.niivue?.volumes.length) return;
-    const voxel = [...this.niivue.frac2vox(this.niivue.scene.crosshairPos)];
-    voxel[{ sagittal: 0, coronal: 1, axial: 2 }[plane]] = Math.floor((n - 1 - top) / open.facts.reduced);
-    this.niivue.scene.crosshairPos = this.niivue.vox2frac(voxel);
-    this.niivue.drawScene();
-  }
-
-  stop() {
-    this.niivue?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
-  }
-}
-
-class Slices {
-  async start(box) {
-    this.places = { axial: 0.5, coronal: 0.5, sagittal: 0.5 };
-    this.images = {};
-    this.sliders = {};
-    box.replaceChildren(
-      element("p", { class: "quiet small", text: "This browser has no WebGL 2; the slices are drawn by firstscan." }),
-      element("div", { class: "slices" }, ...PLANES.map((plane) => this.plane(plane))),
-    );
-  }
-
-  step(by) {
-    this.sliders.axial.value = Number(this.sliders.axial.value) + by * 0.01;
-    this.go("axial", Number(this.sliders.axial.value));
-  }
-
-  jump(plane, top, n) {
-    const along = plane === "axial" ? n - 1 - top : top;
-    const place = n > 1 ? along / (n - 1) : 0.5;
-    this.sliders[plane].value = place;
-    this.go(plane, place);
-  }
-
-  plane(plane) {
-    const image = (this.images[plane] = element("img", { alt: `${plane} slice` }));
-    const slider = this.sliders[plane] = element("input", { type: "range", min: 0, max: 1, step: 0.005, value: 0.5, "aria-label": `${plane} slice`, oninput: (event) => this.go(plane, Number(event.target.value)) });
-    image.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      slider.value = Number(slider.value) + Math.sign(event.deltaY) * 0.01;
-      this.go(plane, Number(slider.value));
-    }, { passive: false });
-    return element("figure", {}, image, slider, element("figcaption", { class: "small", text: plane }));
-  }
-
-  go(plane, place) {
-    this.places[plane] = place;
-    this.images[plane].src = address("slice", { case: this.name, channel: this.channel, plane, place });
-  }
-
-  async show(name, facts, channel) {
-    Object.assign(this, { name, channel });
-    for (const plane of PLANES) this.go(plane, this.places[plane]);
-  }
-
-  stop() {}
-}
+let layout = "planes mosaic";
+let wanted = "all"; // the channel on show, or all of them side by side
 
 const order = () => {
   const picks = batch().picks.map((p) => p.row);
@@ -122,21 +28,57 @@ const go = (by) => {
   if (next !== undefined) show(next);
 };
 
+const shownChannels = () => {
+  const count = open.facts.channels.length;
+  if (wanted === "all" && count <= MOST_AT_ONCE) return [...Array(count).keys()];
+  return [Math.min(wanted === "all" ? 0 : wanted, count - 1)];
+};
+
 const showChannel = async (channel) => {
   const { row, facts, ticket } = open;
-  open.channel = channel;
-  for (const [i, each] of [...open.channels.children].entries()) each.setAttribute("aria-pressed", String(i === channel));
+  wanted = channel;
+  const shown = shownChannels();
+  const all = shown.length > 1;
+  for (const each of open.channels.children) each.setAttribute("aria-pressed", String(each.dataset.channel === (all ? "all" : String(shown[0]))));
+  open.tools.fill(shown.map((i) => facts.channels[i]), facts.modality);
   try {
-    open.reader ??= hasWebGl() ? new Volumes() : new Slices();
+    const moved = () => open?.tools.tell();
+    open.reader ??= hasWebGl() ? new Volumes(moved) : new Slices(moved);
     if (!open.started) await (open.started = open.reader.start(open.stage));
     await open.started;
     if (open?.ticket !== ticket) return;
-    await open.reader.show(nameOf(row), facts, channel);
-    if (open?.ticket === ticket && open.jumped !== ticket) jump(open.planned);
+    open.layout.hidden = open.reader instanceof Slices;
+    open.reader.setLayout(...layout.split(" "));
+    await (open.loading = Promise.resolve(open.loading).catch(() => {}).then(() => open?.ticket === ticket && open.reader.show(nameOf(row), facts, shown)));
+    if (open?.ticket !== ticket) return;
+    if (open.jumped !== ticket) jump(open.planned);
+    preload(order()[order().indexOf(row) + 1]);
   } catch (error) {
     if (open?.ticket === ticket) problem(error.message);
   }
 };
+
+// Have the server read the next scan, so that it is there when it is asked for.
+const preload = async (row) => {
+  if (row === undefined || open?.preloaded === row) return;
+  open.preloaded = row;
+  const shown = shownChannels();
+  const facts = await get("scan", { case: nameOf(row) }).catch(() => null);
+  if (!facts?.channels || !open || open.reader instanceof Slices) return;
+  for (const channel of shown.filter((i) => i < facts.channels.length))
+    await fetch(address("volume", { case: nameOf(row), channel })).then((answer) => answer.body?.cancel(), () => {});
+};
+
+const strip = () =>
+  order().map((row) => {
+    const pick = pickOf(row);
+    return element(
+      "button",
+      { type: "button", class: "strip-item", "aria-current": row === open.row ? "true" : null, "aria-label": `${pick ? `Pick ${pick.rank}, ` : ""}${nameOf(row)}`, title: nameOf(row), onclick: () => show(row) },
+      store.pool.pictures && element("img", { src: address("picture", { case: nameOf(row) }), alt: "", loading: "lazy", width: 44, height: 44, draggable: "false" }),
+      element("span", { text: pick ? String(pick.rank) : "–" }),
+    );
+  });
 
 const slicesOf = (row) => pickOf(row)?.slices ?? null;
 
@@ -171,6 +113,8 @@ const describe = () => {
   open.position.textContent = pick ? `${at + 1} of ${rows.length}` : "not in the batch";
   open.previous.disabled = at <= 0;
   open.next.disabled = at >= rows.length - 1;
+  open.strip.replaceChildren(...strip());
+  open.strip.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 };
 
 const show = async (row) => {
@@ -189,9 +133,13 @@ const show = async (row) => {
     open.facts = facts;
     open.info.textContent = note(facts);
     const names = facts.channels.map((c) => c.name);
-    open.channels.replaceChildren(...names.map((name, i) => button(name, () => showChannel(i), { title: `Channel ${i + 1} (${i + 1})` })));
+    const side = names.length > 1 && names.length <= MOST_AT_ONCE;
+    open.channels.replaceChildren(
+      ...names.map((name, i) => button(name, () => showChannel(i), { "data-channel": i, title: `Channel ${i + 1} (${i + 1})` })),
+      ...(side ? [button("All", () => showChannel("all"), { "data-channel": "all", title: "All channels side by side (0)" })] : []),
+    );
     open.channels.hidden = names.length < 2;
-    return await showChannel(Math.min(open.channel ?? 0, names.length - 1));
+    return await showChannel(wanted);
   } catch (error) {
     return open?.ticket === ticket ? problem(error.message) : undefined;
   }
@@ -207,6 +155,9 @@ export const viewerKey = (event) => {
   else if (event.key === "ArrowDown") open.reader?.step(-1);
   else if (event.key === "n") jump((open.planned ?? 0) + 1);
   else if (event.key === "b") jump((open.planned ?? 0) - 1);
+  else if (event.key.toLowerCase() === "w") open.tools.reset();
+  else if (event.key.toLowerCase() === "s") standsFor(open.row);
+  else if (event.key === "0" && open.facts) showChannel("all");
   else if (/^[1-9]$/.test(event.key) && open.facts?.channels[Number(event.key) - 1]) showChannel(Number(event.key) - 1);
   else return false;
   return true;
@@ -214,7 +165,15 @@ export const viewerKey = (event) => {
 
 export const view = (row, choose) => {
   if (row === null || open) return;
-  const stage = element("div", { class: "stage", tabindex: "0", autofocus: true, role: "group", "aria-label": "Slices; the wheel, ↑ and ↓ go through them" });
+  const stage = element("div", { class: "stage", tabindex: "0", autofocus: true, role: "group", "aria-label": "Slices; the wheel, ↑ and ↓ go through them, dragging with the left button sets the window" });
+  const tools = windowTools(() => open?.reader?.draw());
+  const shape = element(
+    "select",
+    { "aria-label": "Layout", onchange: () => ((layout = shape.value), open.reader?.setLayout(...layout.split(" "))) },
+    ...Object.entries(LAYOUTS).map(([value, text]) => element("option", { value, text })),
+  );
+  shape.value = layout;
+  const picks = element("nav", { class: "strip", "aria-label": "Picks" });
   const side = element("div", { class: "side-text" });
   const channels = element("div", { class: "chips channels", role: "group", "aria-label": "Channels" });
   const previous = button("‹ Previous", () => go(-1), { "aria-keyshortcuts": "ArrowLeft" });
@@ -224,13 +183,16 @@ export const view = (row, choose) => {
   const box = dialog(
     nameOf(row),
     { class: "viewer" },
+    element("div", { class: "viewer-tools" }, channels, tools.box, shape),
     element("div", { class: "viewer-body" }, stage, side),
-    element("footer", { class: "viewer-foot" }, channels, info, element("div", { class: "ends" }, position, previous, next)),
+    picks,
+    element("div", { class: "viewer-foot" }, info, element("div", { class: "ends" }, position, previous, next)),
   );
-  open = { box, stage, side, channels, previous, next, position, info, choose, row, reader: null };
+  open = { box, stage, side, tools, layout: shape, strip: picks, channels, previous, next, position, info, choose, row, reader: null };
   box.addEventListener("close", () => {
-    open.reader?.stop();
+    const { reader } = open;
     open = null;
+    reader?.stop();
   });
   show(row);
 };
