@@ -17,6 +17,10 @@ GEOMETRY_TOLERANCE = 1e-3
 FEWEST_SLICES = 3
 FEW_SLICES = 8
 ORIENTATION_SHARE = 0.01
+AXES_REPAIRED = 1e-2
+"""Axes that are off right angles or unit length by no more than this, as a cosine, are made right: that is rounding."""
+AXES_EXACT = 1e-4
+"""So little is not even told."""
 
 
 def channel_geometry_problem(first: Header, other: Header) -> str:
@@ -41,6 +45,13 @@ def check_header(case_id: str, header: Header, path: str = "") -> tuple[Finding,
     """Return the findings on one header: spacing and extent that are impossible (drop) or unusual (warn)."""
     found: list[Finding] = []
     spacing = header.spacing_mm
+    if header.axes_off > AXES_EXACT:
+        message = (
+            f"its axes are off right angles by {header.axes_off:.2g} (as a cosine), as rounding leaves them; they "
+        )
+        message += "were made right"
+        remedy = "nothing to do"
+        found.append(Finding("axes-repaired", "note", case_id, message, remedy, path, header.axes_off, AXES_EXACT))
     worst = _worst(spacing, IMPOSSIBLE_SPACING_MM)
     if worst is not None:
         found.append(

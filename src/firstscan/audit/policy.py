@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import SEVERITIES, Finding
 
+from .reference import KINDS, LABELS, PLANS, ROUNDS, unknown_code
+
 STRICTNESS = ("strict", "normal", "off")
 
-UNREADABLE = frozenset(
-    {
-        "unreadable", "truncated", "damaged", "oversized", "missing-file", "not-3d", "too-large", "missing-channel",
-        "channel-geometry", "non-finite", "constant", "spacing-implausible", "extent-implausible", "channel-count",
-    }
-)  # fmt: skip
+UNREADABLE = frozenset(kind.code for kind in KINDS if kind.fatal)
 """Codes of scans that no network can be fed with; they are dropped whatever the strictness."""
 
-PASSED_OVER = frozenset(
-    {
-        "not-fetched", "no-permission", "own-results", "hidden", "format-not-read", "dicom-not-taken",
-        "volumes-not-taken", "outside-images", "other-files",
-    }
-)  # fmt: skip
-"""Codes of files that were not looked at, each with the reason."""
-
-CODES = UNREADABLE | PASSED_OVER | {
-    "looks-like-labels", "name-encoding", "numbered-names", "same-name",
-    "contrast-left-out", "crashed-reader", "cut-off", "duplicate", "ghosting", "intensity-outlier", "label-map",
-    "localiser", "missing-slices", "mixed-orientation", "nan-background", "near-duplicate", "noisy", "not-a-scan",
-    "not-an-image", "not-asked-for", "orientation-conflict", "orientation-missing", "repeated-slices", "same-patient",
-    "spacing-outlier", "spacing-unusual", "table-no-row", "table-no-scan", "table-private", "table-replaces",
-    "too-few-slices", "unreadable-file", "wrong-modality",
-}  # fmt: skip
-"""Every code that a finding can have."""
+CODES = frozenset(kind.code for kind in KINDS if kind.stage not in {LABELS, PLANS, ROUNDS})
+"""Every code that a finding on a scan can have."""
 
 
 def apply_policy(
@@ -61,9 +42,7 @@ def apply_policy(
         raise UsageError(f"unknown severity {wrong[0]!r}; known: {', '.join((*SEVERITIES, 'off'))}")
     unknown = sorted(wanted.keys() - CODES)
     if unknown:
-        like = difflib.get_close_matches(unknown[0], sorted(CODES), n=1)
-        hint = f"do you mean {like[0]!r}?" if like else f"known: {', '.join(sorted(CODES))}"
-        raise UsageError(f"no finding has the code {unknown[0]!r}; {hint}")
+        raise UsageError(unknown_code(unknown[0], CODES))
     result = []
     for finding in findings:
         severity = wanted.get(finding.code) or _severity(finding, strictness)

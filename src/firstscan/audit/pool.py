@@ -64,13 +64,16 @@ def check_channel_count(summaries: Sequence[CaseSummary], paths: Mapping[str, st
     if len(count) < 2:
         return ()
     usual = max(count, key=lambda n: (count[n], n))
+    common = [name for name in summaries[0].channel_names if all(name in s.channel_names for s in summaries)]
+    asked = " ".join(f'--channel "{name}"' for name in common)
+    remedy = f"to take the channels that all scans have: {asked}" if common else "select from each kind of scan apart"
     return tuple(
         Finding(
             code="channel-count",
             severity="drop",
             case_id=s.case_id,
             message=f"{len(s.channel_names)} channel(s) ({', '.join(s.channel_names)}) where most scans have {usual}",
-            remedy="name the channels that all scans have with --channel, or select from each kind apart",
+            remedy=remedy,
             path=paths.get(s.case_id, ""),
             measured=float(len(s.channel_names)),
             threshold=float(usual),

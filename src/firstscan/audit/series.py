@@ -4,77 +4,124 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from firstscan.domain.arrays import Float
 from firstscan.domain.finding import Finding
 
+from .stack import DRIFT_TOLERANCE, STEP_TOLERANCE, Stack
+
 GAP_FACTOR = 1.5
+MOST_GAPS = 0.25
+"""Where more of the steps than this are wide, the series is unevenly spaced; no slice is missing."""
 ORIENTATION_TOLERANCE = 0.01
+_REGRIDDED = (
+    "nothing to do; hand-offs and label maps refer to the resampled scan, so draw labels on what is handed over"
+)
 _SCOUT = re.compile(r"(?:^|[^a-z])(?:locali[sz]er|scout|survey|topogram|3[- ]?plane|loc)(?:[^a-z]|$)", re.IGNORECASE)
+
+
+def widest_gap(steps_mm: Float[np.ndarray, " step"]) -> float:
+    """Return the widest step where slices are missing, else 0: a few steps are far wider than the others."""
+    limit = GAP_FACTOR * float(np.median(steps_mm))
+    wide = steps_mm > limit
+    return float(steps_mm.max()) if 0 < np.count_nonzero(wide) <= max(MOST_GAPS * len(steps_mm), 1) else 0.0
+
+
+def check_places(
+    case_id: str, *, placed: bool, spaced: bool, step_mm: float, step_from: str, path: str = ""
+) -> tuple[Finding, ...]:
+    """Find series that do not tell where their slices lie, or how large their pixels are.
+
+    Parameters
+    ----------
+    placed, spaced : whether the files tell their position, and the size of their pixels.
+    step_mm, step_from : the distance between slices that they state, 0 for none, and the tag it is from.
+    """
+    found = []
+    if not spaced:
+        message = "the files do not tell the size of their pixels (PixelSpacing)"
+        found.append(Finding("spacing-missing", "drop", case_id, message, "store PixelSpacing in the files", path))
+    if not placed:
+        known = f"slices are taken {step_mm:g} mm apart ({step_from}), by number" if step_mm else "nor how far apart"
+        found.append(
+            Finding(
+                "position-missing",
+                "warn" if step_mm else "drop",
+                case_id,
+                f"the files do not tell where their slices lie (ImagePositionPatient); {known}",
+                "check the order of slices, left and right in a viewer" if step_mm else "export this series again",
+                path,
+                step_mm if step_mm else None,
+            )
+        )
+    return tuple(found)
 
 
 def check_series(
     case_id: str,
     *,
-    positions_mm: Float[np.ndarray, " slice"],
+    stack: Stack,
     orientations: Float[np.ndarray, "slice 6"],
     description: str = "",
     image_type: Sequence[str] = (),
     path: str = "",
     missing_bytes: Sequence[str] = (),
 ) -> tuple[Finding, ...]:
-    """Find localisers, mixed orientation, repeated and missing slices, cut files.
+    """Find localisers, mixed orientation, repeated, missing, shifted and unevenly spaced slices, cut files.
 
     Parameters
     ----------
-    positions_mm : position of each slice along the normal, ascending.
+    stack : where the slices lie, in order along their normal.
     orientations : ImageOrientationPatient of each slice.
     missing_bytes : the files that lack voxels.
     """
+
+    def made(code: str, message: str, remedy: str, measured: float, threshold: float) -> Finding:
+        return Finding(code, "drop", case_id, message, remedy, path, measured, threshold)
+
     found: list[Finding] = []
-
-    def add(code: str, message: str, remedy: str, measured: float, threshold: float) -> None:
-        found.append(Finding(code, "drop", case_id, message, remedy, path, measured, threshold))
-
     if missing_bytes:
         count = len(missing_bytes)
-        add("truncated", f"{count} file(s) of the series are cut short", "export this series again", float(count), 0.0)
+        message = f"{count} file(s) of the series are cut short"
+        found.append(made("truncated", message, "export this series again", float(count), 0.0))
     if _SCOUT.search(description) or any(_SCOUT.search(t) for t in image_type):
-        add("localiser", f"series {description!r} is a localiser", "nothing to do: it is left out", 1.0, 0.0)
-        return tuple(found)
+        message = f"series {description!r} is a localiser"
+        return (*found, made("localiser", message, "nothing to do: it is left out", 1.0, 0.0))
     tilt = float(np.abs(orientations - orientations[0]).max(initial=0.0))
     if tilt > ORIENTATION_TOLERANCE:
-        add(
-            "mixed-orientation",
-            "slices of this series point in different directions",
-            "leave it out, or split the series by orientation",
-            tilt,
-            ORIENTATION_TOLERANCE,
-        )
-        return tuple(found)
-    steps = np.diff(np.sort(positions_mm))
+        message = "slices of this series point in different directions"
+        remedy = "leave it out, or split the series by orientation"
+        return (*found, made("mixed-orientation", message, remedy, tilt, ORIENTATION_TOLERANCE))
+    steps = stack.steps_mm
     if steps.size == 0:
         return tuple(found)
     repeats = int(np.count_nonzero(steps < 1e-3))
     if repeats:
-        add(
-            "repeated-slices",
-            f"{repeats} slice(s) lie where another one lies: a time series, or files copied twice",
-            "split the series by time or echo, or remove the copies",
-            float(repeats),
-            0.0,
+        message = (
+            f"{repeats} slice(s) lie where another one lies: a time series, or copies with identifiers of their own"
         )
-        return tuple(found)
-    usual = float(np.median(steps))
-    widest = float(steps.max())
-    if widest > GAP_FACTOR * usual:
-        add(
-            "missing-slices",
-            f"slices are missing: the widest step is {widest:.2f} mm where {usual:.2f} mm is usual",
-            "export this series again, complete",
-            widest,
-            GAP_FACTOR * usual,
+        remedy = "split the series by time or echo, or remove the copies"
+        return (*found, made("repeated-slices", message, remedy, float(repeats), 0.0))
+    if widest := widest_gap(steps):
+        usual = float(np.median(steps))
+        message = f"slices are missing: the widest step is {widest:.2f} mm where {usual:.2f} mm is usual"
+        remedy = "export this series again, complete"
+        return (*found, made("missing-slices", message, remedy, widest, GAP_FACTOR * usual))
+    if stack.is_sheared:
+        far = stack.widest_drift
+        message = (
+            f"its slices are shifted against each other by up to {far:.1f} pixels ({stack.tilt_degrees:.1f}° off the "
         )
+        message += "normal, as with a tilted gantry); it is read on a straight grid"
+        found.append(replace(made("sheared-slices", message, _REGRIDDED, far, DRIFT_TOLERANCE), severity="warn"))
+    if stack.is_uneven:
+        message = (
+            f"the steps between its slices differ, from {steps.min():.2f} to {steps.max():.2f} mm; it is read on a "
+        )
+        message += f"grid with steps of {stack.even_step_mm:.2f} mm"
+        uneven = made("uneven-slices", message, _REGRIDDED, stack.unevenness, STEP_TOLERANCE)
+        found.append(replace(uneven, severity="warn"))
     return tuple(found)

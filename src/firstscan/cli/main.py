@@ -314,6 +314,27 @@ def strategies() -> None:
         terminal.say(f"{name:<{width}}  {summary}")
 
 
+@app.command()
+def findings(code: Annotated[str | None, typer.Argument(help="One code; all of them without.")] = None) -> None:
+    """Explain what a finding means, when it is raised, and what to do about it."""
+    from firstscan.audit.reference import KINDS, kind_of
+
+    from . import terminal
+
+    if code is not None:
+        kind = kind_of(code)
+        told = {"Severity": kind.severity, "Means": kind.meaning, "Raised": kind.threshold, "Remedy": kind.remedy}
+        terminal.say(f"{kind.code} ({kind.stage})")
+        for name, text in told.items():
+            terminal.say(f"  {name + ':':<10}{text or 'there is no number to it'}")
+        return
+    width = max(len(kind.code) for kind in KINDS)
+    for stage in dict.fromkeys(kind.stage for kind in KINDS):
+        terminal.say(f"{stage[0].upper()}{stage[1:]}:")
+        for kind in (k for k in KINDS if k.stage == stage):
+            terminal.say(f"  {kind.code:<{width}}  {kind.severity:<12}  {kind.meaning}")
+
+
 after.register(app)
 rounds.register(app)
 studies.register(app)

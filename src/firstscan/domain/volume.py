@@ -17,7 +17,8 @@ class Header:
     """What a file says of itself without its voxels being loaded.
 
     ``shape`` is (x, y, z) as stored, ``spacing_mm`` per stored axis, ``direction`` the 3×3 cosines (rows
-    flattened), ``origin_mm`` the position of voxel (0, 0, 0) in LPS, ``components`` volumes in the file.
+    flattened), ``origin_mm`` the position of voxel (0, 0, 0) in LPS, ``components`` volumes in the file,
+    ``axes_off`` how far the axes in the file were off right angles, as a cosine, where that was repaired.
     """
 
     shape: tuple[int, ...]
@@ -27,6 +28,7 @@ class Header:
     components: int
     dtype: str
     modality_hint: Modality | None = None
+    axes_off: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,27 @@ def _stream(work: Work[T, R], items: Sequence[tuple[str, T]], workers: int) -> I
     except BrokenProcessPool as error:
         raise _PoolBrokenError(max(len(queue), 1)) from error
     finally:
+        if not finished:
+            _silence_manager()
         executor.shutdown(wait=finished, kill_workers=not finished)
+
+
+def _silence_manager() -> None:
+    """Keep loky's manager thread from printing a traceback where work is given up that was not begun.
+
+    It looks for that work once more after it has dropped it (KeyError); what ended the work has been raised already.
+    """
+    shown = threading.excepthook
+    if getattr(shown, "silences_manager", False):
+        return
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        of_manager = args.thread is not None and args.thread.name.startswith("ExecutorManagerThread")
+        if not (of_manager and issubclass(args.exc_type, KeyError)):
+            shown(args)
+
+    hook.silences_manager = True  # type: ignore[attr-defined]
+    threading.excepthook = hook
 
 
 def _alone(work: Work[T, Any], case_id: str, item: T) -> Any:

@@ -54,9 +54,10 @@ def unpacked(files: Iterable[Path], headers: Iterable[Header]) -> Iterator[Slice
             continue
         if common not in series:
             series[common] = _common(common)
-        instance, x, y, z, along_normal, missing_bytes = json.loads(own)
+        sop, instance, x, y, z, along_normal, missing_bytes = json.loads(own)
         yield Slice(
             path=str(path),
+            sop=sop,
             instance=instance,
             position_mm=(x, y, z),
             along_normal=along_normal,
@@ -68,7 +69,7 @@ def unpacked(files: Iterable[Path], headers: Iterable[Header]) -> Iterator[Slice
 def _packed(tags: Slice | str | None) -> Header:
     if not isinstance(tags, Slice):
         return unreadable(tags) if tags else NO_DICOM
-    own = [tags.instance, *tags.position_mm, tags.along_normal, tags.missing_bytes]
+    own = [tags.sop, tags.instance, *tags.position_mm, tags.along_normal, tags.missing_bytes]
     common = {
         "study": tags.study,
         "series": tags.series,
@@ -82,6 +83,13 @@ def _packed(tags: Slice | str | None) -> Header:
         "frames": tags.frames,
         "spacing_mm": tags.spacing_mm,
         "orientation": tags.orientation,
+        "placed": tags.placed,
+        "spaced": tags.spaced,
+        "step_mm": tags.step_mm,
+        "step_from": tags.step_from,
+        "frame_positions": tags.frame_positions,
+        "when": tags.when,
+        "protocol": tags.protocol,
         "metadata": dict(tags.metadata),
     }
     return sys.intern(json.dumps(common)), json.dumps(own)
@@ -90,4 +98,8 @@ def _packed(tags: Slice | str | None) -> Header:
 def _common(text: str) -> Mapping[str, Any]:
     told = json.loads(text)
     metadata = MappingProxyType(told.pop("metadata"))
-    return {**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}, "metadata": metadata}
+    return {**{name: _fixed(value) for name, value in told.items()}, "metadata": metadata}
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(_fixed(v) for v in value) if isinstance(value, list) else value

@@ -20,6 +20,7 @@ from firstscan.domain.errors import ScanError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.volume import CaseSummary, Header, Modality
 
+from .axes import righted
 from .files import file_type, fingerprint, is_nifti, is_other
 from .nifti import nifti_header, nifti_orientations
 from .other_formats import other_orientations
@@ -78,7 +79,7 @@ def _quick_header(channel: Channel) -> Header:
     """Return the header of a channel, by the fast way where the file is a sound NIfTI."""
     path = Path(channel.path)
     quick = nifti_header(path) if not channel.files and is_nifti(channel.path) and path.is_file() else None
-    return quick or read_header(channel)
+    return read_header(channel) if quick is None else righted(quick, channel.path)
 
 
 def _header_findings(case: Case, headers: Sequence[Header]) -> list[Finding]:

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from firstscan.audit.header import AXES_EXACT
 from firstscan.domain.arrays import Float
+from firstscan.domain.axes import off_right_angles
 from firstscan.domain.errors import ScanError
 from firstscan.domain.volume import Header
 
@@ -24,6 +26,8 @@ _FIRST_VOXEL = 352
 """Where voxels begin in a single file that does not say it."""
 _GZIP = b"\x1f\x8b"
 _SLACK = 1 << 20
+_UNITS = {1: 1000.0, 3: 0.001}
+"""What makes millimetres of metres and microns, by their NIfTI codes; SimpleITK does the same."""
 _REMEDY = "copy or export this scan again"
 
 
@@ -107,7 +111,8 @@ def nifti_header(path: Path) -> Header | None:
     if any(n < 1 for n in shape) or not shape:
         return None
     qform, sform = _orientations(parsed)
-    stated = sform if sform is not None else qform
+    crooked = sform is not None and _off(sform) > AXES_EXACT and qform is not None
+    stated = sform if sform is not None and not crooked else qform
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ (stated if stated is not None else np.diag([*_zooms(parsed), 1.0]))
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     direction = affine[:3, :3] / np.where(spacing > 0, spacing, 1.0)
@@ -125,9 +130,21 @@ def nifti_header(path: Path) -> Header | None:
 def nifti_orientations(
     path: Path,
 ) -> tuple[Float[np.ndarray, "4 4"] | None, Float[np.ndarray, "4 4"] | None]:
-    """Return (qform, sform) as voxel → mm in the file's own frame; None for one that is not set or cannot be read."""
+    """Return (qform, sform) as voxel → mm in the axes of the file; None for one that is not set or cannot be read."""
     parsed = _raw_header(path)
     return (None, None) if parsed is None else _orientations(parsed)
+
+
+def nifti_axes_off(path: Path) -> float:
+    """Return how far the axes of a file that has only an sform are off right angles, as a cosine; 0 for other files."""
+    parsed = _raw_header(path)
+    qform, sform = (None, None) if parsed is None else _orientations(parsed)
+    return _off(sform) if sform is not None and qform is None else 0.0
+
+
+def _off(affine: Float[np.ndarray, "4 4"]) -> float:
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    return off_right_angles(affine[:3, :3] / lengths) if lengths.all() else 0.0
 
 
 def _raw_header(path: Path) -> Any:
@@ -151,7 +168,14 @@ def _start(path: Path) -> bytes:
     """Return the first bytes of a file, inflated.  Raises OSError, zlib.error."""
     with path.open("rb") as file:
         start = file.read(4096)
-    return zlib.decompressobj(31).decompress(start, 1024) if start[:2] == _GZIP else start
+    if start[:2] != _GZIP:
+        return start
+    content = b""
+    while start[:2] == _GZIP and len(content) < _FIRST_VOXEL:  # a header may be spread over several members
+        member = zlib.decompressobj(31)
+        content += member.decompress(start, 1024)
+        start = member.unused_data
+    return content
 
 
 def check_orientation_numbers(path: Path) -> None:
@@ -177,22 +201,28 @@ def is_nifti2(path: Path) -> bool:
 
 
 def _orientations(parsed: Any) -> tuple[Float[np.ndarray, "4 4"] | None, Float[np.ndarray, "4 4"] | None]:
+    to_mm = _to_mm(parsed)
     with np.errstate(all="ignore"):
         try:
             qform = parsed.get_qform(coded=True)[0]
         except (_nibabel().spatialimages.HeaderDataError, ValueError):
             qform = None
-        return _plain(qform), _plain(parsed.get_sform(coded=True)[0])
+        return _plain(qform, to_mm), _plain(parsed.get_sform(coded=True)[0], to_mm)
+
+
+def _to_mm(parsed: Any) -> float:
+    return _UNITS.get(int(parsed["xyzt_units"]) & 7, 1.0)
 
 
 def _zooms(parsed: Any) -> list[float]:
-    return [float(z) or 1.0 for z in np.abs(parsed["pixdim"][1:4])]
+    return [float(z) * _to_mm(parsed) or 1.0 for z in np.abs(parsed["pixdim"][1:4])]
 
 
-def _plain(affine: Float[np.ndarray, "4 4"] | None) -> Float[np.ndarray, "4 4"] | None:
+def _plain(affine: Float[np.ndarray, "4 4"] | None, to_mm: float) -> Float[np.ndarray, "4 4"] | None:
     if affine is None or not np.isfinite(affine).all():
         return None
-    return np.asarray(affine, dtype=np.float64)
+    scaled: np.ndarray = np.asarray(affine, dtype=np.float64) * np.array([[to_mm], [to_mm], [to_mm], [1.0]])
+    return scaled
 
 
 def _content(path: Path, voxel_bytes: int) -> bytes | bytearray:
@@ -216,7 +246,11 @@ def _content(path: Path, voxel_bytes: int) -> bytes | bytearray:
                         f"{path} inflates to far more data than its header promises",
                         "leave it out, or export this scan again",
                     )
-                if stream.eof:
+                if not stream.eof:
+                    block = stream.unconsumed_tail
+                    continue
+                rest = stream.unused_data + (file.read(_CHUNK) if len(stream.unused_data) < len(_GZIP) else b"")
+                if rest[:2] != _GZIP:  # padding, or nothing
                     return content
-                block = stream.unconsumed_tail
+                block, stream = rest, zlib.decompressobj(31)  # programs that compress in parallel write many members
     raise ScanError("truncated", f"{path} is cut short: its gzip data ends after {len(content):,} bytes", _REMEDY)

@@ -13,18 +13,20 @@ from jaxtyping import Shaped
 
 from firstscan.audit.header import channel_geometry_problem
 from firstscan.domain.arrays import Float, Voxels
+from firstscan.domain.axes import rounded_axes_allowed
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import ScanError, UsageError
 from firstscan.domain.volume import Header, Modality, Volume
 
 from ._sitk import sitk
+from .axes import refuse_shear, righted
 from .dicom_reading import read_frames, read_series
 from .files import ENDINGS, is_dicom_name, is_nifti, is_other, split_ending
 from .foreground import foreground
 from .integrity import check_complete
 from .metaimage import check_metaimage
 from .modality import modality_of_text, modality_of_voxels
-from .nifti import NiftiVoxels, check_orientation_numbers, is_nifti2, nifti_voxels
+from .nifti import NiftiVoxels, check_orientation_numbers, is_nifti2, nifti_axes_off, nifti_voxels
 from .orientation import Placed, canonical
 from .other_formats import other_header, other_voxels
 
@@ -189,6 +191,11 @@ def _reader(channel: Channel) -> Any:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
+        if kind == "nifti" and (off := nifti_axes_off(path)):
+            refuse_shear(off, path)
+            with rounded_axes_allowed():
+                reader.ReadImageInformation()
+            return reader
         if kind == "nifti" and is_nifti2(path):
             what, remedy = "is a NIfTI-2 file, which SimpleITK and nnU-Net cannot read", "convert it to NIfTI-1"
         else:
@@ -208,7 +215,7 @@ def _header_of(reader: Any, channel: Channel) -> Header:
     shape, spacing = size[:3], spacing[:3]
     if channel.files:
         shape = (*shape[:2], len(channel.files))
-    return Header(
+    header = Header(
         shape=shape,
         spacing_mm=spacing,
         direction=tuple(float(d) for d in direction[:3, :3].ravel()),
@@ -217,6 +224,8 @@ def _header_of(reader: Any, channel: Channel) -> Header:
         dtype=str(sitk().GetPixelIDValueAsString(reader.GetPixelID())),
         modality_hint=hint,
     )
+    stated = nifti_axes_off(Path(channel.path)) if not channel.files and is_nifti(channel.path) else None
+    return righted(header, channel.path, stated)
 
 
 def _read_channel(channel: Channel, inflated: dict[str, NiftiVoxels]) -> tuple[Placed, Header]:
@@ -238,7 +247,7 @@ def _read_channel(channel: Channel, inflated: dict[str, NiftiVoxels]) -> tuple[P
     try:
         if channel.files or is_dicom_name(channel.path):
             image = read_series(channel.files) if channel.files else read_frames(Path(channel.path))
-            header = _as_stored(image, header)
+            header = righted(_as_stored(image, header), channel.path)
             return _on_grid_of(header, sitk().GetArrayFromImage(image).T), header
         if reader.GetDimension() > 3:
             index = channel.component or 0

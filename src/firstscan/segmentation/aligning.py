@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from firstscan.domain.arrays import Float, LabelMap
+from firstscan.domain.arrays import LabelMap
 from firstscan.domain.errors import DataError
 
-from .grids import Grid
-
-TOLERANCE_VOXELS = 0.1
-"""How far a corner of the label map's grid may lie from the scan's, in voxels of the scan."""
+from .grids import TOLERANCE_VOXELS, Grid
 
 
 def laid_on(labels: LabelMap, grid: Grid, scan: Grid) -> LabelMap:
@@ -22,7 +19,7 @@ def laid_on(labels: LabelMap, grid: Grid, scan: Grid) -> LabelMap:
     ------
     DataError : the label map covers another part of space, or has other voxels, than the scan.
     """
-    to_scan = np.linalg.inv(_affine(scan)) @ _affine(grid)
+    to_scan = np.linalg.inv(scan.affine) @ grid.affine
     turn = np.round(to_scan[:3, :3]).astype(int)
     if not _is_turn(turn) or tuple(np.abs(turn) @ np.array(grid.shape)) != scan.shape:
         raise DataError(scan.difference(grid) or "its axes run otherwise than the scan's")
@@ -36,13 +33,6 @@ def laid_on(labels: LabelMap, grid: Grid, scan: Grid) -> LabelMap:
     flipped = tuple(int(axis) for axis in range(3) if turn[axis].sum() < 0)
     turned: LabelMap = np.ascontiguousarray(np.flip(labels.transpose(order), flipped))
     return turned
-
-
-def _affine(grid: Grid) -> Float[np.ndarray, "4 4"]:
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(grid.direction, (3, 3)) @ np.diag(grid.spacing_mm)
-    affine[:3, 3] = grid.origin_mm
-    return affine
 
 
 def _is_turn(matrix: np.ndarray) -> bool:

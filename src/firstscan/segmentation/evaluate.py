@@ -13,6 +13,7 @@ from firstscan.domain.errors import DataError
 from firstscan.domain.scores import Score
 from firstscan.metrics.empty import diagonal_mm, empty_score
 
+from .aligning import laid_on
 from .dataset import ENDING
 from .grids import read_labels
 from .protocol import Progress, silent
@@ -103,11 +104,13 @@ def score_files(
     """
     ours, our_grid = read_labels(prediction)
     truth, grid = read_labels(label)
-    if difference := grid.difference(our_grid):
+    try:
+        ours = laid_on(ours, our_grid, grid)
+    except DataError as difference:
         raise DataError(
             f"{case_id}: the prediction has another geometry than the label map: {difference}; "
             "predict on the original scans, or resample the prediction to the label map's grid"
-        )
+        ) from difference
     allowed = np.array([0, *classes.values()])
     for what, values in (("prediction", ours), ("label map", truth)):
         extra = np.setdiff1d(values, allowed if ignore is None or what == "prediction" else [*allowed, ignore])

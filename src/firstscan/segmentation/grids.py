@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from firstscan.domain.arrays import Float, LabelMap
+from firstscan.domain.axes import rounded_axes_allowed
 from firstscan.domain.errors import DataError
 
 from .layers import flattened, segments_of
 from .whole import has_place, is_whole, require_written
 
-TOLERANCE = 1e-3
-"""How far two grids may differ: mm for spacing and origin, cosine for directions."""
+T = TypeVar("T")
+
+TOLERANCE_VOXELS = 0.1
+"""How far a corner of one grid may lie from the same corner of another that counts as equal, in voxels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,29 @@ class Grid:
         """Say in words how ``other`` differs from this grid; empty where it does not."""
         if self.shape != other.shape:
             return f"shape {_by(self.shape)} against {_by(other.shape)} voxels"
-        for name, unit in (("spacing_mm", " mm"), ("origin_mm", " mm"), ("direction", "")):
-            ours, theirs = getattr(self, name), getattr(other, name)
-            if not np.allclose(ours, theirs, rtol=0, atol=TOLERANCE):
-                return f"{name.removesuffix('_mm')} {_listed(ours)} against {_listed(theirs)}{unit}"
-        return ""
+        if self.apart(other) <= TOLERANCE_VOXELS:
+            return ""
+        told = (("spacing_mm", " mm"), ("origin_mm", " mm"), ("direction", ""))
+        ours, theirs, name, unit = max(
+            ((getattr(self, n), getattr(other, n), n, u) for n, u in told),
+            key=lambda both: float(np.abs(np.subtract(both[0], both[1])).max()),
+        )
+        return f"{name.removesuffix('_mm')} {_listed(ours)} against {_listed(theirs)}{unit}"
+
+    @property
+    def affine(self) -> Float[np.ndarray, "4 4"]:
+        """Voxel index → mm, LPS."""
+        affine = np.eye(4)
+        affine[:3, :3] = np.reshape(self.direction, (3, 3)) @ np.diag(self.spacing_mm)
+        affine[:3, 3] = self.origin_mm
+        return affine
+
+    def apart(self, other: Grid) -> float:
+        """Return how far the corners of ``other`` lie from the same corners of this grid, at most, in its voxels."""
+        last = np.array(self.shape) - 1
+        corners = np.array([[x, y, z, 1.0] for x in (0, last[0]) for y in (0, last[1]) for z in (0, last[2])])
+        there = corners @ (np.linalg.inv(self.affine) @ other.affine).T
+        return float(np.abs(there - corners).max())
 
 
 def read_labels(path: Path) -> tuple[LabelMap, Grid]:
@@ -87,7 +108,7 @@ def _header(path: Path) -> Any:
     reader = sitk().ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        _with_rounded_axes(reader.ReadImageInformation)
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     return reader
@@ -147,7 +168,7 @@ def read_any(path: Path) -> Any:
     _require_own_voxels(path)
     _require_place(path)
     try:
-        image = sitk().ReadImage(str(path))
+        image = _with_rounded_axes(lambda: sitk().ReadImage(str(path)))
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     if not is_whole(path):
@@ -156,6 +177,17 @@ def read_any(path: Path) -> Any:
             "made a moment ago, the disk may be full."
         )
     return image
+
+
+def _with_rounded_axes(read: Callable[[], T]) -> T:
+    """Read a NIfTI file; where its axes are not quite at right angles, make them right, as scans are read."""
+    try:
+        return read()
+    except RuntimeError as error:
+        if "orthonormal" not in str(error):
+            raise
+        with rounded_axes_allowed():
+            return read()
 
 
 def _single(image: Any) -> Any:

@@ -39,6 +39,18 @@ def test_results_come_in_order_and_errors_are_values():
     assert results[7] == ("c7", 49)
 
 
+def test_work_that_is_given_up_prints_no_traceback():
+    """An error of the caller, with work still waiting: loky's manager thread used to print its KeyError."""
+    program = (
+        f"import sys, time; sys.path.insert(0, {HERE!r})\n"
+        "import helpers\nfrom firstscan.execution import run_cases\n"
+        "work = run_cases(helpers.slow, [(str(i), i) for i in range(40)], workers=2)\n"
+        "next(work); work.close(); time.sleep(1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_no_items():
     assert list(run_cases(square, [], workers=2)) == []
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import SimpleITK as sitk
+from dicoms import enhanced
 from phantoms import head, save
 
 from firstscan.domain.errors import DataError, UsageError
@@ -257,40 +258,6 @@ def test_faults_of_a_series(data_dir, tmp_path, change, code):
     assert code in {f.code for f in pool.findings}
     assert {f.severity for f in pool.findings} == {"drop"}
     assert len(pool) == 0
-
-
-def enhanced(path, voxels, positions, *, spacing=(0.8, 1.2)):
-    """Write an enhanced multi-frame MR file: ``voxels`` (frame, row, column) uint16 at the given positions (mm)."""
-    import pydicom
-    from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["instance"])
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    tags = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    tags.SOPClassUID, tags.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    tags.StudyInstanceUID, tags.SeriesInstanceUID = (generate_uid(entropy_srcs=[s]) for s in ("study", "series"))
-    tags.Modality, tags.SeriesDescription, tags.PatientName = "MR", "T2 enhanced", "Nobody^Known"
-    tags.NumberOfFrames, tags.Rows, tags.Columns = voxels.shape
-    tags.SamplesPerPixel, tags.PhotometricInterpretation = 1, "MONOCHROME2"
-    tags.BitsAllocated, tags.BitsStored, tags.HighBit, tags.PixelRepresentation = 16, 16, 15, 0
-    measures, plane, shared = Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = list(spacing), 2
-    plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    shared.PixelMeasuresSequence = pydicom.Sequence([measures])
-    shared.PlaneOrientationSequence = pydicom.Sequence([plane])
-    tags.SharedFunctionalGroupsSequence = pydicom.Sequence([shared])
-    frames = []
-    for z in positions:
-        frame, place = Dataset(), Dataset()
-        place.ImagePositionPatient = [10.0, 20.0, float(z)]
-        frame.PlanePositionSequence = pydicom.Sequence([place])
-        frames.append(frame)
-    tags.PerFrameFunctionalGroupsSequence = pydicom.Sequence(frames)
-    tags.PixelData = voxels.astype("<u2").tobytes()
-    tags.save_as(path, enforce_file_format=True)
 
 
 def test_enhanced_multi_frame_files_are_sorted_by_position(tmp_path):

@@ -109,10 +109,11 @@ def indexed(archive, out, workers=1, progress=None):
 
 def test_the_same_pool_however_headers_are_read(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(headers, "FILES", 4)
-    (archive / "s2" / "more").write_bytes((archive / "s2" / "4.dcm").read_bytes())  # the same slice twice
+    (archive / "s2" / "more").write_bytes((archive / "s2" / "4.dcm").read_bytes())  # the same slice twice: one is kept
     plain = imaging_index(archive)
-    assert plain.case_ids == ("s0", "s1")
-    assert [f.code for f in plain.findings] == ["unreadable-file", "repeated-slices", "other-files"]
+    assert plain.case_ids == ("s0", "s1", "s2")
+    assert [f.code for f in plain.findings] == ["unreadable-file", "copied-files", "other-files"]
+    assert len(plain["s2"].paths) == SLICES
     assert plain["s0"].metadata == {
         "patient": "p0",
         "field_strength": 1.5,

@@ -10,15 +10,19 @@ from types import MappingProxyType
 
 import numpy as np
 
-from firstscan.audit.series import check_series
+from firstscan.audit.series import check_places, check_series
+from firstscan.audit.stack import Stack, assumed_positions
 from firstscan.domain.case import Case, Channel, MetadataValue
 from firstscan.domain.finding import Finding
 from firstscan.imaging.choosing import choose
 from firstscan.imaging.dicom_headers import Headers, read_headers, unpacked
+from firstscan.imaging.dicom_series import last_of_repeats, plain_patterns, series_of, told, without_derived
 from firstscan.imaging.dicom_tags import Slice
 from firstscan.imaging.files import digest, safe_id
 from firstscan.imaging.modality import modality_of_text
 
+_SAID_BY_READING = frozenset({"repeated-slices", "missing-slices"})
+"""Of a multi-frame file these are told when it is read."""
 IMAGE_MODALITIES = frozenset({"CT", "MR", "PT", "NM", "US", "OT"})
 
 
@@ -39,21 +43,23 @@ def read_dicom(
     Series belong together when study, frame of reference, and grid (rows, columns, slices, spacing, orientation,
     position) are the same. Findings: damaged files, series that are no images, and those of ``check_series``.
     """
-    series: dict[str, list[Slice]] = defaultdict(list)
+    images: list[Slice] = []
     findings: list[Finding] = []
+    wanted = list(only)
     for path, tags in zip(files, unpacked(files, headers(files)), strict=True):
         if tags is None:
             continue
         if isinstance(tags, str):
             findings.append(_damaged(path, tags))
         elif tags.modality in IMAGE_MODALITIES and tags.rows > 0:
-            series[tags.series].append(tags)
+            images.append(tags)
         else:
             findings.append(_no_image(path, tags.modality))
-    stacks, left_out = choose(
-        [_sorted(members) for members in series.values()], _told, only, noun="series", path=str(root)
-    )
-    findings += left_out
+    listed, odd = series_of(images)
+    chosen, others = choose(listed, told, plain_patterns(wanted), noun="series", path=str(root))
+    original, derived = without_derived(chosen, wanted)
+    stacks, repeats = last_of_repeats(original, wanted)
+    findings += [*odd, *others, *derived, *repeats]
     groups: dict[tuple[object, ...], list[list[Slice]]] = defaultdict(list)
     for stack in stacks:
         groups[_grid(stack)].append(stack)
@@ -66,20 +72,12 @@ def read_dicom(
     return tuple(cases), tuple(findings)
 
 
-def _sorted(members: Sequence[Slice]) -> list[Slice]:
-    return sorted(members, key=lambda s: (s.along_normal, s.instance, s.path))
-
-
-def _told(stack: Sequence[Slice]) -> dict[str, MetadataValue]:
-    first = stack[0]
-    return {**first.metadata, "modality": first.modality, "description": first.description}
-
-
 def _grid(stack: Sequence[Slice]) -> tuple[object, ...]:
     first = stack[0]
     return (
         first.study,
-        first.frame_of_reference or first.series,
+        first.metadata.get("patient"),
+        (first.frame_of_reference if first.placed else "") or first.series,
         first.rows,
         first.columns,
         len(stack),
@@ -128,17 +126,42 @@ def _case(case_id: str, stacks: Sequence[Sequence[Slice]]) -> Case:
     return Case(case_id, tuple(channels), MappingProxyType(known))
 
 
-def _checked(case_id: str, stack: Sequence[Slice]) -> tuple[Finding, ...]:
-    first = stack[0]
-    return check_series(
+def _checked(case_id: str, series: Sequence[Slice]) -> tuple[Finding, ...]:
+    first, path = series[0], str(Path(series[0].path).parent)
+    stated = check_places(
         case_id,
-        positions_mm=np.array([s.along_normal for s in stack]),
-        orientations=np.array([s.orientation for s in stack]),
+        placed=first.placed,
+        spaced=first.spaced,
+        step_mm=first.step_mm,
+        step_from=first.step_from,
+        path=path,
+    )
+    found = check_series(
+        case_id,
+        stack=_stack(series),
+        orientations=np.array([s.orientation for s in series]),
         description=first.description,
         image_type=first.image_type,
-        path=str(Path(first.path).parent),
-        missing_bytes=[s.path for s in stack if s.missing_bytes > 0],
+        path=path,
+        missing_bytes=[s.path for s in series if s.missing_bytes > 0],
     )
+    in_one_file = len(series) == 1
+    return (*stated, *(f for f in found if not (in_one_file and f.code in _SAID_BY_READING)))
+
+
+def _stack(series: Sequence[Slice]) -> Stack:
+    """Return where the slices of a series lie, or the frames of its only file where they tell it."""
+    first = series[0]
+    orientation = np.array(first.orientation)
+    pixel = (first.spacing_mm[1], first.spacing_mm[0])
+    if len(series) == 1 and len(first.frame_positions) > 1:
+        frames = np.array(first.frame_positions)
+        along = frames @ np.cross(orientation[:3], orientation[3:])
+        return Stack(frames[np.argsort(along, kind="stable")], orientation, pixel)
+    if first.placed:
+        return Stack(np.array([s.position_mm for s in series]), orientation, pixel)
+    instances = np.array([float(s.instance) for s in series])
+    return Stack(assumed_positions(instances, orientation, first.step_mm or 1.0), orientation, pixel)
 
 
 def _damaged(path: Path, reason: str) -> Finding:
@@ -152,12 +175,24 @@ def _damaged(path: Path, reason: str) -> Finding:
     )
 
 
+_OBJECTS = {
+    "SR": "a report (SR)", "DOC": "a report (document)", "KO": "a list of key images", "PR": "a presentation state",
+    "RTSTRUCT": "a set of contours (RTSTRUCT)", "RTPLAN": "a treatment plan", "RTDOSE": "a dose (RTDOSE)",
+    "SEG": "a segmentation (SEG)", "REG": "a registration", "PLAN": "a plan", "AU": "sound",
+}  # fmt: skip
+"""DICOM objects that are no scans, by their modality."""
+
+
 def _no_image(path: Path, modality: str) -> Finding:
+    if path.name.upper() == "DICOMDIR":
+        what = "the table of contents of a DICOM disk (DICOMDIR)"
+    else:
+        what = _OBJECTS.get(modality, f"a DICOM object of modality {modality or 'unknown'}")
     return Finding(
         code="not-an-image",
         severity="note",
         case_id="",
-        message=f"{path.name} is a DICOM object of modality {modality or 'unknown'}, not a scan",
+        message=f"{path.name} is {what}, not a scan",
         remedy="nothing to do",
         path=str(path),
     )

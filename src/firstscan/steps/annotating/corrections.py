@@ -21,7 +21,6 @@ from .returned import Part
 from .returned_map import Drawn, Examined
 
 CORRECTIONS = "corrections.csv"
-UNTOUCHED = "prediction-untouched"
 COLUMNS = (
     "case_id", "reader", "label", "class", "dice", "hd95_mm", "nsd", "status", "slices", "slices_touched",
     "voxels_changed",
@@ -105,10 +104,10 @@ def _untouched(item: Drawn, *, confirmed: bool) -> Finding:
     said = f"{item.reader}: the prediction that was handed over came back unchanged"
     if confirmed:
         message, remedy = f"{said}; it was confirmed and counts as an annotation", "nothing to do"
-        return Finding(UNTOUCHED, "note", item.case_id, message, remedy, path=str(item.path))
+        return Finding("prediction-untouched", "note", item.case_id, message, remedy, path=str(item.path))
     message = f"{said}: not taken for an annotation"
     remedy = "correct it; where it was looked at and is right, collect with --confirm-untouched"
-    return Finding(UNTOUCHED, "drop", item.case_id, message, remedy, path=str(item.path))
+    return Finding("prediction-untouched", "drop", item.case_id, message, remedy, path=str(item.path))
 
 
 def _lost(item: Drawn, error: DataError) -> Finding:

@@ -10,8 +10,6 @@ from firstscan.domain.selection import Selection
 from firstscan.selection.slicing import TILTED
 from firstscan.selection.stacks import stacks_of
 
-UNPLANNABLE, OBLIQUE = "slices-unplannable", "slices-oblique"
-
 
 def slice_findings(
     selection: Selection, features: FeatureTable, paths: Mapping[str, str] | None = None
@@ -26,7 +24,7 @@ def slice_findings(
     refused: Mapping[str, str] = selection.diagnostics.get("slices_refused", {})
     found = [
         Finding(
-            UNPLANNABLE,
+            "slices-unplannable",
             "warn",
             case_id,
             f"no slices were planned in it, and it was not offered for picking: {why}",
@@ -45,7 +43,7 @@ def slice_findings(
             )
             remedy = "open it in its stored slices, or name another plane with --slice-axis"
             path = where.get(case.case_id, "")
-            found.append(Finding(OBLIQUE, "note", case.case_id, message, remedy, path, round(tilt, 1), TILTED))
+            found.append(Finding("slices-oblique", "note", case.case_id, message, remedy, path, round(tilt, 1), TILTED))
     return tuple(found)
 
 

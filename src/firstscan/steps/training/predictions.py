@@ -28,8 +28,6 @@ from firstscan.steps.annotating.tool_folder import linkable
 from firstscan.steps.running.run import Run
 from firstscan.store import CaseCache, file_sha256, identity
 
-FAILED = "prediction-failed"
-"""The finding about a scan that could not be predicted."""
 FEW = 8
 """Picks up to which their label maps are made in this process: starting others takes longer."""
 
@@ -220,7 +218,7 @@ def _failure(case_id: str, error: Exception) -> Finding:
     if not isinstance(error, FirstscanError | OSError | MemoryError | WorkerDied):
         raise error
     message = f"it could not be predicted: {error}"
-    return Finding(FAILED, "drop", case_id, message, "repair what is said, and run the same command again")
+    return Finding("prediction-failed", "drop", case_id, message, "repair what is said, and run the same command again")
 
 
 def _read(path: Path) -> CaseMeasures:
