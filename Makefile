@@ -24,7 +24,7 @@ SAY_HOW_FAR := /^(Collecting|Processing)/ && ++n % 20 == 0 {print "  " n " of " 
 FAST := $(addprefix tests/unit/,domain audit metrics selection handoff cli test_project.py)
 CODE := $(wildcard src tests benchmarks scripts)
 
-.PHONY: help venv demo test fast wheel wheelhouse lint types format bench lock clean
+.PHONY: help venv demo test fast wheel wheelhouse lint types docs format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -67,6 +67,10 @@ lint: $(INSTALLED) types ## style, format, types and the rules of who may import
 types: $(INSTALLED) ## strict type check
 	@$(BIN)/mypy
 
+docs: $(INSTALLED) ## build the documentation in docs/_site; a warning is an error
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_site
+	@echo "Open this: docs/_site/index.html"
+
 format: $(INSTALLED) ## rewrite the code in the house's format
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
@@ -79,5 +83,5 @@ lock: $(INSTALLED) ## write requirements.lock from what .venv holds
 	@touch $(INSTALLED)
 
 clean: ## remove what was made here, but not .venv
-	rm -rf $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(OUT) build dist wheelhouse docs/_site docs/generated docs/jupyter_execute src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
