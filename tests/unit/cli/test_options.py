@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import firstscan
-from firstscan.cli import after, studies
-from firstscan.cli import main as cli
+from firstscan.cli import app, run
 from firstscan.steps.annotating.collect import CollectConfig
 from firstscan.steps.annotating.tool_folder import HandoffConfig
 from firstscan.steps.running.config import (
@@ -32,6 +31,8 @@ AFTER: dict[str, tuple[type[Config], dict[str, str]]] = {
 }
 """Commands after the batch: their config, and options that bear another name there."""
 ARGUMENTS = {"results", "handoffs"}
+CALLED = {c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback is not None}
+"""The function behind each command."""
 COMMANDS: dict[str, type[Config]] = {
     "select": SelectCommand,
     "index": IndexConfig,
@@ -44,7 +45,7 @@ COMMANDS: dict[str, type[Config]] = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_and_defaults_are_those_of_the_config(name):
-    options = {n: p for n, p in inspect.signature(getattr(cli, name)).parameters.items() if n not in EXECUTION}
+    options = {n: p for n, p in inspect.signature(CALLED[name]).parameters.items() if n not in EXECUTION}
     fields = COMMANDS[name].model_fields
     assert set(options) == set(fields)
     for option, parameter in options.items():
@@ -59,7 +60,7 @@ def test_options_and_defaults_are_those_of_the_config(name):
 @pytest.mark.parametrize("name", AFTER)
 def test_options_after_the_batch_are_those_of_their_config(name):
     config, other_names = AFTER[name]
-    given = inspect.signature(getattr(after, name)).parameters
+    given = inspect.signature(CALLED[name]).parameters
     options = {other_names.get(n, n): p for n, p in given.items() if n not in EXECUTION | ARGUMENTS}
     assert set(options) == set(config.model_fields)
     for option, parameter in options.items():
@@ -81,9 +82,7 @@ def test_classes_are_read_as_they_are_typed():
 
 
 def test_every_option_has_a_help_text():
-    commands = [getattr(cli, name) for name in (*COMMANDS, "demo", "report")]
-    commands += [after.review, after.replace, after.extend, after.handoff, after.collect, after.train, after.evaluate]
-    for command in (*commands, studies.study, studies.plans, studies.rerun, studies.compare):
+    for command in CALLED.values():
         for option in inspect.signature(command).parameters:
             annotation = inspect.get_annotations(command, eval_str=True)[option]
             assert annotation.__metadata__[0].help, (command, option)
@@ -128,7 +127,7 @@ def test_the_version_is_that_of_the_package():
 
 
 def test_strategies_are_listed_with_one_line_each(capsys):
-    assert cli.run(["strategies"]) == 0
+    assert run(["strategies"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} >= {"cscs", "random"}
     assert all(len(line.split()) > 3 for line in lines)
