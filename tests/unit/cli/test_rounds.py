@@ -6,7 +6,8 @@ import inspect
 import subprocess
 import sys
 
-from firstscan import cli, rounds
+from firstscan import cli
+from firstscan.cli import rounds
 from firstscan.selection.queries.registry import BUILT_IN, DEFAULT_RULE
 from firstscan.steps.training.next_round import NextConfig
 
