@@ -206,7 +206,7 @@ def _said(file: Any) -> dict[str, str]:
 
 def _flat(path: Path, image: Any) -> Any:
     """Return the voxels of an image (z, y, x), one label map also where they lie in several layers."""
-    values = _flat(path, image)
+    values = sitk().GetArrayFromImage(image)
     if image.GetDimension() != 3 or values.ndim != 4:
         return values
     segments = segments_of(_said(image))
