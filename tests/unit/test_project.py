@@ -24,6 +24,7 @@ PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 LOCKED_EXTRAS = ("dev", "ray", "review")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+PAGES = tuple(sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md")))
 
 
 def text(name):
@@ -83,7 +84,7 @@ def test_documents_name_make_targets_that_exist(name):
     assert named <= make_targets()
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [*DOCUMENTS, *PAGES])
 def test_documents_name_commands_that_exist(name):
     if importlib.util.find_spec("firstscan.cli") is None:
         pytest.skip("there is no command line yet")
@@ -101,16 +102,16 @@ def test_documents_name_commands_that_exist(name):
 
 
 def test_the_readme_s_python_names_exist():
-    names = set(re.findall(r"fs\.([A-Za-z_]+)", text("README.md")))
+    names = set(re.findall(r"fs\.([A-Za-z_]+)", text("README.md") + text("docs/tour.md")))
     assert {"index", "extract", "select"} <= names
     assert names <= set(firstscan.__all__)
 
 
-@pytest.mark.parametrize("name", [*DOCUMENTS, "CHANGELOG.md"])
+@pytest.mark.parametrize("name", [*DOCUMENTS, *PAGES, "CHANGELOG.md", "SECURITY.md"])
 def test_links_between_documents_lead_somewhere(name):
     links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)", text(name))
     for link in links:
-        assert link.startswith("https://") or (ROOT / link).is_file(), link
+        assert link.startswith("https://") or (ROOT / name).parent.joinpath(link).is_file(), link
 
 
 def test_the_licence_is_the_apache_licence_in_full():
