@@ -25,14 +25,14 @@ from firstscan.execution import engine_session, run_cases
 from firstscan.learning import PRESETS
 from firstscan.learning.network import Network
 from firstscan.learning.weights import save_weights
+from firstscan.steps.main_job.demo import make_cohort
+from firstscan.steps.measuring.check import Checked, check
+from firstscan.steps.measuring.extract import extract
+from firstscan.steps.measuring.index import index
+from firstscan.steps.measuring.pretrain import Learned
+from firstscan.steps.measuring.standardise import CropFiles, standardise
 from firstscan.steps.running.config import CheckConfig, IndexConfig, PretrainConfig
 from firstscan.steps.running.run import Run, Settings
-from firstscan.steps.selecting.check import Checked, check
-from firstscan.steps.selecting.demo import make_cohort
-from firstscan.steps.selecting.extract import extract
-from firstscan.steps.selecting.index import index
-from firstscan.steps.selecting.pretrain import Learned
-from firstscan.steps.selecting.standardise import CropFiles, standardise
 from firstscan.store import CaseCache, file_sha256, open_workspace, stream_features
 
 PRESET = PRESETS["fast"]

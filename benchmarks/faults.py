@@ -84,10 +84,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print(machine())
-    import firstscan.cli
-    import firstscan.steps.reporting.report
-    import firstscan.steps.selecting.extract
-    import firstscan.steps.selecting.select  # noqa: F401  # loaded once, before the forks
 
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as name:

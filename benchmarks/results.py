@@ -20,8 +20,8 @@ import sys
 from pathlib import Path
 
 from _measure import machine
+from firstscan.steps.main_job.demo import make_cohort
 from firstscan.steps.running.run import Run, Settings
-from firstscan.steps.selecting.demo import make_cohort
 from firstscan.store import open_workspace
 
 HERE = Path(__file__).resolve().parent

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .domain.selection import Pick, Selection
     from .domain.slices import PlannedSlices, SlicePlan
     from .selection import Constraints, Quota, select, strategies
-    from .steps.selecting.api import extract, index, plan_slices
+    from .steps.main_job.api import extract, index, plan_slices
     from .store import read_features, read_selection, write_features
 
 _HOMES = {
@@ -41,9 +41,9 @@ _HOMES = {
     "Selection": "domain.selection",
     "SlicePlan": "domain.slices",
     "UsageError": "domain.errors",
-    "extract": "steps.selecting.api",
-    "index": "steps.selecting.api",
-    "plan_slices": "steps.selecting.api",
+    "extract": "steps.main_job.api",
+    "index": "steps.main_job.api",
+    "plan_slices": "steps.main_job.api",
     "read_features": "store",
     "read_selection": "store",
     "select": "selection",

@@ -252,7 +252,7 @@ def test_a_defect_is_reported_as_one_block(cohort, tmp_path, capsys, monkeypatch
 def test_a_crash_in_the_reading_library_costs_one_scan(cohort, tmp_path):
     code = f"""
 import os, sys
-import firstscan.steps.selecting.check as check
+import firstscan.steps.measuring.check as check
 def crash(item):
     if item[0].case_id == "scan_03":
         os._exit(11)

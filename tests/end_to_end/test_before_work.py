@@ -30,7 +30,7 @@ def unread(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise ScanWasReadError
 
-    for place in ("steps.selecting.check.inspect", "steps.reporting.report.read_volume", "learning.pretrain.train"):
+    for place in ("steps.measuring.check.inspect", "steps.reporting.report.read_volume", "learning.pretrain.train"):
         monkeypatch.setattr(f"firstscan.{place}", refuse, raising=False)
     monkeypatch.setattr("firstscan.steps.running.run.run_cases", refuse)
     return refuse

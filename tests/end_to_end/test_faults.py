@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from firstscan.cli import run
-from firstscan.steps.selecting import pipeline, standardise
+from firstscan.steps.measuring import pipeline, standardise
 from firstscan.store import read_features
 
 from .conftest import write_cohort
@@ -141,7 +141,7 @@ def test_a_second_run_refuses_and_names_the_first(tmp_path, capsys):
     scans, out = write_cohort(tmp_path / "scans", n=4), tmp_path / "out"
     code = f"""
 import sys, time
-from firstscan.steps.selecting import pipeline
+from firstscan.steps.measuring import pipeline
 real = pipeline.standardise
 def slow(*arguments):
     print("under way", flush=True)

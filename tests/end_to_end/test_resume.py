@@ -29,8 +29,8 @@ DRIVER = '''
 import json, os, pathlib, signal, sys
 sys.path.insert(0, sys.argv[1])
 source, root = sys.argv[2], pathlib.Path(sys.argv[3])
-import firstscan.steps.reporting.report, firstscan.steps.selecting.extract, firstscan.steps.selecting.pretrain
-import firstscan.steps.selecting.select
+import firstscan.steps.reporting.report, firstscan.steps.measuring.extract, firstscan.steps.measuring.pretrain
+import firstscan.steps.main_job.select
 from firstscan.cli import run
 
 def job(out):
@@ -97,7 +97,7 @@ def test_killed_again_and_again_the_result_is_the_same(cohort, tmp_path):
 @pytest.mark.slow
 def test_finished_cases_are_not_computed_again(cohort, tmp_path, monkeypatch):
     from firstscan.cli import run
-    from firstscan.steps.selecting import extract
+    from firstscan.steps.measuring import extract
 
     out = tmp_path / "out"
     command = ["extract", str(cohort), "--out", str(out), "--preset", "fast", "--train-steps", "1", "--device", "cpu"]

@@ -35,9 +35,9 @@ def index(
 ) -> None:
     """List the scans of a folder as cases.csv, what was left out, and what was not looked at."""
     options = locals()
+    from firstscan.steps.measuring.commands import CASES, run_index
+    from firstscan.steps.measuring.index import described, found
     from firstscan.steps.running.config import IndexConfig
-    from firstscan.steps.selecting.commands import CASES, run_index
-    from firstscan.steps.selecting.index import described, found
 
     from . import terminal
 
@@ -66,8 +66,8 @@ def check(
 ) -> None:
     """Read every scan once and list what is wrong, with remedies, in findings.csv."""
     options = locals()
+    from firstscan.steps.measuring.commands import run_check
     from firstscan.steps.running.config import CheckCommand
-    from firstscan.steps.selecting.commands import run_check
 
     from . import terminal
 
@@ -100,8 +100,8 @@ def pretrain(
 ) -> None:
     """Train the network on the scans and keep its weights."""
     options = locals()
+    from firstscan.steps.measuring.commands import run_pretrain
     from firstscan.steps.running.config import PretrainCommand
-    from firstscan.steps.selecting.commands import run_pretrain
 
     from . import terminal
 
@@ -139,8 +139,8 @@ def extract(
 ) -> None:
     """Measure every scan: embedding and uncertainty, as features.parquet."""
     options = locals()
+    from firstscan.steps.measuring.commands import run_extract
     from firstscan.steps.running.config import ExtractCommand
-    from firstscan.steps.selecting.commands import run_extract
 
     from . import terminal
 

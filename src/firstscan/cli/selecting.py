@@ -73,8 +73,8 @@ def select(
 ) -> None:
     """Scans in, a ranked and explained first batch out."""
     options = locals()
+    from firstscan.steps.main_job.select import select as run
     from firstscan.steps.running.config import SelectCommand
-    from firstscan.steps.selecting.select import select as run
 
     _show(run(SelectCommand.of(**o.given_of(options)), out, o.settings_of(options)))
 
@@ -87,7 +87,7 @@ def demo(
 ) -> None:
     """Run the main job on 40 invented scans, offline: the quickest way to see a report."""
     options = locals()
-    from firstscan.steps.selecting.demo import demo as run
+    from firstscan.steps.main_job.demo import demo as run
 
     _show(run(out, o.settings_of(options)))
 

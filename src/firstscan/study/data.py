@@ -13,11 +13,11 @@ from firstscan.domain.pool import Pool
 from firstscan.domain.slices import refuse_class
 from firstscan.steps.annotating.label_maps import find_classes, read_classes, read_ignore
 from firstscan.steps.annotating.matching import match_labels
+from firstscan.steps.measuring.index import index
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import headers_of
 from firstscan.steps.running.identity import KEY
 from firstscan.steps.running.run import Run
-from firstscan.steps.selecting.index import index
 
 from .plan import Plan, PoolScans, Share, SubPools
 

@@ -12,10 +12,10 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
 from firstscan.selection.checks import check_uncertainty
 from firstscan.selection.registry import strategy_class
+from firstscan.steps.measuring.pipeline import extracted, opened, settled
 from firstscan.steps.running.config import INSTANT, ExtractCommand
 from firstscan.steps.running.results import HeldError, refusal
 from firstscan.steps.running.run import Run
-from firstscan.steps.selecting.pipeline import extracted, opened, settled
 from firstscan.store import atomic_write, dump_json
 
 from .plan import Plan, StrategyEntry

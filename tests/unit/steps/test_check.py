@@ -9,11 +9,11 @@ from firstscan.domain.errors import DataError
 from firstscan.domain.finding import Finding
 from firstscan.execution import WorkerDied
 from firstscan.imaging import write_image
+from firstscan.steps.measuring import check as step
+from firstscan.steps.measuring.index import found, index
+from firstscan.steps.measuring.standardise import standardise
 from firstscan.steps.running.config import CheckConfig, IndexConfig
 from firstscan.steps.running.run import Run, Settings
-from firstscan.steps.selecting import check as step
-from firstscan.steps.selecting.index import found, index
-from firstscan.steps.selecting.standardise import standardise
 from firstscan.store import open_workspace
 
 

@@ -28,12 +28,12 @@ from firstscan.imaging.dicom_tags import read_tags
 from firstscan.steps.annotating.collect import CollectConfig, run_collect
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.measuring.index import index
 from firstscan.steps.running import headers
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import headers_of, known_headers
 from firstscan.steps.running.origin import note_origin
 from firstscan.steps.running.run import Run, Settings, shown
-from firstscan.steps.selecting.index import index
 from firstscan.store import open_workspace, write_selection
 
 SERIES, SLICES = 3, 5
@@ -233,7 +233,7 @@ from pathlib import Path
 from firstscan.execution import run_cases
 from firstscan.steps.running import headers
 from firstscan.steps.running.config import IndexConfig
-from firstscan.steps.selecting.index import index
+from firstscan.steps.measuring.index import index
 from firstscan.store import Pieces, pieces
 
 headers.FILES, pieces._BATCH_ROWS = 4, 4
@@ -267,7 +267,7 @@ import deadly
 from firstscan.execution import Silent, run_cases
 from firstscan.steps.running import headers
 from firstscan.steps.running.config import IndexConfig
-from firstscan.steps.selecting.index import index
+from firstscan.steps.measuring.index import index
 from firstscan.steps.running.run import shown
 from firstscan.store import Pieces
 

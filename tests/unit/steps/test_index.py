@@ -8,7 +8,7 @@ from firstscan.cli import run
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.pool import Pool
 from firstscan.imaging import write_image
-from firstscan.steps.selecting.index import described
+from firstscan.steps.measuring.index import described
 from firstscan.store import read_findings
 
 

@@ -19,10 +19,10 @@ from firstscan.segmentation.grids import read_labels
 from firstscan.steps.annotating.collect import CollectConfig, run_collect
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
+from firstscan.steps.measuring.index import index as index_step
 from firstscan.steps.running.config import CheckCommand
 from firstscan.steps.running.origin import known_scans
 from firstscan.steps.running.run import Settings
-from firstscan.steps.selecting.index import index as index_step
 from firstscan.store import write_manifest, write_selection
 
 SHAPE = (10, 9, 8)

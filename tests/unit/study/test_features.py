@@ -8,8 +8,8 @@ import pytest
 
 import firstscan
 from firstscan.domain.errors import UsageError
+from firstscan.steps.measuring import pretrain
 from firstscan.steps.running.run import Run, Settings
-from firstscan.steps.selecting import pretrain
 from firstscan.store import open_workspace
 from firstscan.study.data import read_data
 from firstscan.study.features import extractor, feature_seconds

@@ -19,13 +19,13 @@ from firstscan.handoff.dealing import deal
 from firstscan.handoff.material import Handed
 from firstscan.handoff.registry import writer
 from firstscan.handoff.trail import write_trail
+from firstscan.steps.measuring.index import index
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import known_headers
 from firstscan.steps.running.history import note
 from firstscan.steps.running.identity import in_neutral, key_file, key_of
 from firstscan.steps.running.origin import folders_behind, scans_of
 from firstscan.steps.running.run import Run, Settings
-from firstscan.steps.selecting.index import index
 from firstscan.steps.selecting.slicing import write_slices
 from firstscan.store import (
     Manifest,

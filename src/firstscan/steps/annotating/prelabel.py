@@ -10,9 +10,9 @@ from pathlib import Path
 from firstscan.domain.errors import UsageError
 from firstscan.handoff.material import Handed
 from firstscan.imaging.files import split_ending
-from firstscan.steps.training.predicted import PREDICTIONS, predicted_labels
 
 from .label_maps import read_classes
+from .predicted import PREDICTIONS, predicted_labels
 from .tool_folder import HandoffConfig
 
 REFUSED = {

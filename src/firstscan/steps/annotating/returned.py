@@ -13,12 +13,12 @@ from firstscan.handoff.returned import Returned, find_labels
 from firstscan.handoff.trail import NAME as TRAIL
 from firstscan.handoff.trail import Trail, read_trail
 from firstscan.imaging.files import is_volume, split_ending
+from firstscan.steps.measuring.index import index
 from firstscan.steps.running.config import CheckCommand, IndexConfig
 from firstscan.steps.running.headers import known_headers
 from firstscan.steps.running.identity import key_file
 from firstscan.steps.running.origin import folders_behind, known_scans
 from firstscan.steps.running.run import Run
-from firstscan.steps.selecting.index import index
 from firstscan.store import load_json
 
 from .handoff import PLACED

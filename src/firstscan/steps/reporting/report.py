@@ -24,10 +24,10 @@ from firstscan.imaging import thumbnails as draw
 from firstscan.report import NO_NETWORK, LearnedFeatures, ReportData, TrainingRow, cases_shown, render
 from firstscan.selection import adjust
 from firstscan.selection.geometry import typicality
+from firstscan.steps.measuring.check import Checked
+from firstscan.steps.measuring.instant import SIZE
 from firstscan.steps.running.results import REPORT
 from firstscan.steps.running.run import Run, Settings
-from firstscan.steps.selecting.check import Checked
-from firstscan.steps.selecting.instant import SIZE
 from firstscan.steps.selecting.trust import correlations, repeats, stated_share
 from firstscan.store import (
     CaseCache,

@@ -1,1 +1,1 @@
-"""Scans → batch: index, check, measure, choose, and how far the choice can be trusted."""
+"""What was measured → a batch: chosen, planned by slice, and how far it can be trusted."""

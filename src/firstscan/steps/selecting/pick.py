@@ -24,12 +24,12 @@ from firstscan.selection import select as choose
 from firstscan.selection.checks import check_uncertainty
 from firstscan.selection.history import begun
 from firstscan.selection.registry import strategy_class
+from firstscan.steps.measuring.covariates import with_columns
 from firstscan.steps.running.config import PickConfig, parse_quota
 from firstscan.steps.running.identity import in_neutral, key_of, neutral_quota
 from firstscan.steps.running.origin import known_scans, note_origin
 from firstscan.steps.running.results import FEATURES, FINDINGS, finished, guard, selection_files
 from firstscan.steps.running.run import Settings
-from firstscan.steps.selecting.slice_findings import in_words, slice_findings
 from firstscan.store import (
     file_sha256,
     open_workspace,
@@ -42,7 +42,7 @@ from firstscan.store import (
     write_selection,
 )
 
-from .covariates import with_columns
+from .slice_findings import in_words, slice_findings
 from .slicing import planned, settle
 from .trust import with_pacing, with_trust
 

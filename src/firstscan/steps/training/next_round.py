@@ -21,14 +21,15 @@ from firstscan.selection.amend import ROUNDS
 from firstscan.selection.queries.measures import VERSION, Aggregate, CaseMeasures
 from firstscan.selection.queries.registry import DEFAULT_RULE, rule_class
 from firstscan.selection.queries.rounds import next_round
+from firstscan.steps.annotating.predicted import PREDICTIONS
 from firstscan.steps.annotating.tool_folder import all_linkable
+from firstscan.steps.measuring.index import index
 from firstscan.steps.reporting.report import STORY
 from firstscan.steps.running.config import Config, Scalar
 from firstscan.steps.running.headers import known_headers
 from firstscan.steps.running.identity import key_file, key_of
 from firstscan.steps.running.origin import folders_behind, scans_of
 from firstscan.steps.running.run import Run, Settings
-from firstscan.steps.selecting.index import index
 from firstscan.steps.steering.amend import (
     AMENDMENTS,
     VETOED,
@@ -42,7 +43,7 @@ from firstscan.store import file_sha256, identity, load_json, open_workspace
 
 from .ensemble import Labelled, train_members, with_modality
 from .labelled_scans import came_labelled
-from .predicted import PREDICTIONS, check_class_order, grids_of, keep_label_maps
+from .predicted import check_class_order, grids_of, keep_label_maps
 from .predictions import ByModel, ByOthers, Source, find_predictions, measured_pool
 
 

@@ -21,6 +21,7 @@ from firstscan.segmentation.aligning import laid_on
 from firstscan.segmentation.grids import Grid, read_grid, read_labels
 from firstscan.segmentation.probabilities import read_probabilities
 from firstscan.selection.amend import ROUNDS
+from firstscan.steps.annotating.predicted import COLUMNS, TABLE, read_predicted
 from firstscan.steps.annotating.tool_folder import linkable
 from firstscan.steps.running.run import Run
 from firstscan.store import atomic_write, dump_json, write_manifest
@@ -28,9 +29,6 @@ from firstscan.store import atomic_write, dump_json, write_manifest
 from .ensemble import Labelled
 from .predictions import ByOthers, Source, write_label_maps
 
-PREDICTIONS, TABLE = "predictions", "predictions.csv"
-"""Folder in a results folder, and the table in it: which label map is the prediction of which pick."""
-COLUMNS = ("case_id", "label", "round", "model")
 _CLEARLY = 0.5
 
 
@@ -61,33 +59,6 @@ def keep_label_maps(run: Run, source: Source, targets: Mapping[str, Path], selec
         folder, kind="predictions", version=__version__, config={"rounds": len(rounds)}, inputs={}, files=files
     )
     return failed
-
-
-def read_predicted(folder: Path) -> dict[str, tuple[str, str, str]]:
-    """Return ``{case id: (file name, round, model)}`` of a folder of predictions; empty where there is none."""
-    table = folder / TABLE
-    if not table.is_file():
-        return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        return {row["case_id"]: (row["label"], row["round"], row["model"]) for row in csv.DictReader(file)}
-
-
-def predicted_labels(results: Path) -> dict[str, str]:
-    """Return ``{case id: predicted label map}`` of a results folder, absolute.
-
-    Raises
-    ------
-    DataError : label maps that its table lists are gone.
-    """
-    folder = (results / PREDICTIONS).absolute()
-    found = {i: folder / name for i, (name, *_) in read_predicted(folder).items()}
-    gone = [i for i, path in found.items() if not path.is_file()]
-    if gone:
-        raise DataError(
-            f"{len(gone)} predicted label map(s) that {folder / TABLE} lists are gone: {', '.join(gone[:5])}; bring "
-            "them back, or make another round"
-        )
-    return {i: str(path) for i, path in found.items()}
 
 
 def grids_of(pool: Pool, features: FeatureTable) -> dict[str, Grid]:

@@ -34,11 +34,11 @@ from firstscan.learning import (
 )
 from firstscan.steps.running.config import PretrainConfig
 from firstscan.steps.running.run import Run
-from firstscan.steps.selecting.encode import Encoded
 from firstscan.store import Located, ShardStore, identity
 
 from .check import Checked
 from .covariates import covariates
+from .encode import Encoded
 from .instant import of_crop
 from .pretrain import Learned
 from .standardise import CropFile, CropFiles

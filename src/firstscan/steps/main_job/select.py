@@ -10,16 +10,22 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
+from firstscan.steps.measuring.covariates import covariates, known_columns, stored
+from firstscan.steps.measuring.pipeline import Started, indexed, measured, measured_files, opened, settled, started
 from firstscan.steps.running.config import INSTANT, SelectCommand
 from firstscan.steps.running.results import FINDINGS, REPORT, selection_files
 from firstscan.steps.running.run import Settings
+from firstscan.steps.selecting.pick import (
+    check_names,
+    check_request,
+    check_strategy,
+    in_neutral_names,
+    pick,
+    require_room,
+)
 from firstscan.steps.selecting.slice_findings import slice_findings
+from firstscan.steps.selecting.slicing import settle
 from firstscan.store import read_findings, read_selection, write_findings, write_selection
-
-from .covariates import covariates, known_columns, stored
-from .pick import check_names, check_request, check_strategy, in_neutral_names, pick, require_room
-from .pipeline import Started, indexed, measured, measured_files, opened, settled, started
-from .slicing import settle
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def _check_features(config: SelectCommand) -> None:
     """Raise UsageError where a feature group is named that is not measured: before any scan is read."""
     if not config.features:
         return
-    from .extract import GROUPS
+    from firstscan.steps.measuring.extract import GROUPS
 
     there = (*GROUPS, *([config.encoder] if config.encoder else []))
     unknown = [name for name in config.features if name not in there]

@@ -86,7 +86,7 @@ def settled(config: Learning, device: str) -> Learning:
     Raises UsageError for a device that is not there, and for an encoder's weights that do not serve.
     """
     if isinstance(config, ExtractCommand) and config.encoder is not None:
-        from firstscan.steps.selecting.encode import verify
+        from .encode import verify
 
         verify(config, device)
     if config.preset == INSTANT or (config.preset != "auto" and device in {"auto", "cpu"}):
@@ -171,8 +171,7 @@ def measured(begun: Started, config: ExtractCommand) -> Measured:
     """Standardise, train and measure; the table is written as ``features.parquet``."""
     if config.preset == INSTANT:
         return _measured_instantly(begun, config)
-    from firstscan.steps.selecting.encode import encode
-
+    from .encode import encode
     from .extract import extract
 
     encoded = encode(begun.checked, config, begun.run)  # first: weights that do not fit the scans cost no training

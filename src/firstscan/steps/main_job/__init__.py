@@ -1,0 +1,1 @@
+"""The main job from scans to report: as a command, as the demonstration, from Python."""

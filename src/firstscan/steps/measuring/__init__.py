@@ -1,0 +1,1 @@
+"""Scans → what is known of them: index, check, standardise, train, measure."""
