@@ -145,7 +145,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the result
 
 def given_of(options: dict[str, Any]) -> dict[str, Any]:
     """Return a command's options as its step's config takes them; what was not given is left to the config."""
-    from firstscan.steps.selecting.pick import read_classes, read_ids, read_options, read_severities
+    from firstscan.steps.running.typed import read_classes, read_ids, read_options, read_severities
 
     given = {k: v for k, v in options.items() if k not in EXECUTION and v is not None}
     for name in ("exclude", "include", "labelled", "without"):

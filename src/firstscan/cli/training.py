@@ -34,7 +34,7 @@ def train(
     """Train a segmenter on annotated scans, and segment others with it."""
     options = locals()
     from firstscan.segmentation.registry import segmenter as made
-    from firstscan.steps.selecting.pick import read_options
+    from firstscan.steps.running.typed import read_options
     from firstscan.steps.training.train import batch_behind, dataset_in, run_train
 
     from . import terminal

@@ -217,6 +217,8 @@ def _rule(data: ReportData, cite: _Citations) -> list[str]:
         f"{cite('arthur2007')}, and the volume with the largest S = T^(1−γ)·U^γ of the rank-normalised signals was "
         "taken from each stratum.",
     ]
+    if over := _over(data):
+        sentences.append(f"Strata and typicality were formed{over}.")
     least = int(data.selection.options.get("min_stratum", 3))
     if data.selection.options.get("thin_strata", "fill") == "score":
         sentences.append("Strata of any size were scored alike.")

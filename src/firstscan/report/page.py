@@ -26,6 +26,7 @@ from .privacy import flat, last_part, nameless, without_folders
 from .slices import advice, plan_told
 from .theme import DARK, FONT, LIGHT, chart_layout, chart_marks, stratum_style
 from .thumbnails import data_uri, stretched
+from .trust import trust, warned_picks
 
 MOST_FINDINGS = 1_000
 
@@ -73,7 +74,7 @@ def render(data: ReportData) -> str:
         "cards_left": max(len(data.selection) - MOST_CARDS, 0),
         "plan": plan_told(data),
         "advice": advice(data),
-        "verdicts": words.trust(data),
+        "verdicts": trust(data),
         "reading": words.reading(data),
         "no_plane": "no uncertainty was measured"
         if data.features.uncertainty is None
@@ -90,7 +91,7 @@ def render(data: ReportData) -> str:
         "worst": _worst(data),
         "codes": tuple(sorted({f.code for f in findings})),
         "ranks": {pick.case_id: pick.rank for pick in data.selection.picks},
-        "picks_with_warnings": words.warned_picks(data) if findings else "",
+        "picks_with_warnings": warned_picks(data) if findings else "",
         **_afterwards(data),
         "settings": _settings(data),
         "versions": tuple((name, str(version)) for name, version in data.versions.items()),

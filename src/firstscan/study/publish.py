@@ -15,7 +15,7 @@ from .drawings import curves_svg, differences_svg
 from .goes_with import goes_with_dice, no_batches, with_scores
 from .page import About, Background, render
 from .summary import summarise
-from .tables import latex, markdown
+from .typeset import latex, markdown
 
 SCORES, CELLS, COSTS, BATCHES = "scores.parquet", "cells.csv", "costs.csv", "batch_properties.csv"
 GOES_WITH = "goes_with_dice.csv"

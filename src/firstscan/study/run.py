@@ -17,7 +17,6 @@ from firstscan.domain.pool import Pool
 from firstscan.execution import Progress, check_engine, engine_session
 from firstscan.imaging import fingerprint
 from firstscan.segmentation.registry import resolved, segmenter
-from firstscan.selection.slicing import minutes_of
 from firstscan.steps.annotating.tool_folder import all_linkable
 from firstscan.steps.running.results import finished, guard
 from firstscan.steps.running.run import Run, Settings
@@ -31,7 +30,8 @@ from .goes_with import batch_properties, no_batches
 from .material import check_test, plain, test_images
 from .page import About
 from .plan import RANDOM, Plan, StrategyEntry
-from .publish import ABOUT, CELLS, COSTS, PLAN, RESULT, SCORES, background_of, publish, read_batches, write_batches
+from .publish import ABOUT, CELLS, PLAN, RESULT, SCORES, background_of, publish, read_batches, write_batches
+from .records import KEYS, write_tables
 from .sentences import beforehand
 from .table import read_scores, score_rows, write_scores
 from .tables import label_count
@@ -39,8 +39,6 @@ from .training import Job, read_result, run_job
 from .versions import versions
 
 COLUMNS = "pool columns "
-KEYS = ("strategy", "budget", "selection_seed", "training_seed", "subpool", "annotation")
-"""What tells the cells of a study apart."""
 FeatureSource = Callable[[Pool, StrategyEntry], FeatureTable]
 
 
@@ -177,7 +175,7 @@ def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[st
     told = [(c, results[training_key(c, ready.fixed, inputs)] if c.picks else _without_picks(c)) for c in ready.cells]
     out = run.workspace.out
     write_scores(out / SCORES, score_rows(plan.name, told, ready.names))
-    _write_tables(out, told)
+    write_tables(out, told)
     write_batches(out, ready.batches, read_scores(out / SCORES))
     atomic_write(out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
     publish(out, read_scores(out / SCORES), background_of([out]), read_batches([out]))
@@ -345,39 +343,6 @@ def _title(cell: Cell) -> str:
 
 def _without_picks(cell: Cell) -> dict[str, Any]:
     return {"status": "failed", "reason": cell.reason or "no picks", "scores": [], "seconds": {}}
-
-
-def _write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
-    """Write what every cell picked and lacks, and what it cost; costs hold times: no part of the result's bytes."""
-    cells = pd.DataFrame(
-        [
-            {
-                **{k: getattr(c, k) for k in KEYS},
-                "status": r["status"],
-                "reason": r["reason"],
-                "absent_classes": "; ".join(r.get("absent_classes", ())),
-                "device": r.get("device", ""),
-                "picks": " ".join(c.picks),
-            }
-            for c, r in told
-        ]
-    )
-    costs = pd.DataFrame(
-        [
-            {
-                **{k: getattr(c, k) for k in KEYS},
-                "cases": len(c.picks),
-                "foreground_voxels": r.get("foreground_voxels"),
-                "slices": r.get("slices"),
-                "foreground_slices": r.get("foreground_slices"),
-                "minutes": None if r.get("slices") is None else minutes_of(len(c.picks), r["slices"]),
-                **{f"{part}_s": r["seconds"].get(part) for part in ("train", "predict", "score", "all")},
-            }
-            for c, r in told
-        ]
-    )
-    atomic_write(out / CELLS, cells.to_csv(index=False, lineterminator="\n"))
-    atomic_write(out / COSTS, costs.to_csv(index=False, lineterminator="\n"))
 
 
 def run_plan_file(path: Path, out: Path, settings: Settings) -> Studied:

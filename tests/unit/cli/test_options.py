@@ -73,7 +73,7 @@ def test_options_after_the_batch_are_those_of_their_config(name):
 
 
 def test_classes_are_read_as_they_are_typed():
-    from firstscan.steps.selecting.pick import read_classes
+    from firstscan.steps.running.typed import read_classes
 
     assert read_classes(["core=1, grey matter = 2", "rim=3"]) == {"core": 1, "grey matter": 2, "rim": 3}
     for wrong in ("core", "core=x", "=1", "core=-1", "core=1,core=2"):

@@ -56,18 +56,11 @@ def test_other_strategies(with_selection: Callable[..., ReportData], strategy: s
 
 def test_an_encoder_and_the_groups_that_were_compared_are_told(data: ReportData) -> None:
     settings = {"encoder": "ct-fm", "checkpoint": "ab" * 32, "spacing": "2", "features": ["ct-fm", "texture"]}
-    text = methods(replace(data, settings=settings)).paragraph
+    seen = replace(data.selection, diagnostics={**data.selection.diagnostics, "features": ["ct-fm", "texture"]})
+    text = methods(replace(data, settings=settings, selection=seen)).paragraph
     assert "ct-fm (SegResNet encoder of CT-FM; weights with SHA-256 abababababababab…; spacing 2)" in text
-    assert "compared by the feature groups ct-fm, texture," in text
+    assert "Strata and typicality were formed, over ct-fm and texture, each reduced" in text
     assert "encoder, ct-fm" not in methods(data).paragraph
-
-
-def test_coverage_says_what_it_compares(with_selection: Callable[..., ReportData]) -> None:
-    usual = with_selection(strategy="coverage", diagnostics={})
-    assert "appearance at low resolution" in methods(usual).paragraph
-    told = methods(replace(usual, settings={"features": ["shape"]})).paragraph
-    assert "compared by the feature groups shape," in told
-    assert "appearance" not in told
 
 
 def test_scored_thin_strata(with_selection: Callable[..., ReportData]) -> None:

@@ -3,15 +3,15 @@ from dataclasses import replace
 
 import pytest
 
-from firstscan.report import ReportData, SignalCorrelation, Stability, TrainingRow, words
+from firstscan.report import ReportData, SignalCorrelation, Stability, TrainingRow, trust, words
 
 
 def diagnose(data: ReportData, **changes: object) -> dict[str, object]:
     return {**data.selection.diagnostics, **changes}
 
 
-def verdict(data: ReportData, title: str) -> words.Verdict:
-    return next(v for v in words.trust(data) if title in v.title)
+def verdict(data: ReportData, title: str) -> trust.Verdict:
+    return next(v for v in trust.trust(data) if title in v.title)
 
 
 def test_positive_dcr_means_hard_and_typical(data: ReportData) -> None:
@@ -49,7 +49,7 @@ def test_a_strategy_without_gamma_says_so(with_selection: Callable[..., ReportDa
 def test_undefined_dcr(with_selection: Callable[..., ReportData]) -> None:
     nothing = with_selection(diagnostics={"dcr": float("nan"), "dcr_interval": [float("nan")] * 2, "gamma": None})
     assert words.reading(nothing) == ()
-    words.trust(nothing)
+    trust.trust(nothing)
 
 
 def test_thin_strata(data: ReportData, with_selection: Callable[..., ReportData]) -> None:
@@ -81,7 +81,7 @@ def test_confounded_signals_come_first(data: ReportData) -> None:
         SignalCorrelation("component 1", "site", 0.3, 0.2, 0.5, flagged=True),
         SignalCorrelation("typicality", "spacing", 0.01, 0.0, 0.09, 0.1),
     )
-    first = words.trust(replace(data, audit=rows))[0]
+    first = trust.trust(replace(data, audit=rows))[0]
     assert first.level == "bad"
     assert "air_share explains 46 % of uncertainty (ρ = −0.68). A DCR" in first.text
     assert "component" not in first.text
@@ -105,11 +105,11 @@ def test_the_repeats_speak_once(data: ReportData) -> None:
         verdict(advised, "Another run".lower()).text
         == "Hardly. Whether hard scans are typical is open. 40\u00a0% stay."
     )
-    assert not any("well founded" in v.title for v in words.trust(advised))
+    assert not any("well founded" in v.title for v in trust.trust(advised))
 
 
 def test_given_advice_leads(data: ReportData) -> None:
-    advised = words.trust(replace(data, advice=("A random draw would do here; see /data/x/y.json",)))
+    advised = trust.trust(replace(data, advice=("A random draw would do here; see /data/x/y.json",)))
     assert advised[0].text == "A random draw would do here; see y.json"
 
 

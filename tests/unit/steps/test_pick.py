@@ -12,7 +12,8 @@ from firstscan.execution import Silent
 from firstscan.selection.geometry import typicality
 from firstscan.steps.running.config import PickConfig, SelectCommand, parse_quota
 from firstscan.steps.running.run import Settings
-from firstscan.steps.selecting.pick import check_strategy, pick, read_ids, read_options, run_pick
+from firstscan.steps.running.typed import read_ids, read_options
+from firstscan.steps.selecting.pick import check_strategy, pick, run_pick
 from firstscan.steps.selecting.trust import correlations, repeats, warnings_of
 from firstscan.store import read_features, read_selection, write_features, write_findings, write_selection
 

@@ -7,10 +7,15 @@ import pytest
 
 from firstscan.study.costs import Needed, needed, work_curves
 from firstscan.study.figures import work_figure
+from firstscan.study.goes_with import goes_with_dice, no_batches
 from firstscan.study.page import Background, render
 from firstscan.study.sentences import work_sentences
 from firstscan.study.summary import summarise
-from firstscan.study.tables import latex, markdown, work_table
+from firstscan.study.tables import work_table
+from firstscan.study.typeset import latex, markdown
+
+NOTHING = goes_with_dice(no_batches().assign(dice=[]))
+"""What goes with Dice, of no batch."""
 
 
 def planted(dice_of, pool="p"):
@@ -110,6 +115,7 @@ def test_the_page_and_the_tables_show_it(told):
     page = render(
         summary,
         Background("Study p", (), costs, pd.DataFrame(columns=["pool", "strategy", "budget", "absent_classes"])),
+        NOTHING,
     )
     assert 'id="chart-slices-0"' in page
     assert 'id="chart-minutes-0"' in page
@@ -121,7 +127,9 @@ def test_the_page_and_the_tables_show_it(told):
     assert {t.name: list(t.x) for t in figure.data} == {"random": [20, 40, 80], "random (every 4)": [20, 40, 80]}
     plain, _, whole = worked({("random", "whole"): RANDOM})
     bare = render(
-        plain, Background("Study p", (), whole, pd.DataFrame(columns=["pool", "strategy", "budget", "absent_classes"]))
+        plain,
+        Background("Study p", (), whole, pd.DataFrame(columns=["pool", "strategy", "budget", "absent_classes"])),
+        NOTHING,
     )
     assert 'id="work"' not in bare
     assert "#work" not in bare

@@ -9,7 +9,8 @@ import pytest
 from firstscan.study.drawings import curves_svg, differences_svg
 from firstscan.study.sentences import headlines, limit
 from firstscan.study.summary import summarise
-from firstscan.study.tables import cost_table, harm_counts, latex, markdown, number, pvalue, verdict_table
+from firstscan.study.tables import cost_table, harm_counts, number, pvalue, verdict_table
+from firstscan.study.typeset import latex, markdown
 
 
 def rows(strategy, budget, seed, dice, *, training=0, cases=8, status="ok", pool="p", subpool=-1):

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field, field_validator
 
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
-from firstscan.domain.slices import ignore_value, refuse_class
 from firstscan.execution import Progress, WorkerDied, run_cases
-from firstscan.handoff.names import safe_names
-from firstscan.segmentation.grids import read_labels, write_labels
 from firstscan.steps.running.config import Config
 from firstscan.steps.running.history import note
 from firstscan.steps.running.results import FINDINGS, moved_inputs, refusal
@@ -37,17 +31,18 @@ from firstscan.store import (
 )
 
 from . import owned_files as placed
-from .agreement import Agreement, agreement_table, by_majority, compare
+from .agreement import Agreement, agreement_table, compare
 from .corrections import CORRECTIONS, Correction, corrections_table, judged
 from .label_maps import COLLECTED, LABELLED
 from .pictured import images_of
 from .returned import Part, parts_of, results_of, source_of
 from .returned_folders import about_missing, about_parts
 from .returned_map import Drawn, Examined, examine, finding
+from .standing import LABELS, Marks, keys_of, labelled_table, marks_of, standing
 from .tool_folder import checked_classes
 from .training_set import Taken, write_training_set
 
-AGREEMENT, LABELS = "agreement.csv", "labels"
+AGREEMENT = "agreement.csv"
 
 
 class CollectConfig(Config):
@@ -160,16 +155,16 @@ def _collect(
         if result.usable:
             usable.setdefault(item.case_id, {})[item.reader] = item
     values = {(d.case_id, d.reader): e.values for d, e in zip(drawn, examined, strict=True)}
-    classes = dict(known) or {f"class {v}": v for v in sorted({v for key in _keys(usable) for v in values[key]})}
+    classes = dict(known) or {f"class {v}": v for v in sorted({v for key in keys_of(usable) for v in values[key]})}
     findings = [*lost, *about_parts(parts), *about_missing(parts, usable)]
     findings += [found for result in examined for found in result.findings]
-    marks = _marks(parts, classes)
+    marks = marks_of(parts, classes)
     agreement = _compared(usable, classes, marks, settings.progress)
-    labels = _standing(usable, values, ranks, config, out, marks=marks)
+    labels = standing(usable, values, ranks, config.consensus, out, marks=marks)
     dataset, why_not = write_training_set(
         labels, parts, source, classes, out, ignore=None if marks is None else marks.final
     )
-    atomic_write(out / LABELLED, _labelled_table(labels, ranks, out))
+    atomic_write(out / LABELLED, labelled_table(labels, ranks, out))
     write_findings(out / FINDINGS, findings)
     if agreement:
         atomic_write(out / AGREEMENT, agreement_table(agreement))
@@ -177,37 +172,6 @@ def _collect(
         atomic_write(out / CORRECTIONS, corrections_table(corrections))
     kept = read_findings(out / FINDINGS)
     return Collected(out, tuple(ranks), labels, kept, agreement, classes, dataset, why_not, None, corrections)
-
-
-@dataclass(frozen=True)
-class Marks:
-    """How slices that nobody annotated are marked: in what ``came`` back, and in the ``final`` label maps."""
-
-    came: int
-    final: int
-
-
-def _marks(parts: Sequence[Part], classes: Mapping[str, int]) -> Marks | None:
-    """Return the ignore values, None where whole scans were handed over.
-
-    Raises
-    ------
-    UsageError : hand-offs with different ignore values, or one that is also a class.
-    """
-    found = sorted({part.trail.ignore for part in parts if part.trail.ignore is not None})
-    if not found:
-        return None
-    if len(found) > 1:
-        raise UsageError(
-            f"slices that are not to be annotated hold the values {' and '.join(map(str, found))} in different "
-            "hand-offs; collect each hand-off by itself, with the classes that it was made for"
-        )
-    refuse_class(found[0], classes, "the hand-offs")
-    return Marks(found[0], ignore_value(classes))
-
-
-def _keys(usable: Mapping[str, Mapping[str, Drawn]]) -> list[tuple[str, str]]:
-    return [(case_id, reader) for case_id, by_reader in usable.items() for reader in by_reader]
 
 
 def _classes(parts: Sequence[Part], config: CollectConfig) -> dict[str, int]:
@@ -338,48 +302,6 @@ def _compared(
         progress.advance(1, case_id)
     progress.finish()
     return tuple(rows)
-
-
-def _standing(
-    usable: Mapping[str, Mapping[str, Drawn]],
-    values: Mapping[tuple[str, str], tuple[int, ...]],
-    ranks: Mapping[str, int],
-    config: CollectConfig,
-    out: Path,
-    *,
-    marks: Marks | None,
-) -> tuple[Taken, ...]:
-    """Write the label map that stands for each scan to ``labels/`` and return them in rank order."""
-    names = safe_names(usable)
-    (out / LABELS).mkdir(exist_ok=True)
-    taken = []
-    for case_id in (c for c in ranks if c in usable):
-        by_reader = usable[case_id]
-        target = out / LABELS / f"{names[case_id]}.nii.gz"
-        first = next(iter(by_reader))
-        voted = config.consensus == "majority" and len(by_reader) > 1
-        if voted:
-            by_majority(
-                [item.copy for item in by_reader.values()], target, ignore=None if marks is None else marks.came
-            )
-        else:
-            target.write_bytes(by_reader[first].copy.read_bytes())
-        if marks is not None and marks.came != marks.final:
-            labels, grid = read_labels(target)
-            write_labels(np.where(labels == marks.came, marks.final, labels), grid, target)
-        held = {v for reader in by_reader for v in values[case_id, reader]} if voted else set(values[case_id, first])
-        taken.append(Taken(case_id, ";".join(by_reader) if voted else first, target, tuple(sorted(held))))
-    return tuple(taken)
-
-
-def _labelled_table(labels: Sequence[Taken], ranks: Mapping[str, int], out: Path) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("case_id", "label", "reader", "rank"))
-    for taken in labels:
-        path = taken.path.relative_to(out).as_posix()
-        writer.writerow((taken.case_id, path, taken.reader, ranks[taken.case_id]))
-    return text.getvalue()
 
 
 def require_labels(done: Collected) -> None:
