@@ -105,10 +105,10 @@ def test_two_files_with_one_id(tmp_path, capsys):
     scans.mkdir()
     for ending in (".nii.gz", ".nrrd"):
         write_image(scans / f"same{ending}", np.random.default_rng(0).random((8, 8, 8), np.float32), np.eye(4))
-    assert select(scans, tmp_path / "out", budget=1) == 2
+    assert select(scans, tmp_path / "out", budget=1) == 3
     message = said(capsys)
-    assert "same case id" in message
-    assert "same.nrrd" in message
+    assert "same.nii.gz has the same name as same.nrrd but for the ending" in message
+    assert "To do: rename one of them" in message
 
 
 def test_an_output_that_cannot_be(cohort, tmp_path, capsys):

@@ -162,7 +162,7 @@ sys.exit(run({["extract", str(scans), "--out", str(out), *OPTIONS]!r}))
     for more in ((), ("--overwrite",)):
         assert extract(scans, out, *more) == 2
         said = capsys.readouterr().err
-        assert f"Another run is writing to {out}: process {first.pid} on " in said
+        assert f"{out} is in use by another run (process {first.pid} on " in said
         assert "choose another --out" in said.replace("\n", " ")
     first.communicate("\n")
     assert first.returncode == 0

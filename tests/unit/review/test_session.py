@@ -257,7 +257,7 @@ def test_constraints_hold_for_a_pin(tmp_path, make_results):
 def test_a_second_run_is_refused_and_names_the_first(results, session):
     with pytest.raises(UsageError, match=r"is in use by .*process"), held(results, NOW):
         pass
-    with pytest.raises(UsageError, match="Another run is writing"):
+    with pytest.raises(UsageError, match="is in use by another run"):
         replace_on_the_command_line(results, session.state.case_ids[0], "motion", NOW)
 
 
