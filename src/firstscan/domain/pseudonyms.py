@@ -27,7 +27,7 @@ _WORDS_TEXT = """
 2d 3d adc art arterial asl ax axial bold bone bravo c ce ciss contrast cor coronal ct cta ctac delayed diff dixon
 dti dual dwi dyn early echo epi fast fat ffe fgre fiesta flair flash fs fse fspgr gad gd gre haste hr image in
 inphase iv kernel late localizer lung mag map mdixon mip mpr mprage mr mra native nc non opp outphase pd pdw
-perfusion pet phase plain portal post pre sag sagittal se sense series soft space spair spgr spir stir sub swi t1
+perfusion pet phase plain portal post pre reg sag sagittal se sense series soft space spair spgr spir stir sub swi t1
 t1ce t1gd t1w t2 t2f t2w te thick thin tirm tof tra trace transverse trufi tse ute vasc ven venous vibe water wb
 with without
 """
@@ -113,24 +113,35 @@ def neutral_channels(channels: Collection[Channel]) -> tuple[Channel, ...]:
     told: dict[str, int] = {}
     renamed = []
     for channel in channels:
-        words = [w for w in re.split(r"[^a-z0-9]+", channel.name.lower()) if w in WORDS or re.fullmatch(r"0\d{3}", w)]
-        name = "_".join(words) or "series"
+        name = "_".join(w for token in re.split(r"[^a-z0-9]+", channel.name.lower()) for w in _technical(token))
+        name = name or "series"
         told[name] = told.get(name, 0) + 1
         shown = name if told[name] == 1 else f"{name} ({told[name]})"
         renamed.append(Channel(shown, channel.path, channel.files, channel.component))
     return tuple(renamed)
 
 
+def _technical(token: str) -> tuple[str, ...]:
+    """Return the technical words that a token is made of without a rest (``t1post``: t1, post), else none."""
+    if token in WORDS or re.fullmatch(r"0\d{3}", token):
+        return (token,)
+    for cut in range(2, len(token) - 1):
+        if token[:cut] in WORDS and (rest := _technical(token[cut:])):
+            return (token[:cut], *rest)
+    return ()
+
+
 def neutral_finding(finding: Finding, names: Pseudonyms, case: Case | None, source: str) -> Finding:
     """Return a finding that names its scan by its neutral id, or its file as ``file-0001``, and nothing else.
 
-    ``case`` is the scan in original words where it is known; ``names`` holds its id, or the file.
+    ``case`` is the scan where it is known, in original words or in neutral ones; ``names`` holds its id, or the file.
     """
     file = names.names.get(FILE, {}).get(finding.path, "")
     shown = names.of(CASE, finding.case_id) if finding.case_id else file
     said = [finding.case_id if shown != finding.case_id else "", finding.path, *_parts(finding.path, source)]
     if case is not None:
-        said += [case.case_id, *(c.name for c in case.channels), *(str(v) for v in case.metadata.values())]
+        if case.case_id != shown:  # else its names are neutral already
+            said += [case.case_id, *(c.name for c in case.channels), *(str(v) for v in case.metadata.values())]
         said += [text for channel in case.channels for text in (channel.path, *_parts(channel.path, source))]
     texts = (finding.message, finding.remedy)
     message, remedy = (_without(text, said, shown or "a file", source, quoted=case is None) for text in texts)

@@ -3,7 +3,7 @@
 from .encoder_input import encoder_input
 from .files import fingerprint
 from .foreground import foreground
-from .indexing import LAYOUTS, index
+from .indexing import LAYOUTS, index, with_channels
 from .inspection import inspect, inspect_header
 from .reading import read_array, read_header, read_volume
 from .standardise import pool_spacing, standardise, summarise
@@ -25,5 +25,6 @@ __all__ = [
     "standardise",
     "summarise",
     "thumbnails",
+    "with_channels",
     "write_image",
 ]

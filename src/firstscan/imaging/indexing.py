@@ -92,7 +92,7 @@ def index(
     late = [text for text in only if text not in early] if kind == "dicom" else only
     cases, findings = _only(cases, findings, late, root)
     pool = Pool(source=str(source), cases=cases, layout=kind)
-    return _with_channels(pool, findings, channels) if channels else pool.with_findings(findings)
+    return with_channels(pool, channels, findings) if channels else pool.with_findings(findings)
 
 
 def _only(cases: Sequence[Case], findings: Sequence[Finding], only: Sequence[str], root: Path) -> Found:
@@ -177,8 +177,10 @@ def _recognise(root: Path, start: Path, everything: Sequence[Path], description:
     return brats_year(files) or "folder"
 
 
-def _with_channels(pool: Pool, findings: Sequence[Finding], channels: Sequence[str]) -> Pool:
+def with_channels(pool: Pool, channels: Sequence[str], findings: Sequence[Finding] = ()) -> Pool:
     """Return the pool with only ``channels``, in that order; a case that lacks one is dropped.
+
+    ``findings``: those that are to join the pool besides.
 
     Raises
     ------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
-from firstscan.domain.pseudonyms import Pseudonyms
+from firstscan.domain.pseudonyms import Pseudonyms, neutral_channels
 
 
 def pool_of(*names: str, **metadata: object) -> Pool:
@@ -62,6 +63,22 @@ def test_equal_technical_words_make_one_channel_across_scans_and_are_numbered_wi
     assert [c.name for c in case.channels] == ["t1", "t1 (2)"]
 
 
+@pytest.mark.parametrize(
+    ("original", "neutral"),
+    [
+        ("T1post", "t1_post"),
+        ("FLAIR_reg", "flair_reg"),
+        ("Ax T2 Fs Meier", "ax_t2_fs"),
+        ("Cora", "series"),
+        ("MR", "mr"),
+        ("0001", "0001"),
+    ],
+)
+def test_channels_keep_technical_words_only(original, neutral):
+    (channel,) = neutral_channels((Channel(original, "/data/1"),))
+    assert channel.name == neutral
+
+
 def test_findings_name_scans_by_id_and_files_by_number():
     pool = pool_of("MUELLER").with_findings(
         [
@@ -84,6 +101,10 @@ def test_findings_name_scans_by_id_and_files_by_number():
     assert told["x"].case_id in neutral
     assert told["y"].case_id.startswith("case-")
     assert told["z"].message.startswith("file-0001 is a report")
+    shown = Finding(
+        "v", "note", told["x"].case_id, "2 channels (ax_t1, flair) where most have 1", "take --channel ax_t1"
+    )
+    assert neutral.with_findings([shown]).findings[-1].message == shown.message
     later = neutral.with_findings(
         [Finding("w", "note", told["x"].case_id, "/data/MUELLER/CT is odd", "", "/data/MUELLER/CT")]
     )

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from firstscan.audit import apply_policy
 from firstscan.audit.policy import UNREADABLE
+from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 from firstscan.imaging import index as find_scans
+from firstscan.imaging import with_channels
 from firstscan.imaging.dicom_headers import Headers, read_headers
 from firstscan.steps.running.config import CheckConfig, IndexConfig
 from firstscan.steps.running.identity import named
@@ -32,16 +34,28 @@ def index(config: IndexConfig, headers: Headers = read_headers, key: Path | None
     UsageError : no such source, an unknown layout, channel or column, a wrong table, an unknown finding code.
     DataError : no scan in it.
     """
-    pool = find_scans(
-        config.source,
-        layout=config.layout,
-        channels=config.channel or None,
-        only=config.only,
-        table=config.table,
-        headers=headers,
-        judged=_policy(config),
-    )
-    return named(pool, key, pseudonyms=config.pseudonyms)
+
+    def found(channels: tuple[str, ...]) -> Pool:
+        pool = find_scans(
+            config.source,
+            layout=config.layout,
+            channels=channels or None,
+            only=config.only,
+            table=config.table,
+            headers=headers,
+            judged=_policy(config),
+        )
+        return named(pool, key, pseudonyms=config.pseudonyms)
+
+    try:
+        return found(config.channel)
+    except UsageError:
+        if not config.channel or config.pseudonyms is False:
+            raise
+        everything = found(())  # channels may be called by their neutral names, too, as findings call them
+        if everything.pseudonyms is None:
+            raise
+        return with_channels(everything, config.channel)
 
 
 def _policy(config: IndexConfig) -> Callable[[Iterable[Finding]], tuple[Finding, ...]]:
