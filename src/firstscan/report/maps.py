@@ -51,7 +51,7 @@ def pool_map(embeddings: Embeddings, *, seed: int = 0) -> PoolMap:
             share = float(pca.explained_variance_ratio_[:2].sum())
             xy = components[:, :2] if keep > 1 else np.column_stack([components[:, 0], np.zeros(n)])
             caption = (
-                "Scans that lie close together look alike to the network. The axes are the first two principal "
+                "Scans that lie close together look alike by their features. The axes are the first two principal "
                 f"components of the embeddings and hold {share:.0%} of their variance, so scans that differ in "
                 "other ways may overlap here."
             )
@@ -60,7 +60,7 @@ def pool_map(embeddings: Embeddings, *, seed: int = 0) -> PoolMap:
         tsne = TSNE(perplexity=min(30.0, (n - 1) / 4), init=start, learning_rate="auto", random_state=seed)
         xy = tsne.fit_transform(components.astype(np.float32)).astype(np.float64)
     caption = (
-        "Scans that lie close together look alike to the network. The map is a t-SNE: neighbourhoods mean "
+        "Scans that lie close together look alike by their features. The map is a t-SNE: neighbourhoods mean "
         "something, but the distance between far groups and the size of a group do not."
     )
     return PoolMap(_settled(xy), "t-SNE", caption)

@@ -74,6 +74,7 @@ def render(data: ReportData) -> str:
         "cards_left": max(len(data.selection) - MOST_CARDS, 0),
         "plan": plan_told(data),
         "advice": advice(data),
+        "uncertain": data.features.uncertainty is not None,
         "verdicts": trust(data),
         "reading": words.reading(data),
         "no_plane": "no uncertainty was measured"

@@ -68,6 +68,23 @@ def signal_audit(features: FeatureTable, seed: int = 0, stated_share: float = ST
     return SignalAudit(tuple(found), stated_share, tuple(warnings))
 
 
+def in_short(found: Sequence[Association], stated_share: float = STATED_SHARE) -> tuple[str, ...]:
+    """Return the warnings of an audit, one for each signal and one for the embeddings: of what explains most of it.
+
+    ``found`` is sorted by share; other columns that explain enough are named in the same line.
+    """
+    by_signal: dict[str, list[Association]] = {}
+    for a in found:
+        if a.share >= stated_share and a.interval[0] > 0:
+            by_signal.setdefault(COMPONENT if a.signal.startswith(COMPONENT) else a.signal, []).append(a)
+    told = []
+    for rows in by_signal.values():
+        others = [name for name in dict.fromkeys(a.covariate for a in rows) if name != rows[0].covariate]
+        too = f" {', '.join(others)} {'does' if len(others) == 1 else 'do'} so, too, in part." if others else ""
+        told.append(f"{_warning(rows[0])}{'.' * bool(too)}{too}")
+    return tuple(told)
+
+
 def adjust(features: FeatureTable, columns: Sequence[str]) -> FeatureTable:
     """Return the table with U and T replaced by their ranks after a regression on ``columns`` has been taken off.
 

@@ -130,7 +130,7 @@ def work_figure(work: pd.DataFrame, kind: str) -> go.Figure:
         )  # fmt: skip
     _base(figure)
     figure.update_xaxes(title_text="annotated slices" if kind == "slices" else "minutes by the cost model")
-    figure.update_yaxes(title_text="mean Dice")
+    figure.update_yaxes(title_text="mean Dice", title_standoff=14, automargin=True)
     return figure
 
 

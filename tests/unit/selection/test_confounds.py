@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.selection import adjust, confounds, signal_audit
+from firstscan.selection.confounds import Association, in_short
 
 
 @pytest.fixture
@@ -101,3 +102,18 @@ def test_intervals_from_smaller_draws_agree_with_the_full_bootstrap(monkeypatch)
     assert drawn.share == full.share
     assert drawn.interval[0] < full.share < drawn.interval[1]
     np.testing.assert_allclose(drawn.interval, full.interval, atol=0.015)
+
+
+def test_columns_that_go_together_make_one_line():
+    rows = [
+        Association("component 1", "volume", "number", 0.8, 0.64, (0.4, 0.8), 50),
+        Association("component 2", "voxels", "number", 0.7, 0.49, (0.3, 0.7), 50),
+        Association("uncertainty", "site", "category", None, 0.4, (0.2, 0.6), 50),
+        Association("typicality", "site", "category", None, 0.05, (0.01, 0.1), 50),
+    ]
+    first, second = in_short(rows)
+    assert first.startswith("volume explains 64% of component 1")
+    assert first.endswith(" voxels does so, too, in part.")
+    assert second.startswith("site explains 40% of uncertainty")
+    assert "too" not in second
+    assert in_short(rows[3:]) == ()

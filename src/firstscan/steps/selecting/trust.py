@@ -14,7 +14,7 @@ from firstscan.domain.selection import Selection
 from firstscan.execution import Progress, Silent
 from firstscan.report import SignalCorrelation, Stability
 from firstscan.selection import Association, Constraints, remedy_of, signal_audit, stability
-from firstscan.selection.confounds import STATED_SHARE
+from firstscan.selection.confounds import STATED_SHARE, in_short
 from firstscan.selection.geometry import typicality
 from firstscan.selection.signals import effective_budget, pacing, spearman
 from firstscan.steps.running.config import PickConfig
@@ -113,7 +113,8 @@ def _filled(selection: Selection, used: FeatureTable, dense: PerCase) -> Selecti
 def warnings_of(diagnostics: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what the audit and the repeats say to the user, in sentences."""
     audit, repeats = diagnostics.get("signal_audit") or {}, diagnostics.get("stability") or {}
-    return (*audit.get("warnings", ()), *repeats.get("advice", ()))
+    rows = [Association(**{**row, "interval": tuple(row["interval"])}) for row in audit.get("associations", ())]
+    return (*in_short(rows, stated_share(diagnostics)), *repeats.get("advice", ()))
 
 
 def correlations(diagnostics: Mapping[str, Any]) -> tuple[SignalCorrelation, ...] | None:
