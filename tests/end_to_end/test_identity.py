@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import shutil
 import stat
 from pathlib import Path
 
@@ -191,14 +192,31 @@ def test_names_stay_where_that_is_asked_for(archive, tmp_path):
     assert not (tmp_path / "plain" / "work" / "key.csv").exists()
 
 
-def test_a_study_of_such_scans_names_nobody_either(results, archive, tmp_path):
-    labels = tmp_path / "QXSECRETLABELS"
-    labels.mkdir()
+@pytest.fixture(scope="module")
+def labels(archive, tmp_path_factory):
+    """Label maps of all scans but that of one slice, which nobody can annotate in 3D, named as their folders are."""
+    folder = tmp_path_factory.mktemp("labels") / "QXSECRETLABELS"
+    folder.mkdir()
     for case in fs.index(archive, pseudonyms=False):
-        if case.case_id.startswith("QX7"):  # of one slice, which nobody can annotate in 3D
-            continue
-        scan = read_volume(case)
-        write_image(labels / f"{case.case_id}.nii.gz", (scan.voxels[0] > 0).astype(np.uint8), scan.affine)
+        if not case.case_id.startswith("QX7"):
+            scan = read_volume(case)
+            write_image(folder / f"{case.case_id}.nii.gz", (scan.voxels[0] > 0).astype(np.uint8), scan.affine)
+    return folder
+
+
+def test_a_round_with_a_model_and_its_predictions_name_nobody_either(results, labels, capsys):
+    batch, quick = str(results / "batch"), ["--steps", "2", "--members", "1", "--workers", "1"]
+    few = labels.parent / "few"
+    few.mkdir()
+    for path in sorted(labels.glob("*.nii.gz"))[:2]:
+        shutil.copyfile(path, few / path.name)
+    assert run(["next", batch, "--labels", str(few), "--more", "1", *quick]) == 0
+    assert run(["handoff", batch, "--to", "slicer", "--prelabel", "--out", str(results / "prelabelled")]) == 0
+    assert secrets_in(results / "batch") == secrets_in(results / "prelabelled") == []
+    assert "SECRETF" not in "".join(capsys.readouterr())
+
+
+def test_a_study_of_such_scans_names_nobody_either(results, archive, labels, tmp_path):
     plan = {
         "pool": {"source": str(archive), "labels": str(labels)},
         "test": {"fraction": 0.34},
