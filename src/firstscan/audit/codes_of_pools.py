@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from . import pool
-from .kind import kind
+from .kind import k
 
 FOLDERS = (
-    kind("label-map", "note", "Files that look like label maps were not taken.", "Rename them if they are scans."),
-    kind(
+    k("label-map", "note", "Files that look like label maps were not taken.", "Rename them if they are scans."),
+    k(
         "not-a-scan",
         "note",
         "Files whose suffix is none of a scan were not taken.",
         "Name them with --channel if wanted.",
     ),
-    kind(
+    k(
         "contrast-left-out",
         "note",
         "Files of contrasts that few scans have were not taken.",
         "Name the channels to use with --channel if these are wanted.",
     ),
-    kind("not-asked-for", "note", "Scans or series that do not fit --only.", "Nothing to do."),
-    kind("table-no-row", "warn", "Scans without a row in the table.", "Complete the table."),
-    kind("table-no-scan", "warn", "Rows of the table that name no scan.", "Correct case_id."),
-    kind("table-private", "note", "Columns that name or place persons are not taken.", "Nothing to do."),
-    kind("table-replaces", "note", "The table replaces what the source says.", "Nothing to do if the table is right."),
+    k("not-asked-for", "note", "Scans or series that do not fit --only.", "Nothing to do."),
+    k("table-no-row", "warn", "Scans without a row in the table.", "Complete the table."),
+    k("table-no-scan", "warn", "Rows of the table that name no scan.", "Correct case_id."),
+    k("table-private", "note", "Columns that name or place persons are not taken.", "Nothing to do."),
+    k("table-replaces", "note", "The table replaces what the source says.", "Nothing to do if the table is right."),
 )
 
 NAMES = (
-    kind(
+    k(
         "looks-like-labels",
         "drop",
         "A file holds few distinct whole values on the grid of another one: it looks like a label map.",
         "Nothing to do if it is one. If it is a scan: --severity looks-like-labels=warn.",
     ),
-    kind("name-encoding", "drop", "A file name is not written in UTF-8.", "Rename the file or its folder."),
-    kind("same-name", "drop or warn", "Two files make one case id.", "Rename one of the two files."),
-    kind(
+    k("name-encoding", "drop", "A file name is not written in UTF-8.", "Rename the file or its folder."),
+    k("same-name", "drop or warn", "Two files make one case id.", "Rename one of the two files."),
+    k(
         "numbered-names",
         "warn",
         "Numbered files were taken as a scan each, not as channels of one scan.",
@@ -44,52 +44,48 @@ NAMES = (
 )
 
 PASSED_OVER = (
-    kind(
-        "not-fetched", "warn", "A link or pointer to data that is not there (git-annex, DVC, LFS).", "Fetch the data."
-    ),
-    kind("no-permission", "warn", "A file or folder may not be read.", "Get the right to read it."),
-    kind("own-results", "note", "A folder that firstscan wrote.", "Nothing to do."),
-    kind("hidden", "note", "Hidden files and folders.", "Nothing to do, or rename what is wanted."),
-    kind("format-not-read", "warn", "Images or archives in a format that is not read.", "Unpack or convert them."),
-    kind("dicom-not-taken", "warn", "DICOM files beside scans of other formats.", "Take them with --layout dicom."),
-    kind("volumes-not-taken", "warn", "Scans of other formats in a DICOM source.", "Take them with --layout folder."),
-    kind(
-        "outside-images", "note", "Scans outside of the folder that the layout reads.", "Name their folder as SOURCE."
-    ),
-    kind("other-files", "note", "Files of other kinds.", "Nothing to do."),
+    k("not-fetched", "warn", "A link or pointer to data that is not there (git-annex, DVC, LFS).", "Fetch the data."),
+    k("no-permission", "warn", "A file or folder may not be read.", "Get the right to read it."),
+    k("own-results", "note", "A folder that firstscan wrote.", "Nothing to do."),
+    k("hidden", "note", "Hidden files and folders.", "Nothing to do, or rename what is wanted."),
+    k("format-not-read", "warn", "Images or archives in a format that is not read.", "Unpack or convert them."),
+    k("dicom-not-taken", "warn", "DICOM files beside scans of other formats.", "Take them with --layout dicom."),
+    k("volumes-not-taken", "warn", "Scans of other formats in a DICOM source.", "Take them with --layout folder."),
+    k("outside-images", "note", "Scans outside of the folder that the layout reads.", "Name their folder as SOURCE."),
+    k("other-files", "note", "Files of other kinds.", "Nothing to do."),
 )
 
 POOL = (
-    kind("duplicate", "drop", "Byte for byte the same scan as another one, which stays.", "Remove one of the two."),
-    kind(
+    k("duplicate", "drop", "Byte for byte the same scan as another one, which stays.", "Remove one of the two."),
+    k(
         "near-duplicate",
         "warn",
         "Nearly the same scan as another one.",
         "Look at both: the same scan in two versions should be annotated once.",
         f"nearer than {pool.NEAR_DUPLICATE_SHARE:.0%} of the median distance to the nearest neighbour",
     ),
-    kind(
+    k(
         "wrong-modality",
         "warn",
         "CT in a pool of MR, or the reverse.",
         "Remove it, or state the modality with --modality.",
         f"where {pool.MODALITY_MAJORITY:.0%} of the pool are of the other kind",
     ),
-    kind(
+    k(
         "spacing-outlier",
         "warn",
         "The coarsest edge of a voxel is far from the pool's.",
         "Look at this scan: is its spacing right, does it belong here?",
         f"{pool.SPACING_FACTOR:g}-fold the median and {pool.ROBUST_Z:g} robust deviations from it",
     ),
-    kind(
+    k(
         "intensity-outlier",
         "note",
         "The range of intensities is far from the pool's.",
         "Nothing to do if this scanner stores its images in another scale.",
         f"{pool.INTENSITY_FACTOR:g}-fold the median and {pool.ROBUST_Z:g} robust deviations from it",
     ),
-    kind(
+    k(
         "same-patient",
         "note",
         "Another scan of the same patient.",
@@ -98,33 +94,25 @@ POOL = (
 )
 
 LABEL_MAPS = (
-    kind(
-        "label-missing", "drop or warn", "No label map came back for a pick.", "Save it where it says, collect again."
-    ),
-    kind("label-doubled", "drop", "Several label maps fit one pick, none newer than the others.", "Keep one of them."),
-    kind(
-        "label-older", "note", "An older version of a label map was not taken.", "Nothing to do if the newer is right."
-    ),
-    kind(
-        "label-untouched", "note", "A label map is as it was handed over.", "Look whether it was meant to be corrected."
-    ),
-    kind("label-unknown", "warn", "A label map belongs to no pick.", "Name it after a pick, or move it away."),
-    kind("label-no-scan", "drop", "The scan of a label map is gone.", "Put the scan back, or hand it off again."),
-    kind("label-unreadable", "drop", "A label map cannot be read.", "Save it again as one label map a scan."),
-    kind("label-empty", "drop", "Nothing is marked.", "Finish it, or collect with --allow-empty."),
-    kind(
+    k("label-missing", "drop or warn", "No label map came back for a pick.", "Save it where it says, collect again."),
+    k("label-doubled", "drop", "Several label maps fit one pick, none newer than the others.", "Keep one of them."),
+    k("label-older", "note", "An older version of a label map was not taken.", "Nothing to do if the newer is right."),
+    k("label-untouched", "note", "A label map is as it was handed over.", "Look whether it was meant to be corrected."),
+    k("label-unknown", "warn", "A label map belongs to no pick.", "Name it after a pick, or move it away."),
+    k("label-no-scan", "drop", "The scan of a label map is gone.", "Put the scan back, or hand it off again."),
+    k("label-unreadable", "drop", "A label map cannot be read.", "Save it again as one label map a scan."),
+    k("label-empty", "drop", "Nothing is marked.", "Finish it, or collect with --allow-empty."),
+    k(
         "label-geometry",
         "drop",
         "A label map does not lie on the scan's voxels.",
         "Export it with the scan as reference geometry.",
         "a corner more than 0.1 voxel off",
     ),
-    kind(
-        "label-classes", "drop", "A value that the class list does not name.", "Correct it, or name it with --classes."
-    ),
-    kind("label-names", "drop", "Segment names and values disagree with the class list.", "Put them in that order."),
-    kind("slices-missing", "warn", "Planned slices are still ignored.", "Annotate them, and collect again."),
-    kind(
+    k("label-classes", "drop", "A value that the class list does not name.", "Correct it, or name it with --classes."),
+    k("label-names", "drop", "Segment names and values disagree with the class list.", "Put them in that order."),
+    k("slices-missing", "warn", "Planned slices are still ignored.", "Annotate them, and collect again."),
+    k(
         "slices-empty",
         "warn",
         "Nothing is marked in planned slices.",
@@ -133,21 +121,21 @@ LABEL_MAPS = (
 )
 
 SLICES = (
-    kind(
+    k(
         "slices-unplannable",
         "warn",
         "No slices can be planned in a scan, so it was not offered for picking.",
         "Lower --least or widen --range, or annotate it whole.",
     ),
-    kind("slices-oblique", "note", "The slices of a scan are oblique: the nearest plane is named.", "Nothing to do."),
+    k("slices-oblique", "note", "The slices of a scan are oblique: the nearest plane is named.", "Nothing to do."),
 )
 
 MODELS = (
-    kind("label-vetoed", "drop", "A label map of a scan that was vetoed.", "Nothing to do, or take the veto back."),
-    kind("label-left-out", "drop", "A label map of a scan that was left out.", "Repair the scan and select anew."),
-    kind("prediction-failed", "drop", "A scan could not be predicted.", "Repair what is said, and run it again."),
-    kind("prediction-lost", "warn", "The prediction that a label map began with is gone.", "Hand it over again."),
-    kind(
+    k("label-vetoed", "drop", "A label map of a scan that was vetoed.", "Nothing to do, or take the veto back."),
+    k("label-left-out", "drop", "A label map of a scan that was left out.", "Repair the scan and select anew."),
+    k("prediction-failed", "drop", "A scan could not be predicted.", "Repair what is said, and run it again."),
+    k("prediction-lost", "warn", "The prediction that a label map began with is gone.", "Hand it over again."),
+    k(
         "prediction-untouched",
         "drop or note",
         "A label map is the prediction that was handed over, unchanged.",

@@ -22,6 +22,6 @@ class Kind:
     fatal: bool = False
 
 
-def kind(code: str, severity: str, meaning: str, remedy: str, threshold: str = "") -> Kind:
+def k(code: str, severity: str, meaning: str, remedy: str, threshold: str = "") -> Kind:
     """Return a code; its stage is given where codes are gathered."""
     return Kind(code, severity, meaning, threshold, remedy)
