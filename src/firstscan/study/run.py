@@ -4,42 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from firstscan._version import __version__
-from firstscan.domain.errors import DataError, UsageError
-from firstscan.domain.features import FeatureTable
-from firstscan.domain.pool import Pool
+from firstscan.domain.errors import DataError
 from firstscan.execution import Progress, check_engine, engine_session
-from firstscan.imaging import fingerprint
 from firstscan.segmentation.registry import resolved, segmenter
-from firstscan.steps.annotating.tool_folder import all_linkable
 from firstscan.steps.running.results import finished, guard
 from firstscan.steps.running.run import Run, Settings
-from firstscan.store import atomic_write, dump_json, file_sha256, identity, open_workspace, write_manifest
+from firstscan.store import atomic_write, dump_json, open_workspace, write_manifest
 from firstscan.store.manifest import NAME as MANIFEST
 
-from .cells import Cell, expand, training_key, trainings
-from .data import StudyData, read_data, refuse_copies, subpools
-from .features import check_strategies, extractor, feature_seconds
-from .goes_with import batch_properties, no_batches
-from .material import check_test, plain, test_images
+from .cells import Cell, training_key
+from .data import StudyData, read_data
+from .features import check_strategies, feature_seconds
 from .page import About
-from .plan import RANDOM, Plan, StrategyEntry
-from .publish import ABOUT, CELLS, PLAN, RESULT, SCORES, background_of, publish, read_batches, write_batches
+from .plan import Plan
+from .prepared import FeatureSource, Order, fingerprints, prepared, told_plan
+from .publish import ABOUT, CELLS, RESULT, SCORES, background_of, publish, read_batches, write_batches
 from .records import KEYS, write_tables
 from .sentences import beforehand
 from .table import read_scores, score_rows, write_scores
 from .tables import label_count
 from .training import Job, read_result, run_job
 from .versions import versions
-
-COLUMNS = "pool columns "
-FeatureSource = Callable[[Pool, StrategyEntry], FeatureTable]
 
 
 @dataclass(frozen=True)
@@ -81,69 +73,12 @@ def study(
         manifest = guard(out, "study", config, overwrite=settings.overwrite)
         if not finished(out, manifest, "study", inputs) or _unsettled(out):
             (out / MANIFEST).unlink(missing_ok=True)
-            _run(_Order(plan, data, features, only), run, resolved(trainer), inputs)
+            _run(Order(plan, data, features, only), run, resolved(trainer), inputs)
             write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=RESULT)
         workspace.log("end", kind="study", seconds=round(time.perf_counter() - began, 3))
     scores = read_scores(out / SCORES)
     cells = scores.drop_duplicates(list(KEYS))
     return Studied(out, scores, len(cells), int((cells["status"] == "failed").sum()))
-
-
-def fingerprints(data: StudyData) -> dict[str, str]:
-    """Return what the result depends on, by ``pool <id>``, ``test <id>``, their label maps and ``pool columns <id>``.
-
-    Columns are what the source and its table tell of a scan: all but the modality enter features and picks alone.
-    """
-    found: dict[str, str] = {}
-    for part, pool, labels in (("pool", data.pool, data.pool_labels), ("test", data.test, data.test_labels)):
-        for case in pool:
-            channels = [(c.name, c.component) for c in case.channels]
-            modality = case.metadata.get("modality")  # segmenters normalise a CT in its own way
-            found[f"{part} {case.case_id}"] = identity(fingerprint(case), channels, modality)
-            if part == "pool":
-                found[f"{COLUMNS}{case.case_id}"] = identity(dict(case.metadata))
-        for case_id, path in labels.items():
-            found[f"{part} label {case_id}"] = file_sha256(Path(path))
-    return found
-
-
-def told_plan(plan: Plan, data: StudyData, folders: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the plan (of it, the entries ``folders``) as results may hold it.
-
-    Where scans have neutral names, folders and tables are told by a fingerprint; ``work/plan.json`` holds them.
-    """
-    told = plan.model_dump(mode="json")
-    if data.pool.pseudonyms is not None:
-        for entry in (told["pool"], told["test"]):
-            for name in {"source", "labels", "table"} & entry.keys():
-                entry[name] = entry[name] and f"sha256:{identity(entry[name])[:16]}"
-    return {name: told[name] for name in folders or told}
-
-
-@dataclass(frozen=True)
-class _Order:
-    """What one call of :func:`study` was asked for."""
-
-    plan: Plan
-    data: StudyData
-    features: FeatureSource | None
-    only: Cell | None
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A study before it trains: every cell with its picks, and the trainings that they ask for.
-
-    ``needed`` maps each training's key to the first cell that it is for, ``fixed`` is what they all share, and
-    ``names`` leads from file names of test scans to case ids. ``batches`` holds the properties of what was picked.
-    """
-
-    cells: Sequence[Cell]
-    needed: Mapping[str, Cell]
-    jobs: Sequence[Job]
-    fixed: Mapping[str, Any]
-    names: Mapping[str, str]
-    batches: pd.DataFrame
 
 
 def pending(plan: Plan, out: Path, settings: Settings) -> list[Job]:
@@ -160,14 +95,14 @@ def pending(plan: Plan, out: Path, settings: Settings) -> list[Job]:
     with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
         data = read_data(plan, run)
-        ready = _prepared(_Order(plan, data, None, None), run, resolved(trainer), fingerprints(data))
+        ready = prepared(Order(plan, data, None, None), run, resolved(trainer), fingerprints(data))
     return [job for job in ready.jobs if read_result(job.result) is None]
 
 
-def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+def _run(order: Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Do the work of a study and write every file but the manifest."""
     plan, data = order.plan, order.data
-    ready = _prepared(order, run, trainer, inputs)
+    ready = prepared(order, run, trainer, inputs)
     done = sum(read_result(job.result) is not None for job in ready.jobs)
     run.settings.progress.say(beforehand(plan, len(ready.jobs), done))
     sees = [Path(p.source) for p in (data.pool, data.test)]
@@ -179,57 +114,6 @@ def _run(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[st
     write_batches(out, ready.batches, read_scores(out / SCORES))
     atomic_write(out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
     publish(out, read_scores(out / SCORES), background_of([out]), read_batches([out]))
-
-
-def _prepared(order: _Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> _Prepared:
-    """Bring scans and label maps into place, choose in every pool, and list the trainings."""
-    plan, data = order.plan, order.data
-    workspace = run.workspace
-    refuse_copies(data, inputs)
-    atomic_write(workspace.out / PLAN, dump_json(told_plan(plan, data)))
-    if data.pool.pseudonyms is not None:
-        atomic_write(workspace.work / PLAN, dump_json(plan.model_dump(mode="json")), private=True)
-    files = {name: found for name, found in inputs.items() if not name.startswith(COLUMNS)}
-    place = workspace.folder("scans", identity(files))
-    linked = [all_linkable(part) for part in (data.pool, data.test)]
-    test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked[1])
-    check_test(test, data.classes, ignore=data.ignore, workers=run.settings.workers)
-    names = test_images(test.pool, place / "imagesTs")
-    chosen_cells, batches = _selected(order, run)
-    cells = [c for c in chosen_cells if order.only is None or c.name == order.only.name]
-    batches = batches if order.only is None else no_batches()
-    picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
-    chosen = data.pool.only(picked)
-    pool = plain(chosen, data.pool_labels, place / "pool", run, "Converting the pool", linked=linked[0])
-    fixed = {
-        "config": trainer,
-        "classes": dict(data.classes),
-        "tolerance_mm": plan.tolerance_mm,
-        "linked": linked,
-        "version": __version__,
-    }
-    needed = trainings(cells, fixed, inputs)
-    jobs = [
-        Job(
-            key=key,
-            picks=cell.picks,
-            training_seed=cell.training_seed,
-            pool=pool.pool.only(cell.picks),
-            labels={c: pool.labels[c] for c in cell.picks if c in pool.labels},
-            classes=data.classes,
-            segmenter=plan.segmenter.name,
-            options=plan.segmenter.options,
-            images=place / "imagesTs",
-            test_labels={name: Path(test.labels[case_id]) for name, case_id in names.items()},
-            tolerance_mm=plan.tolerance_mm,
-            folder=workspace.folder("cells"),
-            ignore=data.ignore,
-            slices=cell.slices,
-            work=cell.work,
-        )
-        for key, cell in needed.items()
-    ]
-    return _Prepared(cells, needed, jobs, fixed, names, batches)
 
 
 def _about(plan: Plan, data: StudyData, run: Run, *, brought: bool) -> About:
@@ -255,41 +139,6 @@ def _unsettled(out: Path) -> bool:
     if not all((out / name).is_file() for name in RESULT):
         return True
     return bool((pd.read_csv(out / CELLS)["status"] == "failed").any())
-
-
-def _selected(order: _Order, run: Run) -> tuple[list[Cell], pd.DataFrame]:
-    """Extract features once for each kind of them and let every entry pick; without a trainer every cell fails.
-
-    Returns the cells, and the properties of their batches by the features that random draws go with.
-    """
-    plan, data = order.plan, order.data
-    try:
-        segmenter(plan.segmenter.name, plan.segmenter.options).check()
-    except UsageError as error:
-        cells = expand(plan, data.pool.case_ids, None, lambda _: None)
-        return [replace(c, picks=(), reason=str(error)) for c in cells], no_batches()
-    source = order.features or extractor(plan, run)
-    tables: dict[tuple[str | None, str | None], FeatureTable] = {}
-    for entry in plan.strategies:
-        kind = (entry.region, entry.preset)
-        if kind not in tables:
-            tables[kind] = source(data.pool, entry)
-    usable = next(iter(tables.values())).case_ids
-    unknown = [c for c in usable if c not in data.pool]
-    if unknown:
-        raise UsageError(f"the feature table names cases that are not in the pool: {', '.join(unknown[:5])}")
-    parts: list[tuple[str, ...]] = []
-    if plan.pools is not None:
-        largest = max(plan.budgets_for(round(plan.pools.share * len(usable))))
-        parts = subpools(data.pool, usable, plan.pools, largest_budget=largest)
-    a_pool = sum(plan.seeds_of(e) * len(plan.annotations_of(e)) for e in plan.strategies)
-    total = a_pool * len(plan.budgets) * max(len(parts), 1)
-    with run.stage("Choosing", total) as progress:
-        cells = expand(
-            plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label), parts
-        )
-    told = next((e for e in plan.strategies if e.name == RANDOM), plan.strategies[0])
-    return cells, batch_properties(plan.name, cells, tables[told.region, told.preset], parts)
 
 
 def _trained(

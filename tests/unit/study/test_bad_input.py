@@ -16,7 +16,8 @@ from firstscan.steps.running.run import Run, Settings
 from firstscan.store import open_workspace
 from firstscan.study.data import read_data
 from firstscan.study.plan import plan_of
-from firstscan.study.run import fingerprints, study
+from firstscan.study.prepared import fingerprints
+from firstscan.study.run import study
 
 HERE = Settings(workers=1)
 

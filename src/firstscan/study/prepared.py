@@ -1,0 +1,177 @@
+"""A study before it trains: fingerprints of its files, cells with their picks, and the trainings that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from firstscan._version import __version__
+from firstscan.domain.errors import UsageError
+from firstscan.domain.features import FeatureTable
+from firstscan.domain.pool import Pool
+from firstscan.imaging import fingerprint
+from firstscan.segmentation.registry import segmenter
+from firstscan.steps.annotating.tool_folder import all_linkable
+from firstscan.steps.running.run import Run
+from firstscan.store import atomic_write, dump_json, file_sha256, identity
+
+from .cells import Cell, expand, trainings
+from .data import StudyData, refuse_copies, subpools
+from .features import extractor
+from .goes_with import batch_properties, no_batches
+from .material import check_test, plain, test_images
+from .plan import RANDOM, Plan, StrategyEntry
+from .publish import PLAN
+from .training import Job
+
+COLUMNS = "pool columns "
+
+
+FeatureSource = Callable[[Pool, StrategyEntry], FeatureTable]
+
+
+def fingerprints(data: StudyData) -> dict[str, str]:
+    """Return what the result depends on, by ``pool <id>``, ``test <id>``, their label maps and ``pool columns <id>``.
+
+    Columns are what the source and its table tell of a scan: all but the modality enter features and picks alone.
+    """
+    found: dict[str, str] = {}
+    for part, pool, labels in (("pool", data.pool, data.pool_labels), ("test", data.test, data.test_labels)):
+        for case in pool:
+            channels = [(c.name, c.component) for c in case.channels]
+            modality = case.metadata.get("modality")  # segmenters normalise a CT in its own way
+            found[f"{part} {case.case_id}"] = identity(fingerprint(case), channels, modality)
+            if part == "pool":
+                found[f"{COLUMNS}{case.case_id}"] = identity(dict(case.metadata))
+        for case_id, path in labels.items():
+            found[f"{part} label {case_id}"] = file_sha256(Path(path))
+    return found
+
+
+def told_plan(plan: Plan, data: StudyData, folders: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the plan (of it, the entries ``folders``) as results may hold it.
+
+    Where scans have neutral names, folders and tables are told by a fingerprint; ``work/plan.json`` holds them.
+    """
+    told = plan.model_dump(mode="json")
+    if data.pool.pseudonyms is not None:
+        for entry in (told["pool"], told["test"]):
+            for name in {"source", "labels", "table"} & entry.keys():
+                entry[name] = entry[name] and f"sha256:{identity(entry[name])[:16]}"
+    return {name: told[name] for name in folders or told}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one call of :func:`study` was asked for."""
+
+    plan: Plan
+    data: StudyData
+    features: FeatureSource | None
+    only: Cell | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study before it trains: every cell with its picks, and the trainings that they ask for.
+
+    ``needed`` maps each training's key to the first cell that it is for, ``fixed`` is what they all share, and
+    ``names`` leads from file names of test scans to case ids. ``batches`` holds the properties of what was picked.
+    """
+
+    cells: Sequence[Cell]
+    needed: Mapping[str, Cell]
+    jobs: Sequence[Job]
+    fixed: Mapping[str, Any]
+    names: Mapping[str, str]
+    batches: pd.DataFrame
+
+
+def prepared(order: Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> Prepared:
+    """Bring scans and label maps into place, choose in every pool, and list the trainings."""
+    plan, data = order.plan, order.data
+    workspace = run.workspace
+    refuse_copies(data, inputs)
+    atomic_write(workspace.out / PLAN, dump_json(told_plan(plan, data)))
+    if data.pool.pseudonyms is not None:
+        atomic_write(workspace.work / PLAN, dump_json(plan.model_dump(mode="json")), private=True)
+    files = {name: found for name, found in inputs.items() if not name.startswith(COLUMNS)}
+    place = workspace.folder("scans", identity(files))
+    linked = [all_linkable(part) for part in (data.pool, data.test)]
+    test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked[1])
+    check_test(test, data.classes, ignore=data.ignore, workers=run.settings.workers)
+    names = test_images(test.pool, place / "imagesTs")
+    chosen_cells, batches = _selected(order, run)
+    cells = [c for c in chosen_cells if order.only is None or c.name == order.only.name]
+    batches = batches if order.only is None else no_batches()
+    picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
+    chosen = data.pool.only(picked)
+    pool = plain(chosen, data.pool_labels, place / "pool", run, "Converting the pool", linked=linked[0])
+    fixed = {
+        "config": trainer,
+        "classes": dict(data.classes),
+        "tolerance_mm": plan.tolerance_mm,
+        "linked": linked,
+        "version": __version__,
+    }
+    needed = trainings(cells, fixed, inputs)
+    jobs = [
+        Job(
+            key=key,
+            picks=cell.picks,
+            training_seed=cell.training_seed,
+            pool=pool.pool.only(cell.picks),
+            labels={c: pool.labels[c] for c in cell.picks if c in pool.labels},
+            classes=data.classes,
+            segmenter=plan.segmenter.name,
+            options=plan.segmenter.options,
+            images=place / "imagesTs",
+            test_labels={name: Path(test.labels[case_id]) for name, case_id in names.items()},
+            tolerance_mm=plan.tolerance_mm,
+            folder=workspace.folder("cells"),
+            ignore=data.ignore,
+            slices=cell.slices,
+            work=cell.work,
+        )
+        for key, cell in needed.items()
+    ]
+    return Prepared(cells, needed, jobs, fixed, names, batches)
+
+
+def _selected(order: Order, run: Run) -> tuple[list[Cell], pd.DataFrame]:
+    """Extract features once for each kind of them and let every entry pick; without a trainer every cell fails.
+
+    Returns the cells, and the properties of their batches by the features that random draws go with.
+    """
+    plan, data = order.plan, order.data
+    try:
+        segmenter(plan.segmenter.name, plan.segmenter.options).check()
+    except UsageError as error:
+        cells = expand(plan, data.pool.case_ids, None, lambda _: None)
+        return [replace(c, picks=(), reason=str(error)) for c in cells], no_batches()
+    source = order.features or extractor(plan, run)
+    tables: dict[tuple[str | None, str | None], FeatureTable] = {}
+    for entry in plan.strategies:
+        kind = (entry.region, entry.preset)
+        if kind not in tables:
+            tables[kind] = source(data.pool, entry)
+    usable = next(iter(tables.values())).case_ids
+    unknown = [c for c in usable if c not in data.pool]
+    if unknown:
+        raise UsageError(f"the feature table names cases that are not in the pool: {', '.join(unknown[:5])}")
+    parts: list[tuple[str, ...]] = []
+    if plan.pools is not None:
+        largest = max(plan.budgets_for(round(plan.pools.share * len(usable))))
+        parts = subpools(data.pool, usable, plan.pools, largest_budget=largest)
+    a_pool = sum(plan.seeds_of(e) * len(plan.annotations_of(e)) for e in plan.strategies)
+    total = a_pool * len(plan.budgets) * max(len(parts), 1)
+    with run.stage("Choosing", total) as progress:
+        cells = expand(
+            plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label), parts
+        )
+    told = next((e for e in plan.strategies if e.name == RANDOM), plan.strategies[0])
+    return cells, batch_properties(plan.name, cells, tables[told.region, told.preset], parts)
