@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from firstscan.cli import app
 from firstscan.selection.registry import strategy_class
 
 EXIT = "Exit codes of all commands: 0 done; 2 wrong usage; 3 the data cannot serve; 130 interrupted."
+WIDTH = 84
+"""Characters of a line that fits the page."""
 COLOURS = {"pool": "#b8c0cc", "picks": "#c2410c"}
 
 
@@ -86,7 +89,13 @@ def strategies(folder: Path) -> str:
 
 
 def _dedented(text: str) -> str:
-    return "\n".join(line.removeprefix("    ") for line in text.splitlines())
+    lines = [line.removeprefix("    ") for line in text.splitlines()]
+    return "\n".join(
+        textwrap.fill(line, WIDTH, subsequent_indent=" " * (len(line) - len(line.lstrip())))
+        if len(line) > WIDTH
+        else line
+        for line in lines
+    )
 
 
 def toy_pool() -> tuple[fs.FeatureTable, np.ndarray]:
