@@ -18,8 +18,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 import firstscan as fs
 from firstscan.cli import run
+from firstscan.domain.selection import Pick, Selection
 from firstscan.imaging import read_volume, write_image
 from firstscan.steps.running.identity import read_key
+from firstscan.store import write_manifest, write_selection
 
 PATIENTS = 6
 SIZE, SLICES = 24, 12
@@ -214,6 +216,30 @@ def test_a_round_with_a_model_and_its_predictions_name_nobody_either(results, la
     assert run(["handoff", batch, "--to", "slicer", "--prelabel", "--out", str(results / "prelabelled")]) == 0
     assert secrets_in(results / "batch") == secrets_in(results / "prelabelled") == []
     assert "SECRETF" not in "".join(capsys.readouterr())
+
+
+def test_results_from_before_neutral_names_are_handed_over_under_their_own(archive, tmp_path, capsys):
+    results = tmp_path / "old"
+    results.mkdir()
+    pick = Pick("QX1SECRETFOLDER_CT", 1, None, None, None, None, "chosen")
+    write_selection(results, Selection((pick,), "random", 0, 1), {}, "0.2.0")
+    config = {"source": str(archive), "layout": "auto", "channel": [], "only": [], "table": None}
+    write_manifest(results, kind="select", version="0.2.0", config=config, inputs={}, files=())
+    assert run(["handoff", str(results), "--to", "slicer", "--out", str(tmp_path / "out")]) == 0
+    assert list((tmp_path / "out" / "images").glob("QX1*"))
+    neutral = {**config, "source": "sha256:0123456789abcdef"}
+    write_manifest(results, kind="select", version="0.3.0", config=neutral, inputs={}, files=())
+    assert run(["handoff", str(results), "--to", "slicer", "--out", str(tmp_path / "lost")]) == 2
+    assert "which leads to them, is gone" in capsys.readouterr().err
+
+
+def test_features_extracted_from_python_keep_the_key(archive, tmp_path):
+    out = tmp_path / "features"
+    table = fs.extract(fs.index(archive), preset="instant", out=out, workers=1)
+    assert all(i.startswith("case-") for i in table.case_ids)
+    assert run(["pick", str(out), "--budget", "2", "--out", str(tmp_path / "batch")]) == 0
+    assert run(["handoff", str(tmp_path / "batch"), "--to", "slicer", "--out", str(tmp_path / "given")]) == 0
+    assert secrets_in(out) == secrets_in(tmp_path / "batch") == secrets_in(tmp_path / "given") == []
 
 
 def test_a_study_of_such_scans_names_nobody_either(results, archive, labels, tmp_path):

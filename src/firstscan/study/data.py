@@ -16,7 +16,7 @@ from firstscan.steps.annotating.matching import match_labels
 from firstscan.steps.measuring.index import index
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import headers_of
-from firstscan.steps.running.identity import KEY
+from firstscan.steps.running.origin import KEY
 from firstscan.steps.running.run import Run
 
 from .plan import Plan, PoolScans, Share, SubPools

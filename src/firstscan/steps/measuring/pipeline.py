@@ -18,8 +18,8 @@ from firstscan.execution import check_engine, engine_session
 from firstscan.selection.geometry import nearest
 from firstscan.steps.running.config import INSTANT, CheckCommand, ExtractCommand, IndexConfig, PretrainCommand
 from firstscan.steps.running.headers import headers_of
-from firstscan.steps.running.identity import KEY, without_names
-from firstscan.steps.running.origin import note_scans
+from firstscan.steps.running.identity import keep_key, without_names
+from firstscan.steps.running.origin import KEY, note_scans
 from firstscan.steps.running.results import FEATURES, FINDINGS, TRAINING, finished, guard
 from firstscan.steps.running.run import Run, Settings
 from firstscan.store import (
@@ -134,6 +134,7 @@ def started(kind: str, pool: Pool, config: CheckCommand, run: Run) -> Iterator[S
     again = done and manifest is not None and manifest.kind == "check"
     with nullcontext() if done or manifest is None else amending(out, (FINDINGS, TRAINING, FEATURES)):
         if pool.pseudonyms is not None:
+            keep_key(workspace.work / KEY, pool)
             note_scans(out, config)
         if not done or again:
             write_findings(out / FINDINGS, checked.pool.findings)

@@ -13,10 +13,8 @@ from firstscan.domain.pool import Pool
 from firstscan.domain.pseudonyms import CASE, Pseudonyms
 from firstscan.store import atomic_write, identity
 
-from .origin import folders_behind
+from .origin import FINGERPRINT, KEY, folders_behind
 
-KEY = "key.csv"
-"""In ``work``: which neutral name stands for what."""
 COLUMNS = ("kind", "name", "original", "path")
 PRIVATE = ("source", "table", "only", "channel")
 """Settings that may name a person or a place; results with neutral names hold a fingerprint of them."""
@@ -33,7 +31,7 @@ def named(pool: Pool, key: Path | None, *, pseudonyms: bool | None) -> Pool:
     before = Pseudonyms() if key is None or not key.is_file() else read_key(key)
     neutral = pool.neutral(before)
     if key is not None:
-        _write_key(key, neutral)
+        keep_key(key, neutral)
     return neutral
 
 
@@ -77,10 +75,11 @@ def without_names(settings: Mapping[str, Any], pool: Pool) -> dict[str, Any]:
     """Return the settings of a result as its manifest may hold them: what may name somebody as a fingerprint."""
     if pool.pseudonyms is None:
         return dict(settings)
-    return {k: f"sha256:{identity(v)[:16]}" if k in PRIVATE and v else v for k, v in settings.items()}
+    return {k: f"{FINGERPRINT}{identity(v)[:16]}" if k in PRIVATE and v else v for k, v in settings.items()}
 
 
-def _write_key(path: Path, pool: Pool) -> None:
+def keep_key(path: Path, pool: Pool) -> None:
+    """Write the names of a pool that has neutral ones to ``path``, where only the owner can read them."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -22,7 +22,7 @@ from firstscan.steps.annotating.label_maps import COLLECTED
 from firstscan.steps.annotating.tool_folder import convert
 from firstscan.steps.measuring.index import index
 from firstscan.steps.running.config import IndexConfig
-from firstscan.steps.running.identity import KEY
+from firstscan.steps.running.origin import KEY
 from firstscan.steps.running.results import finished, guard
 from firstscan.steps.running.run import Settings
 from firstscan.store import (
