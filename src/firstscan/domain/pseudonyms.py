@@ -68,9 +68,9 @@ class Pseudonyms:
         """Return the neutral name of a value of a column of the metadata, or ``value`` where it has none."""
         return self.of(f"column {column}", value)
 
-    def original(self, kind: str, name: str) -> str:
-        """Return what ``name`` stands for, or ``name`` where it stands for nothing."""
-        return next((o for o, n in self.names.get(kind, {}).items() if n == name), name)
+    def originals(self, kind: str) -> dict[str, str]:
+        """Return ``{neutral name: original}``."""
+        return {name: original for original, name in self.names.get(kind, {}).items()}
 
     def with_names(self, kind: str, originals: Iterable[str]) -> Pseudonyms:
         """Return these and names for the ``originals`` that have none yet: ``kind-0001``, ….

@@ -45,7 +45,7 @@ def match_labels(
                 for name in dict.fromkeys(keys):
                     known[name].append(path)
     found: dict[str, str] = {}
-    originals = {} if key is None else {name: original for original, name in key.names.get(CASE, {}).items()}
+    originals = {} if key is None else key.originals(CASE)
     for case_id in case_ids:
         fitting = _fitting(names, case_id) or _fitting(names, originals.get(case_id, case_id))
         if len(fitting) > 1:
