@@ -23,8 +23,8 @@ import numpy as np
 from firstscan.segmentation.grids import Grid, read_channels, read_labels, write_labels
 from firstscan.steps.running.run import Settings
 from firstscan.store import atomic_write
-from firstscan.study.compare import compare
 from firstscan.study.plan import read_plan
+from firstscan.study.publishing.compare import compare
 from firstscan.study.run import pending, study
 from results import keep
 

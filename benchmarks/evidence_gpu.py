@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from firstscan.domain.slices import outside_ignored
 from firstscan.segmentation.grids import Grid
 from firstscan.segmentation.standardise import Scale, _coarser, resampled_shape, working_spacing
-from firstscan.segmentation.unet_draws import IGNORED, draw, patch_of, spots_of
-from firstscan.segmentation.unet_graph import Lane
-from firstscan.segmentation.unet_training import _padded, build, pinned
+from firstscan.segmentation.unet.draws import IGNORED, draw, patch_of, spots_of
+from firstscan.segmentation.unet.graph import Lane
+from firstscan.segmentation.unet.training import _padded, build, pinned
 
 CHUNK, WINDOWS = 50, 16
 MODES = {

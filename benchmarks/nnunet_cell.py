@@ -21,7 +21,7 @@ import pandas as pd
 
 from _measure import machine
 from firstscan.domain.errors import UsageError
-from firstscan.segmentation.nnunet import NnUnet
+from firstscan.segmentation.nnunet.segmenter import NnUnet
 
 DATA = Path(os.environ.get("FIRSTSCAN_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 EVERY = 5

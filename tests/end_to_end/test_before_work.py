@@ -92,7 +92,7 @@ def test_a_right_command_does_read(scans, tmp_path, unread, monkeypatch, capsys)
 
 @pytest.mark.parametrize("what", ["nowhere", "empty"])
 def test_train_looks_at_what_it_is_to_predict_before_it_trains(what, tmp_path, monkeypatch, capsys):
-    from firstscan.segmentation import unet
+    from firstscan.segmentation.unet import segmenter
 
     folder = tmp_path / "Dataset001_x"
     for part in ("imagesTr", "labelsTr"):
@@ -103,7 +103,7 @@ def test_train_looks_at_what_it_is_to_predict_before_it_trains(what, tmp_path, m
         '{"channel_names": {"0": "x"}, "labels": {"background": 0, "a": 1}, "numTraining": 1, "file_ending": ".nii.gz"}'
     )
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(unet.Unet, "train", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr(segmenter.Unet, "train", lambda *_, **__: pytest.fail("it was trained"))
     command = ["train", str(folder), "--out", str(tmp_path / "model"), "--predict", str(tmp_path / what)]
     assert run(command) in {2, 3}
     assert "Traceback" not in capsys.readouterr().err

@@ -15,10 +15,10 @@ from firstscan.domain.features import FeatureTable
 from firstscan.handoff.registry import targets
 from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.grids import Grid, read_grid, read_labels, write_labels
-from firstscan.segmentation.unet import Unet
-from firstscan.steps.annotating.collect import CollectConfig, run_collect
+from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.collecting.collect import CollectConfig, run_collect
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.run import Settings
 from firstscan.store import write_selection

@@ -67,7 +67,7 @@ def collect(
 ) -> None:
     """Gather the finished labels of hand-offs: checked, compared between readers, ready to train on."""
     options = locals()
-    from firstscan.steps.annotating.collect import CollectConfig, require_labels, run_collect
+    from firstscan.steps.collecting.collect import CollectConfig, require_labels, run_collect
 
     from . import terminal
 

@@ -86,7 +86,7 @@ def compare(
 ) -> None:
     """Join studies of several pools: one page, one set of tables, ranks over pools and budgets."""
     options = locals()
-    from firstscan.study.compare import compare as run
+    from firstscan.study.publishing.compare import compare as run
 
     from . import terminal
 

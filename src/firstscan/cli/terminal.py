@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firstscan.domain.finding import Finding
     from firstscan.domain.selection import Selection
-    from firstscan.steps.annotating.collect import Collected
+    from firstscan.steps.collecting.collect import Collected
 
 BROKEN_PIPE = 141
 _QUIET_S = 10.0
@@ -197,8 +197,8 @@ def typed(path: Path) -> str:
 def show_collection(done: Collected) -> None:
     """Print which labels came back, what is wrong with the others, how far readers agree, and what comes next."""
     from firstscan.domain.finding import count_by_code
-    from firstscan.steps.annotating.agreement import mean_dice
-    from firstscan.steps.annotating.corrections import summed
+    from firstscan.steps.collecting.agreement import mean_dice
+    from firstscan.steps.collecting.corrections import summed
 
     got = {taken.case_id for taken in done.labels}
     open_ = [case_id for case_id in done.asked if case_id not in got]

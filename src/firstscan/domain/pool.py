@@ -10,7 +10,7 @@ from .case import Case, repeated
 from .display import table
 from .errors import UsageError
 from .finding import Finding, dropped_ids
-from .pseudonyms import CASE, FILE, Pseudonyms, neutral_cases, neutral_finding
+from .names.pseudonyms import CASE, FILE, Pseudonyms, neutral_cases, neutral_finding
 
 MOST_COLUMNS = 6
 """Columns of metadata that a notebook shows."""

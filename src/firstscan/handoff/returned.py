@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstscan.domain.label_names import ANY_WORD
+from firstscan.domain.names.label_maps import ANY_WORD
 
 from .trail import Trail, sha256
 

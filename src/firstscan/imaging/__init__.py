@@ -3,9 +3,9 @@
 from .encoder_input import encoder_input
 from .files import fingerprint
 from .foreground import foreground
-from .indexing import LAYOUTS, index, with_channels
 from .inspection import inspect, inspect_header
 from .reading import read_array, read_header, read_volume
+from .sources.indexing import LAYOUTS, index, with_channels
 from .standardise import pool_spacing, standardise, summarise
 from .thumbnails import thumbnails
 from .writing import write_image

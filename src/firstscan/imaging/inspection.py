@@ -22,8 +22,8 @@ from firstscan.domain.volume import CaseSummary, Header, Modality
 
 from .axes import righted
 from .files import file_type, fingerprint, is_nifti, is_other
-from .nifti import nifti_header, nifti_orientations
-from .other_formats import other_orientations
+from .formats.nifti import nifti_header, nifti_orientations
+from .formats.other_formats import other_orientations
 from .reading import as_volume, check_readable, choose_channels, geometry_error, read_header, read_raw
 from .standardise import summarise
 

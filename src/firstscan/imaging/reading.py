@@ -20,15 +20,15 @@ from firstscan.domain.volume import Header, Modality, Volume
 
 from ._sitk import sitk
 from .axes import refuse_shear, righted
-from .dicom_reading import read_frames, read_series
+from .dicom.reading import read_frames, read_series
 from .files import ENDINGS, is_dicom_name, is_nifti, is_other, split_ending
 from .foreground import foreground
-from .integrity import check_complete
-from .metaimage import check_metaimage
+from .formats.integrity import check_complete
+from .formats.metaimage import check_metaimage
+from .formats.nifti import NiftiVoxels, check_orientation_numbers, is_nifti2, nifti_axes_off, nifti_voxels
+from .formats.other_formats import other_header, other_voxels
 from .modality import modality_of_text, modality_of_voxels
-from .nifti import NiftiVoxels, check_orientation_numbers, is_nifti2, nifti_axes_off, nifti_voxels
 from .orientation import Placed, canonical
-from .other_formats import other_header, other_voxels
 
 _IMAGE_IO = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "metaimage": "MetaImageIO", "dicom": "GDCMImageIO"}
 MAX_BYTES = 8 << 30

@@ -16,10 +16,10 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Pick, Selection
 
+from .charts.theme import stratum_style
+from .charts.thumbnails import data_uri, stretched
 from .data import PLANES, ReportData
 from .privacy import without_folders
-from .theme import stratum_style
-from .thumbnails import data_uri, stretched
 from .words import significant
 
 NEIGHBOURS_SHOWN = 3

@@ -18,14 +18,14 @@ from firstscan.domain.finding import SEVERITIES, Finding, count_by_code
 
 from . import batch_words, words
 from .cards import MOST_CARDS, Card, cards, worst
+from .charts.figures import MOST_NUMBERED, MOST_POINTS, audit_figure, plane_figure, pool_figure, training_figure
+from .charts.maps import pool_map
+from .charts.theme import DARK, FONT, LIGHT, chart_layout, chart_marks, stratum_style
+from .charts.thumbnails import data_uri, stretched
 from .data import ReportData
-from .figures import MOST_NUMBERED, MOST_POINTS, audit_figure, plane_figure, pool_figure, training_figure
-from .maps import pool_map
-from .methods import methods
+from .methods.paragraph import methods
 from .privacy import flat, last_part, nameless, without_folders
 from .slices import advice, plan_told
-from .theme import DARK, FONT, LIGHT, chart_layout, chart_marks, stratum_style
-from .thumbnails import data_uri, stretched
 from .trust import trust, warned_picks
 
 MOST_FINDINGS = 1_000

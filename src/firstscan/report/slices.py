@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry, SlicePlan
-from firstscan.selection.evidence import RUNS, Compared
-from firstscan.selection.slicing import (
+from firstscan.selection.slices.evidence import RUNS, Compared
+from firstscan.selection.slices.planning import (
     EVERY,
     MINUTES_PER_SCAN,
     MINUTES_PER_SLICE,
@@ -17,7 +17,7 @@ from firstscan.selection.slicing import (
     ordinal,
     slicing_of,
 )
-from firstscan.selection.stacks import Stacks, stacks_of
+from firstscan.selection.slices.stacks import Stacks, stacks_of
 
 from .data import ReportData
 from .privacy import without_folders

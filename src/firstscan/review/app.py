@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from firstscan.domain.errors import FirstscanError
-from firstscan.report.maps import PoolMap
+from firstscan.report.charts.maps import PoolMap
 from firstscan.store.selections import selection_table
 from firstscan.store.slice_plans import slices_table
 

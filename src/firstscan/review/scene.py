@@ -12,9 +12,9 @@ import numpy as np
 from firstscan.domain.arrays import PerCase
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
-from firstscan.report import theme
 from firstscan.report.cards import percentiles
-from firstscan.report.maps import PoolMap
+from firstscan.report.charts import theme
+from firstscan.report.charts.maps import PoolMap
 from firstscan.report.privacy import without_folders
 from firstscan.report.slices import from_top
 from firstscan.selection import describe

@@ -16,7 +16,7 @@ import numpy as np
 
 from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
-from firstscan.report.maps import PoolMap, pool_map
+from firstscan.report.charts.maps import PoolMap, pool_map
 from firstscan.steps.running.run import Settings
 from firstscan.steps.steering.review import Held, held
 from firstscan.store import CaseCache, identity

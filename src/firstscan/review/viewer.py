@@ -19,7 +19,7 @@ from firstscan.domain.errors import ScanError, UsageError
 from firstscan.imaging import fingerprint, write_image
 from firstscan.imaging.reading import RawVolume, read_raw
 from firstscan.imaging.thumbnails import CT_DISPLAY_HU
-from firstscan.report.thumbnails import stretched
+from firstscan.report.charts.thumbnails import stretched
 from firstscan.steps.reporting.report import planes_of
 from firstscan.steps.steering.review import Held
 from firstscan.store import CaseCache, identity

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from firstscan.domain.errors import UsageError
 
-from .nnunet import NnUnet
+from .nnunet.segmenter import NnUnet
 from .protocol import Segmenter
-from .unet import Unet
+from .unet.segmenter import Unet
 
 SEGMENTERS: dict[str, type[BaseModel]] = {"unet": Unet, "nnunet": NnUnet}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .amend import extend, replace_pick
-from .confounds import Association, SignalAudit, adjust, remedy_of, signal_audit
-from .constraints import Constraints, Quota
 from .entry import select
-from .gate import Gate
+from .gating.constraints import Constraints, Quota
+from .gating.gate import Gate
 from .protocol import Candidates, Outcome, Strategy
 from .registry import describe, strategies
-from .stability import Stability, stability
+from .trust.confounds import Association, SignalAudit, adjust, remedy_of, signal_audit
+from .trust.stability import Stability, stability
 
 __all__ = [
     "Association",

@@ -14,11 +14,11 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Pick, Selection
 
 from . import reasons
-from .constraints import Constraints
 from .entry import select
+from .gating.constraints import Constraints
+from .gating.limits import Rows, read_limits
 from .geometry import squared_distances_to, typicality
 from .history import REPLACED, added, with_entry
-from .limits import Rows, read_limits
 from .pooling import canonical, check_ids, open_gate, rows_of
 from .signals import best_first, composite_score
 

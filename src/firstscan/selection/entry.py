@@ -14,10 +14,10 @@ from firstscan.domain.features import EMBEDDING, FeatureTable
 from firstscan.domain.selection import Pick, Selection
 
 from .checks import check_differences, check_range, check_uncertainty, numbered
-from .constraints import Constraints
-from .gate import Taken
+from .gating.constraints import Constraints
+from .gating.gate import Taken
+from .gating.limits import Limits, numbers, read_limits
 from .groups import DEFAULT, combine
-from .limits import Limits, numbers, read_limits
 from .pooling import canonical, check_ids, open_gate, rows_of
 from .protocol import Candidates, Outcome, Strategy
 from .queries.measures import CaseMeasures, gathered

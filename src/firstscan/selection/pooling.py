@@ -9,11 +9,11 @@ import numpy as np
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 
-from .constraints import Constraints
-from .feasibility import ledger
-from .gate import Gate
+from .gating.constraints import Constraints
+from .gating.feasibility import ledger
+from .gating.gate import Gate
+from .gating.limits import Limits
 from .geometry import twin_groups
-from .limits import Limits
 
 
 def check_ids(features: FeatureTable, constraints: Constraints) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from firstscan.domain.arrays import Embeddings, Int, PerCase, Strata
 from firstscan.domain.features import EMBEDDING
 
-from .gate import Gate
+from .gating.gate import Gate
 from .geometry import Density, typicality
 from .parameters import check_parameters
 from .queries.measures import Measures

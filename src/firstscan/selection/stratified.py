@@ -9,7 +9,7 @@ import numpy as np
 from firstscan.domain.arrays import Int, PerCase, Strata
 
 from . import reasons
-from .gate import Gate
+from .gating.gate import Gate
 from .signals import best_first
 
 Members = Int[np.ndarray, "_"]

@@ -12,7 +12,7 @@ from firstscan.domain.errors import FirstscanError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import SlicePlan
 from firstscan.selection import select
-from firstscan.selection.slicing import Slicing, plan_slices
+from firstscan.selection.slices.planning import Slicing, plan_slices
 from firstscan.store import identity
 
 from .plan import CEILING, Annotation, Every, Plan, StrategyEntry

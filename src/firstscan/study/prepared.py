@@ -22,10 +22,10 @@ from firstscan.store import atomic_write, dump_json, file_sha256, identity
 from .cells import Cell, expand, trainings
 from .data import StudyData, refuse_copies, subpools
 from .features import extractor
-from .goes_with import batch_properties, no_batches
 from .material import check_test, plain, test_images
 from .plan import RANDOM, Plan, StrategyEntry
-from .publish import PLAN
+from .publishing.publish import PLAN
+from .statistics.goes_with import batch_properties, no_batches
 from .training import Job
 
 COLUMNS = "pool columns "

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from firstscan.selection.slicing import minutes_of
+from firstscan.selection.slices.planning import minutes_of
 from firstscan.store import atomic_write
 
 from .cells import Cell
-from .publish import CELLS, COSTS
+from .publishing.publish import CELLS, COSTS
 
 KEYS = ("strategy", "budget", "selection_seed", "training_seed", "subpool", "annotation")
 """What tells the cells of a study apart."""

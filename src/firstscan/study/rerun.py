@@ -16,7 +16,7 @@ from firstscan.store import differences, load_json, read_manifest
 from .cells import Cell
 from .plan import CEILING, Plan, plan_of, read_plan
 from .prepared import FeatureSource
-from .publish import ABOUT, CELLS, PLAN, SCORES
+from .publishing.publish import ABOUT, CELLS, PLAN, SCORES
 from .run import study
 from .table import read_scores
 

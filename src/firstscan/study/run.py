@@ -22,14 +22,14 @@ from firstscan.store.manifest import NAME as MANIFEST
 from .cells import Cell, training_key
 from .data import StudyData, read_data
 from .features import check_strategies, feature_seconds
-from .page import About
 from .plan import Plan
 from .prepared import FeatureSource, Order, fingerprints, prepared, told_plan
-from .publish import ABOUT, CELLS, RESULT, SCORES, background_of, publish, read_batches, write_batches
+from .publishing.page import About
+from .publishing.publish import ABOUT, CELLS, RESULT, SCORES, background_of, publish, read_batches, write_batches
+from .publishing.sentences import beforehand
+from .publishing.tables import label_count
 from .records import KEYS, write_tables
-from .sentences import beforehand
 from .table import read_scores, score_rows, write_scores
-from .tables import label_count
 from .training import Job, read_result, run_job
 from .versions import versions
 

@@ -11,8 +11,8 @@ import pytest
 
 import firstscan
 from firstscan.cli import app, run
-from firstscan.steps.annotating.collect import CollectConfig
 from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.collecting.collect import CollectConfig
 from firstscan.steps.running.config import (
     CheckCommand,
     Config,

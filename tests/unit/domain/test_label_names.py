@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firstscan.domain.label_names import (
+from firstscan.domain.names.label_maps import (
     are_labels,
     core_of,
     hints_at_labels,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.finding import Finding
+from firstscan.domain.names.pseudonyms import Pseudonyms, neutral_channels
 from firstscan.domain.pool import Pool
-from firstscan.domain.pseudonyms import Pseudonyms, neutral_channels
 
 
 def pool_of(*names: str, **metadata: object) -> Pool:

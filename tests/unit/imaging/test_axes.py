@@ -12,7 +12,7 @@ from phantoms import head
 
 from firstscan.domain.case import Case, Channel
 from firstscan.imaging import inspect, inspect_header
-from firstscan.imaging.nifti import nifti_header
+from firstscan.imaging.formats.nifti import nifti_header
 from firstscan.imaging.reading import read_header, read_raw
 from firstscan.segmentation.grids import read_labels
 

@@ -7,7 +7,8 @@ import pytest
 from phantoms import AFFINE, head, save
 
 from firstscan.audit import apply_policy
-from firstscan.imaging import index, label_content
+from firstscan.imaging import index
+from firstscan.imaging.sources import label_content
 
 SHAPE = (24, 26, 22)
 

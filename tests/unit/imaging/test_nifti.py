@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from firstscan.domain.case import Case, Channel
-from firstscan.imaging import inspect, nifti, read_header, reading
+from firstscan.imaging import inspect, read_header, reading
+from firstscan.imaging.formats import nifti
+from firstscan.imaging.formats.nifti import nifti_voxels
 from firstscan.imaging.inspection import inspect_header
-from firstscan.imaging.nifti import nifti_voxels
 
 
 @pytest.mark.parametrize("endianness", ["<", ">"])

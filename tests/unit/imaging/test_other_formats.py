@@ -105,7 +105,7 @@ def test_rarer_formats_do_not_decide_how_a_source_is_read(tmp_path):
     (tmp_path / "dicom").mkdir()
     write(tmp_path / "dicom", "v.mgz", head(SHAPE))
     (tmp_path / "dicom" / "0.dcm").write_bytes(bytes(128) + b"DICM")
-    from firstscan.imaging.indexing import _recognise
+    from firstscan.imaging.sources.indexing import _recognise
 
     assert _recognise(tmp_path / "dicom", tmp_path / "dicom", sorted((tmp_path / "dicom").iterdir()), {}) == "dicom"
 

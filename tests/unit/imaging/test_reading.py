@@ -12,7 +12,7 @@ from phantoms import AFFINE, head, save
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import ScanError, UsageError
 from firstscan.imaging import fingerprint, index, inspect, inspect_header, read_array, read_header, read_volume
-from firstscan.imaging.nifti import nifti_header
+from firstscan.imaging.formats.nifti import nifti_header
 
 
 def only(folder, layout="auto"):

@@ -12,7 +12,7 @@ import pytest
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.imaging import index, write_image
-from firstscan.imaging.tabular import columns_of, join, read_rows, read_sheet
+from firstscan.imaging.sources.tabular import columns_of, join, read_rows, read_sheet
 
 IDS = ("a", "b", "c")
 

@@ -5,9 +5,16 @@ import pytest
 
 from firstscan.domain.features import FeatureTable
 from firstscan.report import ReportData, SignalCorrelation, TrainingRow
-from firstscan.report.figures import MOST_POINTS, MOST_STEPS, audit_figure, plane_figure, pool_figure, training_figure
-from firstscan.report.maps import pool_map
-from firstscan.report.theme import STRATUM_COLOURS, stratum_style
+from firstscan.report.charts.figures import (
+    MOST_POINTS,
+    MOST_STEPS,
+    audit_figure,
+    plane_figure,
+    pool_figure,
+    training_figure,
+)
+from firstscan.report.charts.maps import pool_map
+from firstscan.report.charts.theme import STRATUM_COLOURS, stratum_style
 
 
 def test_picks_lie_where_their_scans_are(data: ReportData) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from firstscan.report.maps import FEWEST_FOR_TSNE, MOST_FOR_TSNE, drawn, pool_map
+from firstscan.report.charts.maps import FEWEST_FOR_TSNE, MOST_FOR_TSNE, drawn, pool_map
 
 
 def blobs(n: int, dim: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from firstscan.report import NO_NETWORK, LearnedFeatures, ReportData, render
-from firstscan.report.methods import methods
-from firstscan.report.references import REFERENCES
+from firstscan.report.methods.paragraph import methods
+from firstscan.report.methods.references import REFERENCES
 from firstscan.selection.history import history_of
 
 

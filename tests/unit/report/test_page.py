@@ -14,7 +14,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Pick, Selection
 from firstscan.report import ReportData, SignalCorrelation, Stability, render
-from firstscan.report.thumbnails import data_uri, stretched
+from firstscan.report.charts.thumbnails import data_uri, stretched
 
 SCRIPTS = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL)
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from firstscan.report import ReportData, rounds, trust, words
-from firstscan.report.methods import methods
+from firstscan.report.methods.paragraph import methods
 
 TOLD = {
     "rule": "entropy",

@@ -9,10 +9,10 @@ import pytest
 
 from firstscan.domain.slices import ScanGeometry
 from firstscan.report import ReportData, render
-from firstscan.report.methods import methods
+from firstscan.report.methods.paragraph import methods
 from firstscan.report.slices import advice, in_short, plan_told, support
-from firstscan.selection.evidence import RUNS, Compared
-from firstscan.selection.slicing import Slicing, plan_slices
+from firstscan.selection.slices.evidence import RUNS, Compared
+from firstscan.selection.slices.planning import Slicing, plan_slices
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 

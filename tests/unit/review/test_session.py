@@ -9,7 +9,7 @@ import pytest
 import firstscan as fs
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.report.maps import pool_map
+from firstscan.report.charts.maps import pool_map
 from firstscan.review.scene import pool_told
 from firstscan.review.session import ANOTHER, Request, Session, StaleError, UnknownNameError
 from firstscan.steps.running.config import PickConfig

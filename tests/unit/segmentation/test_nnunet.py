@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from firstscan.domain.errors import DataError, UsageError
-from firstscan.segmentation import nnunet_program
-from firstscan.segmentation.nnunet import NnUnet
+from firstscan.segmentation.nnunet import program
+from firstscan.segmentation.nnunet.segmenter import NnUnet
 from firstscan.segmentation.registry import resolved, segmenter
 
 FAKE = """#!{python}
@@ -113,8 +113,8 @@ def test_a_failure_quotes_its_reason_and_names_the_log(raw_dataset, tmp_path, fa
 
 def test_a_full_disk_is_said_in_plain_words():
     last = ("x", "OSError: [Errno 28] No space left on device")
-    assert "disk is full" in nnunet_program._failure("nnUNetv2_train", 1, last, Path("log"))
-    assert "ended by signal 9" in nnunet_program._failure("nnUNetv2_train", -9, ("x",), Path("log"))
+    assert "disk is full" in program._failure("nnUNetv2_train", 1, last, Path("log"))
+    assert "ended by signal 9" in program._failure("nnUNetv2_train", -9, ("x",), Path("log"))
 
 
 def test_scans_without_a_prediction_are_named(raw_dataset, tmp_path, fake):

@@ -8,12 +8,13 @@ from pydantic import ValidationError
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.slices import outside_ignored
-from firstscan.segmentation import unet_draws, unet_training
 from firstscan.segmentation.dataset import read_dataset
 from firstscan.segmentation.evaluate import score_folder
 from firstscan.segmentation.grids import read_grid, read_labels, write_labels
 from firstscan.segmentation.registry import segmenter
-from firstscan.segmentation.unet import Unet
+from firstscan.segmentation.unet import draws as drawing
+from firstscan.segmentation.unet import training
+from firstscan.segmentation.unet.segmenter import Unet
 
 QUICK = Unet(iterations=30, features=8, patch=16, learning_rate=1e-2)
 
@@ -67,11 +68,11 @@ PATCH = (16, 16, 16)
 def drawn(labels, patch=PATCH, spacing=(1.0, 1.0, 1.0), steps=300, share=0.67, seed=0):
     """Return the draws of one scan, its padded arrays, and the patches of every step."""
     image = np.zeros((1, *labels.shape), np.float32)
-    draws = unet_draws.draw(
-        [unet_draws.spots_of(labels)], patch, spacing, steps=steps, batch=1, foreground_share=share, seed=seed
+    draws = drawing.draw(
+        [drawing.spots_of(labels)], patch, spacing, steps=steps, batch=1, foreground_share=share, seed=seed
     )
-    padded = [unet_training._padded(image, labels, patch)]
-    cut = [unet_training._patches(padded, unet_training.Drawn.at(draws, s), patch)[1] for s in range(steps)]
+    padded = [training._padded(image, labels, patch)]
+    cut = [training._patches(padded, training.Drawn.at(draws, s), patch)[1] for s in range(steps)]
     return draws, cut
 
 
@@ -84,11 +85,11 @@ def test_the_stated_share_of_patches_is_centred_on_foreground():
 
 
 def test_patches_of_sparse_labels_are_centred_on_annotated_voxels():
-    labels = np.full((40, 40, 48), unet_draws.IGNORED)
+    labels = np.full((40, 40, 48), drawing.IGNORED)
     labels[:, :, 24] = 0
     labels[10, 30, 24] = 1
     _, patches = drawn(labels)
-    assert all(bool((p[0, 0, :, :, 8] != unet_draws.IGNORED).any()) for p in patches)
+    assert all(bool((p[0, 0, :, :, 8] != drawing.IGNORED).any()) for p in patches)
     assert 0.5 < sum(bool((p == 1).any()) for p in patches) / len(patches) < 0.95
 
 
@@ -97,7 +98,7 @@ def test_scans_smaller_than_the_patch_are_padded_and_the_padding_is_not_annotate
     for patch in patches:
         assert patch.shape == (1, 1, 16, 16, 16)
         assert int((patch == 1).sum()) == 5 * 16 * 7
-        assert int((patch == unet_draws.IGNORED).sum()) == 16**3 - 5 * 16 * 7
+        assert int((patch == drawing.IGNORED).sum()) == 16**3 - 5 * 16 * 7
 
 
 def still(patches, **changed):
@@ -106,20 +107,20 @@ def still(patches, **changed):
     values |= {name: torch.ones(patches) for name in ("contrast", "gamma")}
     values |= {name: torch.zeros(patches, dtype=torch.int64) for name in ("case", "noise_at")}
     values |= {"start": torch.zeros(patches, 3, dtype=torch.int64), "matrix": torch.eye(3).expand(patches, 3, 3)}
-    return unet_training.Drawn(**{**values, **changed})
+    return training.Drawn(**{**values, **changed})
 
 
-NOISE = torch.from_numpy(unet_draws.normal_numbers())
+NOISE = torch.from_numpy(drawing.normal_numbers())
 
 
 def test_augmentation_moves_image_and_labels_together():
     blob = torch.zeros(4, 1, 24, 32, 16)
     blob[:, :, 8:16, 10:20, 4:10] = 1
     labels = np.zeros((24, 32, 16), np.int64)
-    draws = unet_draws.draw(
-        [unet_draws.spots_of(labels)], (24, 32, 16), (1.0, 1.0, 1.0), steps=1, batch=4, foreground_share=0.5, seed=1
+    draws = drawing.draw(
+        [drawing.spots_of(labels)], (24, 32, 16), (1.0, 1.0, 1.0), steps=1, batch=4, foreground_share=0.5, seed=1
     )
-    images, labels = unet_training.augmented(blob * 10, blob.long(), unet_training.Drawn.at(draws, 0), NOISE)
+    images, labels = training.augmented(blob * 10, blob.long(), training.Drawn.at(draws, 0), NOISE)
     assert set(labels.unique().tolist()) <= {0.0, 1.0}
     for image, mask in zip(images, labels, strict=True):
         assert image[mask == 1].mean() > image[mask == 0].mean() + 3
@@ -129,7 +130,7 @@ def test_draws_that_change_nothing_change_nothing():
     image = torch.randn(2, 3, 8, 16, 12)
     image[0, 0, 0, 0, 0] = 9
     labels = torch.arange(2 * 8 * 16 * 12).view(2, 1, 8, 16, 12) % 5 - 1
-    images, turned = unet_training.augmented(image, labels, still(2), NOISE)
+    images, turned = training.augmented(image, labels, still(2), NOISE)
     torch.testing.assert_close(images, image, atol=1e-4, rtol=1e-4)
     assert torch.equal(turned, labels.float())
 
@@ -143,7 +144,7 @@ def test_rotation_keeps_volume_on_an_anisotropic_patch():
     x = np.stack(np.meshgrid(*(np.arange(n) - n / 2 + 0.5 for n in (24, 48, 32)), indexing="ij"))
     box = (np.abs(x[0]) < 6) & (np.abs(x[1]) < 12) & (np.abs(x[2]) < 8)
     labels = torch.from_numpy(box)[None, None].long()
-    _, turned = unet_training.augmented(labels.float(), labels, still(1, matrix=rotation[None]), NOISE)
+    _, turned = training.augmented(labels.float(), labels, still(1, matrix=rotation[None]), NOISE)
     assert float(turned.sum()) == pytest.approx(float(labels.sum()), rel=0.03)
     assert not torch.equal(turned, labels.float())
 
@@ -153,24 +154,24 @@ def test_anisotropic_scans_are_turned_in_the_plane_of_their_slices_only(coarse):
     """A sheet that is one voxel thick stays one, in its place: no voxel of it leaves its slice."""
     spacing = [1.0, 1.0, 1.0]
     spacing[coarse] = 8.0
-    labels = np.full((24, 24, 24), unet_draws.IGNORED)
+    labels = np.full((24, 24, 24), drawing.IGNORED)
     labels[tuple(11 if a == coarse else slice(None) for a in range(3))] = 0
-    draws = unet_draws.draw(
-        [unet_draws.spots_of(labels)], labels.shape, spacing, steps=1, batch=16, foreground_share=0.5, seed=0
+    draws = drawing.draw(
+        [drawing.spots_of(labels)], labels.shape, spacing, steps=1, batch=16, foreground_share=0.5, seed=0
     )
     batch = torch.from_numpy(labels)[None, None].expand(16, 1, 24, 24, 24)
-    _, turned = unet_training.augmented(batch.float(), batch, unet_training.Drawn.at(draws, 0), NOISE)
+    _, turned = training.augmented(batch.float(), batch, training.Drawn.at(draws, 0), NOISE)
     assert not np.allclose(draws.matrix, np.eye(3))
     for patch in turned[:, 0]:
-        known = np.unique(np.argwhere(patch.numpy() != unet_draws.IGNORED)[:, coarse])
+        known = np.unique(np.argwhere(patch.numpy() != drawing.IGNORED)[:, coarse])
         assert known.tolist() == [11]
 
 
 def test_scans_of_like_spacing_are_turned_about_every_axis_as_in_the_patient():
     spacing = np.array([1.0, 1.0, 2.0])
     labels = np.zeros((16, 16, 16), np.int64)
-    draws = unet_draws.draw(
-        [unet_draws.spots_of(labels)],
+    draws = drawing.draw(
+        [drawing.spots_of(labels)],
         PATCH,
         tuple(map(float, spacing)),
         steps=20,
@@ -189,8 +190,8 @@ def test_ignored_voxels_have_no_gradient_and_all_others_have():
     torch.manual_seed(0)
     logits = torch.randn(2, 3, 6, 6, 6, requires_grad=True)
     labels = torch.randint(-1, 3, (2, 1, 6, 6, 6))
-    unet_training.loss_of(logits, labels).backward()
-    ignored = (labels == unet_draws.IGNORED).expand_as(logits)
+    training.loss_of(logits, labels).backward()
+    ignored = (labels == drawing.IGNORED).expand_as(logits)
     assert not logits.grad[ignored].any()
     assert (logits.grad[~ignored] != 0).all()
 
@@ -199,21 +200,21 @@ def test_the_loss_is_monais_where_every_voxel_is_annotated():
     torch.manual_seed(1)
     logits, labels = torch.randn(2, 3, 5, 6, 7), torch.randint(0, 3, (2, 1, 5, 6, 7))
     theirs = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)(logits, labels)
-    torch.testing.assert_close(unet_training.loss_of(logits, labels), theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(training.loss_of(logits, labels), theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_the_loss_over_ignored_voxels_is_that_of_the_others():
     torch.manual_seed(2)
     logits, labels = torch.randn(1, 3, 4, 4, 8), torch.randint(0, 3, (1, 1, 4, 4, 8))
     sparse = labels.clone()
-    sparse[..., 4:] = unet_draws.IGNORED
-    expected = unet_training.loss_of(logits[..., :4], labels[..., :4])
-    torch.testing.assert_close(unet_training.loss_of(logits, sparse), expected, atol=1e-5, rtol=1e-5)
+    sparse[..., 4:] = drawing.IGNORED
+    expected = training.loss_of(logits[..., :4], labels[..., :4])
+    torch.testing.assert_close(training.loss_of(logits, sparse), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_batch_without_an_annotated_voxel_trains_nothing():
     logits = torch.randn(1, 2, 4, 4, 4, requires_grad=True)
-    loss = unet_training.loss_of(logits, torch.full((1, 1, 4, 4, 4), unet_draws.IGNORED))
+    loss = training.loss_of(logits, torch.full((1, 1, 4, 4, 4), drawing.IGNORED))
     loss.backward()
     assert torch.isfinite(loss)
     assert not logits.grad.any()
@@ -270,26 +271,24 @@ def test_settings_are_closed():
 
 
 def test_a_lane_trains_as_a_single_training_does_and_is_used_again(raw_dataset):
-    from firstscan.segmentation.unet import _prepared
-    from firstscan.segmentation.unet_graph import Lane
+    from firstscan.segmentation.unet.graph import Lane
+    from firstscan.segmentation.unet.segmenter import _prepared
 
     settings = QUICK.model_copy(update={"iterations": 4, "patch": 16})
     cases, spacing, _ = _prepared(read_dataset(raw_dataset.folder), settings.largest_voxels)
-    patch = unet_draws.patch_of([c[0].shape[1:] for c in cases], settings.patch)
-    with unet_training.pinned(1, 3):
-        alone = unet_training.fit(settings, cases, 2, patch, spacing, seed=3, progress=lambda *_: None)
-    padded = [unet_training._padded(image, labels, patch) for image, labels in cases]
-    draws = unet_draws.draw(
-        [unet_draws.spots_of(labels) for _, labels in cases],
+    patch = drawing.patch_of([c[0].shape[1:] for c in cases], settings.patch)
+    with training.pinned(1, 3):
+        alone = training.fit(settings, cases, 2, patch, spacing, seed=3, progress=lambda *_: None)
+    padded = [training._padded(image, labels, patch) for image, labels in cases]
+    draws = drawing.draw(
+        [drawing.spots_of(labels) for _, labels in cases],
         patch, spacing, steps=4, batch=2, foreground_share=settings.foreground_share, seed=3,
     )  # fmt: skip
-    lane = Lane(
-        unet_training.build(settings, 1, 3), patch, settings.learning_rate, room=(5, (40, 40, 40), 9), device="cpu"
-    )
+    lane = Lane(training.build(settings, 1, 3), patch, settings.learning_rate, room=(5, (40, 40, 40), 9), device="cpu")
     found = []
     for _ in range(2):
-        with unet_training.pinned(1, 3):
-            first = unet_training.build(settings, 1, 3).state_dict()
+        with training.pinned(1, 3):
+            first = training.build(settings, 1, 3).state_dict()
             lane.begin(first, padded, draws)
             for _ in range(4):
                 lane.step()
@@ -297,7 +296,7 @@ def test_a_lane_trains_as_a_single_training_does_and_is_used_again(raw_dataset):
     assert all(torch.equal(weight, found[1][name]) for name, weight in found[0].items())
     outputs = []
     for weights_of in (alone, found[0]):
-        network = unet_training.build(settings, 1, 3).eval()
+        network = training.build(settings, 1, 3).eval()
         network.load_state_dict(weights_of)
         outputs.append(network(torch.from_numpy(padded[0][0][None, :, :16, :16, :16])).detach())
     torch.testing.assert_close(*outputs, atol=2e-3, rtol=2e-2)
@@ -307,6 +306,6 @@ def test_a_lane_trains_as_a_single_training_does_and_is_used_again(raw_dataset):
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6, 10, 250])
 def test_any_number_of_steps_has_a_learning_rate_each_that_never_exceeds_the_peak(steps):
-    rates = unet_training.learning_rates(1e-2, steps)
+    rates = training.learning_rates(1e-2, steps)
     assert len(rates) == steps
     assert all(np.isfinite(rate) and 0 < rate <= 1e-2 * (1 + 1e-9) for rate in rates)

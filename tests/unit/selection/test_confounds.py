@@ -6,8 +6,9 @@ from scipy.stats import spearmanr
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.selection import adjust, confounds, signal_audit
-from firstscan.selection.confounds import Association, in_short
+from firstscan.selection import adjust, signal_audit
+from firstscan.selection.trust import confounds
+from firstscan.selection.trust.confounds import Association, in_short
 
 
 @pytest.fixture

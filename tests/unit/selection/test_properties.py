@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from firstscan.selection.geometry import typicality
-from firstscan.selection.properties import PoolView
+from firstscan.selection.trust.properties import PoolView
 
 
 @pytest.fixture

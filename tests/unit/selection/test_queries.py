@@ -7,18 +7,18 @@ import pytest
 
 from firstscan.domain.errors import DataError
 from firstscan.selection import Candidates, Gate
-from firstscan.selection.queries.badge import Badge, gradients_of
-from firstscan.selection.queries.clasp import Clasp
-from firstscan.selection.queries.cscs_round import CscsRound
-from firstscan.selection.queries.curriculum import Curriculum
-from firstscan.selection.queries.entropy import Entropy
-from firstscan.selection.queries.herding import Herding
 from firstscan.selection.queries.measures import AGGREGATES, MEASURES, CaseMeasures, Measures, measured
-from firstscan.selection.queries.power import PowerEntropy
 from firstscan.selection.queries.protocol import power_noised
-from firstscan.selection.queries.quire import Quire
-from firstscan.selection.queries.stochastic import Stochastic
-from firstscan.selection.queries.vaal import Vaal
+from firstscan.selection.queries.rules.badge import Badge, gradients_of
+from firstscan.selection.queries.rules.clasp import Clasp
+from firstscan.selection.queries.rules.cscs_round import CscsRound
+from firstscan.selection.queries.rules.curriculum import Curriculum
+from firstscan.selection.queries.rules.entropy import Entropy
+from firstscan.selection.queries.rules.herding import Herding
+from firstscan.selection.queries.rules.power import PowerEntropy
+from firstscan.selection.queries.rules.quire import Quire
+from firstscan.selection.queries.rules.stochastic import Stochastic
+from firstscan.selection.queries.rules.vaal import Vaal
 from firstscan.selection.strategies.cscs import Cscs
 
 H2 = 0.5004024235381879

@@ -7,7 +7,7 @@ import pytest
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.slices import ScanGeometry, ignore_value, outside_ignored
-from firstscan.selection.slicing import (
+from firstscan.selection.slices.planning import (
     Slicing,
     located,
     minutes_of,

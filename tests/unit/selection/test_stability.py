@@ -6,7 +6,7 @@ import pytest
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.selection import Constraints, select, stability
-from firstscan.selection.stability import cluster_tendency
+from firstscan.selection.trust.stability import cluster_tendency
 
 
 def shapeless(n=80, dim=8) -> FeatureTable:

@@ -13,10 +13,10 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.imaging import write_image
 from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.grids import read_grid, read_labels
-from firstscan.steps.annotating.agreement import mean_dice
-from firstscan.steps.annotating.collect import CollectConfig, require_labels, run_collect
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.collecting.agreement import mean_dice
+from firstscan.steps.collecting.collect import CollectConfig, require_labels, run_collect
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.training.train import batch_behind, dataset_in

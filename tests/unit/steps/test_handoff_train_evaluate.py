@@ -10,7 +10,7 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.imaging import write_image
 from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.grids import Grid, read_grid, read_labels, write_labels
-from firstscan.segmentation.unet import Unet
+from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.label_maps import find_classes, match_labels, read_classes
 from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff

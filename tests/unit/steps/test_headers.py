@@ -23,11 +23,11 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.execution import Silent
 from firstscan.imaging import index as imaging_index
 from firstscan.imaging import write_image
-from firstscan.imaging.dicom_headers import unpacked
-from firstscan.imaging.dicom_tags import read_tags
-from firstscan.steps.annotating.collect import CollectConfig, run_collect
+from firstscan.imaging.dicom.headers import unpacked
+from firstscan.imaging.dicom.tags import read_tags
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.collecting.collect import CollectConfig, run_collect
 from firstscan.steps.measuring.index import index
 from firstscan.steps.running import headers
 from firstscan.steps.running.config import IndexConfig

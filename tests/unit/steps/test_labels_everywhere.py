@@ -16,9 +16,9 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.imaging import index, write_image
 from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.grids import read_labels
-from firstscan.steps.annotating.collect import CollectConfig, run_collect
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
+from firstscan.steps.collecting.collect import CollectConfig, run_collect
 from firstscan.steps.measuring.index import index as index_step
 from firstscan.steps.running.config import CheckCommand
 from firstscan.steps.running.origin import known_scans

@@ -314,8 +314,8 @@ def test_nothing_left_to_pick(world):
 
 
 def test_a_scan_with_other_channels_is_left_out_and_named(world):
-    from firstscan.segmentation.unet import Unet
-    from firstscan.segmentation.unet_members import UnetMembers
+    from firstscan.segmentation.unet.members import UnetMembers
+    from firstscan.segmentation.unet.segmenter import Unet
 
     go(world, members=1, steps=1)
     models = sorted((world.out / "work" / "models").glob("*/seed-*"))

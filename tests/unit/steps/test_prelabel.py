@@ -14,10 +14,10 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.handoff.trail import read_trail
 from firstscan.imaging import write_image
 from firstscan.segmentation.grids import read_grid, read_labels, write_labels
-from firstscan.steps.annotating.collect import CollectConfig, run_collect
-from firstscan.steps.annotating.corrections import summed
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.collecting.collect import CollectConfig, run_collect
+from firstscan.steps.collecting.corrections import summed
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.run import Settings
 from firstscan.store import write_selection

@@ -13,12 +13,12 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.domain.slices import ScanGeometry, outside_ignored
 from firstscan.segmentation.dataset import read_dataset
 from firstscan.segmentation.grids import Grid, read_labels, write_labels
-from firstscan.selection.slicing import Slicing, plan_slices
-from firstscan.steps.annotating.agreement import by_majority, compare
-from firstscan.steps.annotating.collect import CollectConfig, run_collect
+from firstscan.selection.slices.planning import Slicing, plan_slices
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.label_maps import read_classes, read_ignore, read_label_names
 from firstscan.steps.annotating.tool_folder import HandoffConfig
+from firstscan.steps.collecting.agreement import by_majority, compare
+from firstscan.steps.collecting.collect import CollectConfig, run_collect
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.training.evaluate import evaluate

@@ -11,7 +11,7 @@ import pytest
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.segmentation.grids import Grid, read_labels, write_labels
-from firstscan.segmentation.unet import Unet
+from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.steps.running.run import Run, Settings
 from firstscan.store import open_workspace
 from firstscan.study.data import read_data

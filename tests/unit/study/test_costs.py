@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from firstscan.study.costs import Needed, needed, work_curves
-from firstscan.study.figures import work_figure
-from firstscan.study.goes_with import goes_with_dice, no_batches
-from firstscan.study.page import Background, render
-from firstscan.study.sentences import work_sentences
-from firstscan.study.summary import summarise
-from firstscan.study.tables import work_table
-from firstscan.study.typeset import latex, markdown
+from firstscan.study.publishing.figures import work_figure
+from firstscan.study.publishing.page import Background, render
+from firstscan.study.publishing.sentences import work_sentences
+from firstscan.study.publishing.tables import work_table
+from firstscan.study.publishing.typeset import latex, markdown
+from firstscan.study.statistics.costs import Needed, needed, work_curves
+from firstscan.study.statistics.goes_with import goes_with_dice, no_batches
+from firstscan.study.statistics.summary import summarise
 
 NOTHING = goes_with_dice(no_batches().assign(dice=[]))
 """What goes with Dice, of no batch."""
@@ -44,7 +44,7 @@ RANDOM = {1: 0.4, 2: 0.5, 4: 0.7}
 
 
 def worked(dice_of):
-    from firstscan.study.arms import with_arms
+    from firstscan.study.statistics.arms import with_arms
 
     scores, costs = planted(dice_of)
     summary = summarise(scores)

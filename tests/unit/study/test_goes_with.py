@@ -11,15 +11,15 @@ import pytest
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.selection.groups import joined
-from firstscan.selection.properties import PoolView
+from firstscan.selection.trust.properties import PoolView
 from firstscan.steps.running.run import Settings
 from firstscan.study.cells import Cell
 from firstscan.study.features import check_strategies
-from firstscan.study.goes_with import CONSTANT, batch_properties, goes_with_dice, in_words, with_scores
 from firstscan.study.plan import plan_of
+from firstscan.study.publishing.sentences import beforehand
+from firstscan.study.publishing.tables import goes_with_table
 from firstscan.study.run import study
-from firstscan.study.sentences import beforehand
-from firstscan.study.tables import goes_with_table
+from firstscan.study.statistics.goes_with import CONSTANT, batch_properties, goes_with_dice, in_words, with_scores
 
 
 def features(n=40, seed=0):

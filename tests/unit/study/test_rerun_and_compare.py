@@ -8,11 +8,11 @@ import pytest
 import SimpleITK as sitk
 
 from firstscan.domain.errors import UsageError
-from firstscan.segmentation.nnunet import NnUnet
-from firstscan.segmentation.unet import Unet
+from firstscan.segmentation.nnunet.segmenter import NnUnet
+from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.steps.running.run import Settings
-from firstscan.study.compare import compare
 from firstscan.study.plan import plan_of
+from firstscan.study.publishing.compare import compare
 from firstscan.study.rerun import rerun
 from firstscan.study.run import study
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from firstscan.domain.errors import UsageError
-from firstscan.segmentation.unet import Unet
+from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.steps.running.run import Run, Settings
 from firstscan.store import open_workspace, read_manifest, verified
 from firstscan.study.plan import CEILING, plan_of

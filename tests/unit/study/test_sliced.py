@@ -13,7 +13,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry
 from firstscan.segmentation.dataset import read_dataset
 from firstscan.segmentation.grids import read_labels
-from firstscan.segmentation.unet import Unet
+from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.steps.running.run import Settings
 from firstscan.study.plan import plan_of
 from firstscan.study.run import study

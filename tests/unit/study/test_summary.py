@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from firstscan.study.drawings import curves_svg, differences_svg
-from firstscan.study.sentences import headlines, limit
-from firstscan.study.summary import summarise
-from firstscan.study.tables import cost_table, harm_counts, number, pvalue, verdict_table
-from firstscan.study.typeset import latex, markdown
+from firstscan.study.publishing.drawings import curves_svg, differences_svg
+from firstscan.study.publishing.sentences import headlines, limit
+from firstscan.study.publishing.tables import cost_table, harm_counts, number, pvalue, verdict_table
+from firstscan.study.publishing.typeset import latex, markdown
+from firstscan.study.statistics.summary import summarise
 
 
 def rows(strategy, budget, seed, dice, *, training=0, cases=8, status="ok", pool="p", subpool=-1):

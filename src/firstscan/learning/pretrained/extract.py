@@ -12,9 +12,9 @@ import torch
 from firstscan.domain.encoding import KINDS, EncoderInput
 from firstscan.domain.errors import UsageError
 from firstscan.domain.volume import Volume
+from firstscan.learning.lanes import Lanes
+from firstscan.learning.presets import resolve_device
 
-from ..lanes import Lanes
-from ..presets import resolve_device
 from .pooling import Machine, cubes_average, slices_moments
 from .protocol import Adapter, Source
 

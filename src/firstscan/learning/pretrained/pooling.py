@@ -17,8 +17,7 @@ from torch import Tensor
 
 from firstscan.domain.errors import DataError
 from firstscan.domain.volume import Volume
-
-from ..lanes import Lanes
+from firstscan.learning.lanes import Lanes
 
 LOGGER = logging.getLogger(__name__)
 SLICES = 32

@@ -12,18 +12,18 @@ from firstscan.selection.registry import merge
 from firstscan.selection.strategies.coverage import Coverage
 from firstscan.selection.strategies.random_ import Random
 
-from .badge import Badge
-from .bald import Bald
-from .clasp import Clasp
-from .cscs_round import CscsRound
-from .curriculum import Curriculum
-from .entropy import Entropy
-from .herding import Herding
-from .margin import Margin
-from .power import PowerEntropy
-from .quire import Quire
-from .stochastic import Stochastic
-from .vaal import Vaal
+from .rules.badge import Badge
+from .rules.bald import Bald
+from .rules.clasp import Clasp
+from .rules.cscs_round import CscsRound
+from .rules.curriculum import Curriculum
+from .rules.entropy import Entropy
+from .rules.herding import Herding
+from .rules.margin import Margin
+from .rules.power import PowerEntropy
+from .rules.quire import Quire
+from .rules.stochastic import Stochastic
+from .rules.vaal import Vaal
 
 ENTRY_POINT_GROUP = "firstscan.queries"
 

@@ -10,8 +10,8 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.selection.amend import ROUNDS, as_labelled
-from firstscan.selection.constraints import Constraints
 from firstscan.selection.entry import choose
+from firstscan.selection.gating.constraints import Constraints
 from firstscan.selection.history import ROUND, with_entry
 
 from .measures import CaseMeasures

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from firstscan.domain.arrays import Embeddings, Float
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.geometry import pairwise_distances
 from firstscan.selection.geometry.medoids import BLOCK, Nearest, Points, assignment, greedy_order, likeness, swapped
 from firstscan.selection.protocol import Candidates, Outcome, Strategy

@@ -10,7 +10,7 @@ import numpy as np
 
 from firstscan.domain.arrays import Float, PerCase, Strata
 from firstscan.domain.errors import UsageError
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.geometry import pairwise_distances, squared_distances, unit_length
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 from firstscan.selection.stratified import Members, fill, members_of, serve

@@ -11,7 +11,7 @@ import numpy as np
 from firstscan.domain.arrays import PerCase, Strata
 from firstscan.domain.errors import UsageError
 from firstscan.selection import reasons
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.geometry import kmeans, standardise
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 from firstscan.selection.signals import best_first, composite_score, effective_budget, pacing, spearman

@@ -9,7 +9,7 @@ import numpy as np
 
 from firstscan.domain.arrays import Float
 from firstscan.domain.errors import UsageError
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.geometry import squared_distances, standardise, unit_length
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 from firstscan.selection.signals import rank_normalise

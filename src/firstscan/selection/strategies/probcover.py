@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from firstscan.domain.arrays import PerCase
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.geometry import balls, kmeans, nearest_of_other_group, refuse_pairwise
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 

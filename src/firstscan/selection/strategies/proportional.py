@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from firstscan.domain.arrays import Embeddings, Float, Int, PerCase, Strata
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.geometry import kmeans, pairwise_distances, standardise
 from firstscan.selection.geometry.clusters import Clusters
 from firstscan.selection.protocol import Candidates, Outcome, Strategy

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 
 

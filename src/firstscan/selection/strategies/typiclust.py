@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from firstscan.domain.arrays import PerCase, Strata
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.geometry import kmeans, nearest, standardise
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 from firstscan.selection.stratified import Members, members_of

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from firstscan.domain.arrays import PerCase, Strata
-from firstscan.selection.gate import Gate
+from firstscan.selection.gating.gate import Gate
 from firstscan.selection.geometry import kmeans, pairwise_distances, typicality, unit_length
 from firstscan.selection.protocol import Candidates, Outcome, Strategy
 from firstscan.selection.stratified import Members, fill, members_of, serve

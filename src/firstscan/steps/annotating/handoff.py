@@ -12,8 +12,8 @@ from typing import Any
 
 from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
+from firstscan.domain.names.pseudonyms import Pseudonyms
 from firstscan.domain.pool import Pool
-from firstscan.domain.pseudonyms import Pseudonyms
 from firstscan.domain.selection import Selection
 from firstscan.handoff.dealing import deal
 from firstscan.handoff.material import Handed

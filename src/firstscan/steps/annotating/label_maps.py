@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from firstscan.domain.errors import DataError, UsageError
-from firstscan.domain.pseudonyms import Pseudonyms
+from firstscan.domain.names.pseudonyms import Pseudonyms
 from firstscan.execution import run_cases
 from firstscan.segmentation.dataset import split_labels
 from firstscan.segmentation.grids import read_labels

@@ -8,8 +8,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from firstscan.domain.errors import DataError, UsageError
-from firstscan.domain.label_names import core_of, hints_at_labels, is_label_folder, names_labels, without_label_words
-from firstscan.domain.pseudonyms import CASE, Pseudonyms
+from firstscan.domain.names.label_maps import (
+    core_of,
+    hints_at_labels,
+    is_label_folder,
+    names_labels,
+    without_label_words,
+)
+from firstscan.domain.names.pseudonyms import CASE, Pseudonyms
 from firstscan.imaging.files import is_volume, safe_id, split_ending
 
 _SUBJECT = re.compile(r"^(sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?)_")

@@ -11,7 +11,7 @@ from firstscan.domain.case import MetadataValue
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
-from firstscan.imaging.tabular import Columns
+from firstscan.imaging.sources.tabular import Columns
 
 from .check import Checked
 

@@ -13,7 +13,7 @@ from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 from firstscan.imaging import index as find_scans
 from firstscan.imaging import with_channels
-from firstscan.imaging.dicom_headers import Headers, read_headers
+from firstscan.imaging.dicom.headers import Headers, read_headers
 from firstscan.steps.running.config import CheckConfig, IndexConfig
 from firstscan.steps.running.identity import named
 

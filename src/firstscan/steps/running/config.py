@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from firstscan.domain.encoding import KINDS, described
 from firstscan.domain.errors import UsageError
 from firstscan.selection.registry import DEFAULT_STRATEGY
-from firstscan.selection.slicing import (
+from firstscan.selection.slices.planning import (
     EVERY,
     MINUTES_PER_SCAN,
     MINUTES_PER_SLICE,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from firstscan.execution import Progress, WorkerDied
-from firstscan.imaging.dicom_headers import Header, is_settled, read_headers, reader_version, unreadable
+from firstscan.imaging.dicom.headers import Header, is_settled, read_headers, reader_version, unreadable
 from firstscan.store import Pieces, identity
 
 from .run import Run

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from firstscan.domain.errors import DataError
+from firstscan.domain.names.pseudonyms import CASE, Pseudonyms
 from firstscan.domain.pool import Pool
-from firstscan.domain.pseudonyms import CASE, Pseudonyms
 from firstscan.store import atomic_write, identity
 
 from .origin import FINGERPRINT, KEY, folders_behind

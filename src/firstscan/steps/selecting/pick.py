@@ -14,10 +14,10 @@ from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import dropped_ids
-from firstscan.domain.pseudonyms import Pseudonyms
+from firstscan.domain.names.pseudonyms import Pseudonyms
 from firstscan.domain.selection import Selection
 from firstscan.execution import Progress
-from firstscan.imaging.tabular import columns_of, read_sheet
+from firstscan.imaging.sources.tabular import columns_of, read_sheet
 from firstscan.selection import Constraints, Quota, adjust
 from firstscan.selection import select as choose
 from firstscan.selection.checks import check_uncertainty

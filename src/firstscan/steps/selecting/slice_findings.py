@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Selection
-from firstscan.selection.slicing import TILTED
-from firstscan.selection.stacks import stacks_of
+from firstscan.selection.slices.planning import TILTED
+from firstscan.selection.slices.stacks import stacks_of
 
 
 def slice_findings(

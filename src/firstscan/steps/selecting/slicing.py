@@ -13,7 +13,7 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.domain.slices import PlannedSlices, ScanGeometry, SlicePlan
-from firstscan.selection.slicing import (
+from firstscan.selection.slices.planning import (
     Slicing,
     minutes_of,
     most_slices,

@@ -14,9 +14,9 @@ from firstscan.domain.selection import Selection
 from firstscan.execution import Progress, Silent
 from firstscan.report import SignalCorrelation, Stability
 from firstscan.selection import Association, Constraints, remedy_of, signal_audit, stability
-from firstscan.selection.confounds import STATED_SHARE, in_short
 from firstscan.selection.geometry import typicality
 from firstscan.selection.signals import effective_budget, pacing, spearman
+from firstscan.selection.trust.confounds import STATED_SHARE, in_short
 from firstscan.steps.running.config import PickConfig
 
 from .slicing import MINUTES

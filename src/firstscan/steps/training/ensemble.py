@@ -15,7 +15,7 @@ from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
 from firstscan.segmentation.dataset import check_dataset, read_dataset
 from firstscan.segmentation.registry import resolved
-from firstscan.segmentation.unet import SETTINGS, WEIGHTS, Unet
+from firstscan.segmentation.unet.segmenter import SETTINGS, WEIGHTS, Unet
 from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
 from firstscan.steps.running.run import Run
 from firstscan.store import atomic_write, dump_json, file_sha256, identity, load_json

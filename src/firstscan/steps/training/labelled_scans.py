@@ -7,7 +7,7 @@ from pathlib import Path
 
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
-from firstscan.domain.pseudonyms import Pseudonyms
+from firstscan.domain.names.pseudonyms import Pseudonyms
 from firstscan.imaging.files import is_volume
 from firstscan.steps.annotating.label_maps import (
     LABELLED,

@@ -16,7 +16,7 @@ from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
 from firstscan.handoff.names import safe_names
 from firstscan.segmentation.dataset import ENDING
-from firstscan.segmentation.unet import Unet
+from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.selection.amend import ROUNDS
 from firstscan.selection.queries.measures import VERSION, Aggregate, CaseMeasures
 from firstscan.selection.queries.registry import DEFAULT_RULE, rule_class

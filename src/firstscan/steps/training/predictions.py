@@ -21,7 +21,7 @@ from firstscan.imaging import write_image
 from firstscan.imaging.reading import read_raw
 from firstscan.segmentation.grids import Grid, read_channels, write_labels
 from firstscan.segmentation.probabilities import ENDINGS, read_probabilities
-from firstscan.segmentation.unet import Unet
+from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.segmentation.whole import require_written
 from firstscan.selection.queries.measures import VERSION, CaseMeasures, measured
 from firstscan.steps.annotating.tool_folder import linkable
@@ -227,7 +227,7 @@ def _read(path: Path) -> CaseMeasures:
 
 
 def _members(models: tuple[Path, ...], settings: Unet) -> Any:
-    from firstscan.segmentation.unet_members import UnetMembers
+    from firstscan.segmentation.unet.members import UnetMembers
 
     return UnetMembers(models, settings)
 

@@ -1,0 +1,1 @@
+"""DICOM: headers, series, and their slices as one image."""

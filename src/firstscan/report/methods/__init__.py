@@ -1,0 +1,1 @@
+"""The methods paragraph and the literature it cites."""

@@ -1,0 +1,1 @@
+"""Plans by slice: which slices of the picks to annotate."""

@@ -1,0 +1,1 @@
+"""Hand-off folders → the labels that came back, checked and joined."""

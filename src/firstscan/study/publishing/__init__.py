@@ -1,0 +1,1 @@
+"""What a study measured, as tables, charts and one page."""
