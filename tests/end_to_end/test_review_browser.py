@@ -563,7 +563,7 @@ def test_no_page_dialog_toast_or_error_has_a_violation(browser, steady, scheme):
     page.keyboard.press("a")
     page.get_by_text("accepted", exact=False).first.wait_for()
     page.keyboard.press("r")
-    page.locator("#toast:not([hidden])").wait_for()
+    page.locator("#toast:not([hidden])", has_text="is replaced by").wait_for()
     found["toast"] = violations(page)
     page.route("**/api/act", lambda route: route.fulfill(status=500, json={"message": "It went wrong."}))
     page.keyboard.press("r")
@@ -578,6 +578,19 @@ def test_no_page_dialog_toast_or_error_has_a_violation(browser, steady, scheme):
     assert contrast(page, "#banner") > 4.5
     page.context.close()
     assert {what: said for what, said in found.items() if said} == {}
+
+
+def test_an_answer_that_comes_late_does_not_bring_an_older_batch_back(page):
+    old = page.evaluate("fetch('api/state').then(answer => answer.json())")
+    page.keyboard.press("r")
+    page.locator("#toast:not([hidden])", has_text="is replaced by").wait_for()
+    batch = picks(page)
+    page.route("**/api/seq", lambda route: route.fulfill(json={"seq": 10**6}))
+    page.route("**/api/state", lambda route: route.fulfill(json=old))
+    with page.expect_response("**/api/state"):
+        pass
+    page.wait_for_timeout(200)
+    assert picks(page) == batch
 
 
 def test_every_button_lies_within_the_window(browser, steady):

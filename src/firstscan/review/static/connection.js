@@ -17,9 +17,10 @@ const say = (words) => {
   if (banner.textContent !== words) banner.textContent = words;
 };
 
+// An answer can be older than what an action has led to meanwhile: the page never goes back to it.
 const refreshed = async () => {
   const state = await get("state");
-  if (state.seq !== store.state.seq || lost) change({ state, preview: null });
+  if (state.seq > store.state.seq || (lost && state.seq === store.state.seq)) change({ state, preview: null });
 };
 
 const again = async () => {
