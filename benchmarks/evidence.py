@@ -147,9 +147,11 @@ def bring(files: list[Path], work: Path) -> None:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         for line in content.decode().splitlines():
             row = json.loads(line)
-            target = work / "studies" / row.pop("plan") / "work" / "cells" / "results" / f"{row.pop('key')}.json"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(target, json.dumps(row).encode())
+            plan, key = row.pop("plan"), row.pop("key")
+            for name in (plan, plan.replace("-confirmation", "-wider")):
+                target = work / "studies" / name / "work" / "cells" / "results" / f"{key}.json"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                atomic_write(target, json.dumps(row).encode())
             count += 1
         print(f"{file.name}: {count} results")
 

@@ -281,7 +281,7 @@ print(*(f"{Path(f.path).name}: {f.message} ({f.code})" for f in pool.findings), 
 """
 DEADLY = """
 import os
-from firstscan.imaging.dicom_headers import read_headers
+from firstscan.imaging.dicom.headers import read_headers
 
 def read(files):
     if any(path.name == "2.dcm" and path.parent.name == "s1" for path in files):
