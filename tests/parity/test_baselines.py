@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from firstscan.selection import select
@@ -46,4 +47,7 @@ def test_csal3d(case):
 @pytest.mark.parametrize(("strategy", "key"), [("calr", "calr_csal3d_repo"), ("alps", "alps_csal3d_repo")])
 def test_cluster_representatives(case, strategy, key):
     selection = select(case.features, case.budget, strategy, seed=0)
-    assert set(selection.case_ids) == set(case.expected[key]["selected"])
+    picked, expected = set(selection.case_ids), set(case.expected[key]["selected"])
+    # The two scans of a cluster of two are equally similar to each other: rounding, hence the processor, decides.
+    mine, theirs = (sorted(selection.scores[i] for i in one) for one in (picked - expected, expected - picked))
+    np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-12)
