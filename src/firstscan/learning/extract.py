@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from firstscan.domain.arrays import Float
+from firstscan.domain.errors import UsageError
 from firstscan.domain.volume import Crop
 
 from .compiling import Compiled
@@ -23,6 +25,7 @@ from .presets import Preset, resolve_device
 from .views import NINE_VIEWS, restore, transform
 from .weights import load_weights
 
+LOGGER = logging.getLogger(__name__)
 Region = Literal["foreground", "all"]
 GPU_BATCH = 8
 _Signals = tuple[Tensor, Tensor, Tensor]
@@ -51,7 +54,8 @@ class Extractor:
     Give it ``batch_size`` cases at a time to keep the machine busy. On a CPU, views are computed side by side, one
     ``threads`` each, and a case's bytes depend neither on their number nor on the other cases. On a GPU all
     views of all cases make one batch, always of the same shape (short ones are filled up), so that the same kernels
-    run whatever is measured together. ``compiled`` sends the encoder through torch.compile, which takes minutes
+    run whatever is measured together. Where its memory runs out, batches are halved, once, with a line in the log;
+    the numbers then agree with those of whole batches up to rounding. ``compiled`` sends the encoder through torch.compile, which takes minutes
     and is worth it for long runs on a GPU (``benchmarks/gpu.py`` measures both ways).
     """
 
@@ -87,12 +91,13 @@ class Extractor:
         self.batch_size = GPU_BATCH if self._lanes is None else self._lanes.count
 
     def __call__(self, crops: Sequence[Crop]) -> list[CaseFeatures]:
-        """Measure ``crops``: nine masked views of each for U, and the unmasked case for z."""
-        if self._lanes is not None:
-            measured = self._side_by_side(crops, self._lanes)
-        else:
-            starts = range(0, len(crops), self.batch_size)
-            measured = [one for start in starts for one in self._in_one_batch(crops[start : start + self.batch_size])]
+        """Measure ``crops``: nine masked views of each for U, and the unmasked case for z.
+
+        Raises
+        ------
+        UsageError : a GPU whose memory is too small for half a batch, too.
+        """
+        measured = self._in_batches(crops) if self._lanes is None else self._side_by_side(crops, self._lanes)
         return [
             CaseFeatures(crop.case_id, embedding.numpy(), float(uncertainty), positions.numpy())
             for crop, (embedding, uncertainty, positions) in zip(crops, measured, strict=True)
@@ -115,6 +120,20 @@ class Extractor:
 
         passed = lanes.map(pass_through, product(range(len(crops)), starts))
         return lanes.map(conclude, range(len(crops)))
+
+    def _in_batches(self, crops: Sequence[Crop]) -> list[_Signals]:
+        measured: list[_Signals] = []
+        while len(measured) < len(crops):
+            try:
+                measured += self._in_one_batch(crops[len(measured) : len(measured) + self.batch_size])
+            except torch.OutOfMemoryError as error:
+                if self.batch_size < GPU_BATCH:
+                    raise UsageError(too_small("measure", f"{self.batch_size} scans at a time")) from error
+                self.batch_size //= 2
+                LOGGER.warning(
+                    "the GPU's memory is too small for %d scans at once: going on with %d", GPU_BATCH, self.batch_size
+                )
+        return measured
 
     def _in_one_batch(self, crops: Sequence[Crop]) -> list[_Signals]:
         filled = [*crops, *[crops[-1]] * (self.batch_size - len(crops))]
@@ -158,6 +177,14 @@ class Extractor:
     @property
     def _half(self) -> bool:
         return self.device.type == "cuda"
+
+
+def too_small(work: str, part: str) -> str:
+    """Return the message where a GPU's memory runs out for the smallest batch that is tried."""
+    return (
+        f"the GPU's memory is too small to {work} {part}; end other programs that use it, or run the same command with "
+        "--device cpu, or with --preset fast, whose network takes a fraction of the memory"
+    )
 
 
 def cases_at_once(encoder: str) -> int | None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from firstscan.domain.errors import UsageError
 from firstscan.domain.volume import Crop
-from firstscan.learning.extract import Extractor
+from firstscan.learning.extract import GPU_BATCH, Extractor
 from firstscan.learning.network import Network, foreground_average
 from firstscan.learning.presets import PRESETS, Preset
 from firstscan.learning.views import NINE_VIEWS, restore, transform
@@ -77,6 +78,43 @@ def test_a_batch_that_is_filled_up_measures_its_cases(weights: Path) -> None:
     for x, y in zip(found, expected, strict=True):
         assert x.uncertainty == pytest.approx(y.uncertainty, rel=1e-4)
         assert np.allclose(x.embedding, y.embedding, atol=1e-4)
+
+
+def on_a_gpu(weights: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> tuple[Extractor, list[int]]:
+    """Return an extractor that goes the way of a GPU with room for so many cases, and the batches that it tries."""
+    extractor = Extractor(weights, PRESET, channels=1, seed=1, device="cpu")
+    extractor._lanes, extractor.batch_size = None, GPU_BATCH
+    tried, views = [], extractor._views
+
+    def limited(voxels: torch.Tensor, which: range) -> tuple[torch.Tensor, torch.Tensor]:
+        tried.append(len(voxels))
+        if len(voxels) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return views(voxels, which)
+
+    monkeypatch.setattr(extractor, "_views", limited)
+    return extractor, tried
+
+
+def test_memory_that_runs_out_halves_the_batch_once_with_a_line(weights, monkeypatch, caplog) -> None:
+    extractor, tried = on_a_gpu(weights, monkeypatch, room=4)
+    cases = [crop(i, f"c{i}") for i in range(9)]
+    found = extractor(cases)
+    assert tried == [8, 4, 4, 4]
+    assert caplog.messages == ["the GPU's memory is too small for 8 scans at once: going on with 4"]
+    extractor(cases[:1])
+    assert len(caplog.messages) == 1
+    expected = Extractor(weights, PRESET, channels=1, seed=1, device="cpu")(cases)
+    assert [f.case_id for f in found] == [c.case_id for c in cases]
+    for x, y in zip(found, expected, strict=True):
+        assert x.uncertainty == pytest.approx(y.uncertainty, rel=1e-4)
+
+
+def test_a_gpu_too_small_for_half_a_batch_says_what_to_do(weights, monkeypatch) -> None:
+    extractor, tried = on_a_gpu(weights, monkeypatch, room=2)
+    with pytest.raises(UsageError, match=r"too small to measure 4 scans at a time; .* --device cpu"):
+        extractor([crop(1)])
+    assert tried == [8, 4]
 
 
 def test_same_seed_same_bytes(weights: Path) -> None:

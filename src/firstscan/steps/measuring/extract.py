@@ -14,6 +14,7 @@ import numpy as np
 from firstscan._version import __version__
 from firstscan.domain.features import EMBEDDING, FeatureTable
 from firstscan.domain.volume import Crop
+from firstscan.execution import usable_cores
 from firstscan.imaging.measures import (
     APPEARANCE_CELLS,
     LARGEST_GROUP,
@@ -153,9 +154,10 @@ def layout(dim: int, channels: int) -> dict[str, slice]:
 
 
 def _run(meter: _Meter, todo: Sequence[CropFile], run: Run) -> Iterator[list[MeasuredCase]]:
-    """Measure on GPUs in batches, the next one read meanwhile; on a CPU as many cases at once as suits the network.
+    """Measure on GPUs in batches; on a CPU as many cases at once as suits the network.
 
-    A cluster is handed batches unless ``--device cpu`` tells that it has no GPU for them.
+    While one batch is on the GPU, a thread a core reads others and measures what needs no network: at 96³ that is a
+    tenth of a second of one core a case, more than the network takes (benchmarks/gpu.py prints both). A cluster is handed batches unless ``--device cpu`` tells that it has no GPU for them.
     """
     device, local = run.settings.device, run.settings.engine == "local"
     at_once = cases_at_once(meter.preset.encoder)
@@ -168,7 +170,7 @@ def _run(meter: _Meter, todo: Sequence[CropFile], run: Run) -> Iterator[list[Mea
         setup=meter,
         shared=True,
         gpu={"auto": None, "cpu": False}.get(device, True),
-        workers=(at_once if on_cpu else 2) if local else None,
+        workers=(at_once if on_cpu else max(2, usable_cores())) if local else None,
         cores=1 if at_once is None else _CORES,
     ):
         if isinstance(measured, Exception):
