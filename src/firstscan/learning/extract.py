@@ -18,6 +18,7 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.volume import Crop
 
 from .compiling import Compiled
+from .gpu import OTHERWISE, repeatable, too_small
 from .lanes import Lanes
 from .masking import hidden_windows, window_voxels
 from .network import Network, foreground_average, foreground_parts, packed_weights
@@ -128,7 +129,7 @@ class Extractor:
                 measured += self._in_one_batch(crops[len(measured) : len(measured) + self.batch_size])
             except torch.OutOfMemoryError as error:
                 if self.batch_size < GPU_BATCH:
-                    raise UsageError(too_small("measure", f"{self.batch_size} scans at a time")) from error
+                    raise UsageError(too_small(f"measure {self.batch_size} scans at a time", OTHERWISE)) from error
                 self.batch_size //= 2
                 LOGGER.warning(
                     "the GPU's memory is too small for %d scans at once: going on with %d", GPU_BATCH, self.batch_size
@@ -139,7 +140,8 @@ class Extractor:
         filled = [*crops, *[crops[-1]] * (self.batch_size - len(crops))]
         voxels = self._moved(torch.from_numpy(np.stack([crop.voxels for crop in filled])))
         foreground = self._moved(torch.stack([self._counted(crop) for crop in filled]))
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+        half = torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
+        with torch.inference_mode(), repeatable(), half:
             embedded, restored = self._views(voxels, range(1 + len(NINE_VIEWS)))
         with torch.inference_mode():
             signals = _signals(embedded, restored, foreground)
@@ -177,14 +179,6 @@ class Extractor:
     @property
     def _half(self) -> bool:
         return self.device.type == "cuda"
-
-
-def too_small(work: str, part: str) -> str:
-    """Return the message where a GPU's memory runs out for the smallest batch that is tried."""
-    return (
-        f"the GPU's memory is too small to {work} {part}; end other programs that use it, or run the same command with "
-        "--device cpu, or with --preset fast, whose network takes a fraction of the memory"
-    )
 
 
 def cases_at_once(encoder: str) -> int | None:

@@ -6,6 +6,7 @@ function of the step. Training runs on Lightning Fabric: CPU, one GPU or several
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,15 +21,17 @@ import torch
 from firstscan.domain.errors import UsageError
 
 from .batches import Batch, CropSource, make_batch
+from .gpu import OTHERWISE, InParts, repeatable, too_small
 from .network import Network, packed_weights
 from .nodes import Together
-from .objective import pretext_losses
+from .objective import Losses, pretext_losses
 from .presets import Preset, resolve_device
 from .weights import load_weights, save_tensors, save_weights
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+LOGGER = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 
 
@@ -134,7 +137,8 @@ class Task:
         if self.init_weights is not None:
             load_weights(network, self.init_weights)
         optimiser = torch.optim.AdamW(network.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
-        model, optimiser = fabric.setup(network, optimiser)
+        wrapped, optimiser = fabric.setup(network, optimiser)
+        model = InParts(wrapped)
         history = _resume(self.folder, network, optimiser, fabric)
         done = len(history) == preset.steps or plateaued(history, preset)
         for step, batch in () if done else _prefetched(self.crops, preset, self.seed, len(history), fabric):
@@ -205,11 +209,31 @@ def plateaued(history: list[HistoryRow], preset: Preset) -> bool:
 
 
 def _train_step(
-    fabric: Fabric, model: Any, optimiser: torch.optim.Optimizer, *, batch: Batch, preset: Preset, step: int
+    fabric: Fabric, model: InParts, optimiser: torch.optim.Optimizer, *, batch: Batch, preset: Preset, step: int
 ) -> HistoryRow:
     rate = learning_rate(step, preset)
     for group in optimiser.param_groups:
         group["lr"] = rate
+    losses = None
+    while losses is None:
+        try:
+            with repeatable():
+                losses = _learnt(fabric, model, optimiser, batch)
+        except torch.OutOfMemoryError as error:
+            if model.parts > 1 or fabric.world_size > 1:
+                raise UsageError(too_small("train the network", OTHERWISE)) from error
+            views = 2 * len(batch.target)
+            LOGGER.warning("the GPU's memory is too small for the %d views of a step: going on with half", views)
+            model.parts = 2
+    fabric.clip_gradients(model.model, optimiser, max_norm=preset.gradient_clip, error_if_nonfinite=True)
+    optimiser.step()
+    terms = torch.stack([losses.total, losses.rotation, losses.inpainting, losses.consistency]).detach()
+    total, rotation, inpainting, consistency = fabric.all_reduce(terms, reduce_op="mean").tolist()  # type: ignore[union-attr]
+    return HistoryRow(step, total, rotation, inpainting, consistency, rate)
+
+
+def _learnt(fabric: Fabric, model: InParts, optimiser: torch.optim.Optimizer, batch: Batch) -> Losses:
+    """Leave the gradients of one step, and return its losses."""
     logits, outputs = model(batch.seen())
     losses = pretext_losses(
         logits=logits.chunk(2)[0].float(),
@@ -221,11 +245,7 @@ def _train_step(
     )
     optimiser.zero_grad()
     fabric.backward(losses.total)
-    fabric.clip_gradients(model, optimiser, max_norm=preset.gradient_clip, error_if_nonfinite=True)
-    optimiser.step()
-    terms = torch.stack([losses.total, losses.rotation, losses.inpainting, losses.consistency]).detach()
-    total, rotation, inpainting, consistency = fabric.all_reduce(terms, reduce_op="mean").tolist()  # type: ignore[union-attr]
-    return HistoryRow(step, total, rotation, inpainting, consistency, rate)
+    return losses
 
 
 def _prefetched(

@@ -68,6 +68,42 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
     assert cut.weights.read_bytes() == whole.weights.read_bytes()
 
 
+def with_room_for(cubes: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the network run out of a GPU's memory above so many cubes at once; return how many it is given, in turn."""
+    seen: list[int] = []
+    forward = Network.forward
+
+    def limited(self: Network, given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(len(given))
+        if len(given) > cubes:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, given)
+
+    monkeypatch.setattr(Network, "forward", limited)
+    return seen
+
+
+def test_memory_that_runs_out_halves_a_step_once_and_learns_the_same(tmp_path, monkeypatch, caplog) -> None:
+    preset = replace(TINY, steps=4)
+    options = {"channels": 1, "seed": 7, "device": "cpu"}
+    whole = pretrain(crops(), preset, folder=tmp_path / "whole", **options)
+    seen = with_room_for(2, monkeypatch)
+    halved = pretrain(crops(), preset, folder=tmp_path / "halved", **options)
+    assert seen == [4, *[2] * 16]  # forward, and again on the way back
+    assert caplog.messages == ["the GPU's memory is too small for the 4 views of a step: going on with half"]
+    losses = [[row.loss for row in trained.history] for trained in (whole, halved)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    first, second = (torch.load(t.weights, weights_only=True) for t in (whole, halved))
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_a_gpu_too_small_for_half_a_step_says_what_to_do(tmp_path, monkeypatch) -> None:
+    with_room_for(1, monkeypatch)
+    with pytest.raises(UsageError, match="too small to train the network; .* --preset fast"):
+        pretrain(crops(), TINY, channels=1, seed=7, folder=tmp_path, device="cpu")
+
+
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
     one = pretrain(crops(), TINY, channels=1, seed=1, folder=tmp_path / "1", device="cpu")
     two = pretrain(crops(), TINY, channels=1, seed=2, folder=tmp_path / "2", device="cpu")

@@ -20,6 +20,7 @@ from .protocol import Adapter, Source
 
 _GPU_BATCH = 4
 _SLICE_BATCH = 4
+_AS_MADE = frozenset({"torchscript", "onnx"})
 
 
 def _segresnet(source: Source) -> Adapter:
@@ -93,7 +94,8 @@ class Embedder:
     """Embeds scans that :func:`firstscan.imaging.encoder_input` has prepared.
 
     On a CPU every input is computed by one thread, so that bytes depend on neither cores nor neighbours; on a GPU
-    inputs go in batches of one shape, and once memory runs out, one by one.
+    inputs go in batches of one shape, and once memory runs out, one by one; networks of ours compute in bfloat16
+    there, files that hold a network of their own (TorchScript, ONNX) in the precision that they were made with.
 
     Raises
     ------
@@ -112,7 +114,8 @@ class Embedder:
         self.patch: int | None = getattr(adapter, "patch", None)
         usual = _SLICE_BATCH if self.patch is not None else 1 if on_cpu else _GPU_BATCH
         batch = usual if adapter.largest_batch is None else min(usual, adapter.largest_batch)
-        self._machine = Machine(adapter, self.device, batch, Lanes() if on_cpu else None)
+        half = self.device.type == "cuda" and name not in _AS_MADE
+        self._machine = Machine(adapter, self.device, batch, Lanes() if on_cpu else None, half=half)
 
     def __call__(self, volume: Volume) -> np.ndarray:
         """Return the embedding (dim,) float32 of one prepared scan.

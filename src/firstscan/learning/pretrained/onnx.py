@@ -11,6 +11,9 @@ from firstscan.domain.errors import UsageError
 from .protocol import Source
 from .torchscript import checked, refused
 
+_NO_ROOM = ("Failed to allocate memory", "CUDA failure 2", "out of memory")
+"""What ONNX Runtime says where a GPU's memory runs out."""
+
 
 class Onnx:
     """A network of one input (batch, channel, i, j, k); its last output is taken.
@@ -57,6 +60,8 @@ class Onnx:
         try:
             (*_, output) = self.session.run(None, {self.name: inputs.cpu().numpy().astype(self.type)})
         except Exception as error:  # ONNX Runtime has exceptions of its own, which share no base
+            if any(words in str(error) for words in _NO_ROOM):
+                raise torch.OutOfMemoryError(str(error)) from error
             raise refused(error, inputs) from error
         return checked(torch.from_numpy(np.asarray(output, dtype=np.float32)), len(inputs))
 

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from firstscan.domain.errors import DataError
+from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.volume import Volume
+from firstscan.learning.gpu import repeatable, too_small
 from firstscan.learning.lanes import Lanes
 
 LOGGER = logging.getLogger(__name__)
@@ -32,13 +33,17 @@ Run = Callable[[Tensor], Tensor]
 
 @dataclass
 class Machine:
-    """How a network is run: one thread an input on a CPU, in batches of one shape on a GPU."""
+    """How a network is run: one thread an input on a CPU, in batches of one shape on a GPU.
+
+    ``half``: matrix products and convolutions in bfloat16, volumes laid out channels last; for a GPU.
+    """
 
     network: Run
     device: torch.device
     batch: int
     lanes: Lanes | None
     gate: Any = field(default_factory=Lock)
+    half: bool = False
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return the network's output for every input (channel, …), in order, on the CPU in float32."""
@@ -56,16 +61,19 @@ class Machine:
             part = list(inputs[len(outputs) : len(outputs) + self.batch])
             try:
                 outputs += self._at_once(part)
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
                 if self.batch == 1:
-                    raise
+                    raise UsageError(too_small("embed one input", "run the same command with --device cpu")) from error
                 LOGGER.warning("the GPU's memory is too small for %d inputs at once: going on one by one", self.batch)
                 self.batch = 1
         return outputs
 
     def _at_once(self, part: list[Tensor]) -> list[Tensor]:
         filled = torch.stack([*part, *[part[-1]] * (self.batch - len(part))]).to(self.device)
-        with torch.inference_mode():
+        if self.half and filled.ndim == 5:
+            filled = filled.contiguous(memory_format=torch.channels_last_3d)
+        half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+        with torch.inference_mode(), repeatable(), half:
             return list(self.network(filled).float().cpu()[: len(part)])
 
 

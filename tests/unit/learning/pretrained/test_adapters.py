@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 
 from firstscan.domain.encoding import KINDS, EncoderInput, described
 from firstscan.domain.errors import UsageError
-from firstscan.learning.pretrained import ADAPTERS, Source, load_adapter
+from firstscan.learning.pretrained import ADAPTERS, Embedder, Source, load_adapter
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
@@ -228,6 +230,59 @@ def test_an_onnx_file_of_fixed_shape_says_what_to_do(options, said, tmp_path):
     path, _ = onnx_file(tmp_path / "x.onnx", **options)
     with pytest.raises(UsageError, match=said):
         load_adapter(source("onnx", path))
+
+
+class FakeSession:
+    """What ONNX Runtime shows of a file with one input of ``shape``; running it raises ``error``."""
+
+    shape: tuple[str | int, ...] = ("n", 1, 16, 16, 16)
+    error = ""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        pass
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="x", shape=list(self.shape), type="tensor(float)")]
+
+    def run(self, *args: object) -> None:
+        raise RuntimeError(self.error)
+
+
+@pytest.fixture
+def fake_onnx(monkeypatch, tmp_path):
+    """An ONNX file, and a runtime that says what tests ask it to say: these tests run where there is none."""
+    runtime = SimpleNamespace(
+        SessionOptions=SimpleNamespace,
+        InferenceSession=FakeSession,
+        get_available_providers=lambda: ["CPUExecutionProvider"],
+    )
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    monkeypatch.setattr("firstscan.learning.pretrained.extract.find_spec", lambda package: package)
+    (tmp_path / "x.onnx").write_bytes(b"onnx")
+    return source("onnx", tmp_path / "x.onnx")
+
+
+def test_a_fixed_batch_is_refused_wherever_it_is_read(fake_onnx, monkeypatch):
+    monkeypatch.setattr(FakeSession, "shape", (4, 1, 16, 16, 16))
+    with pytest.raises(UsageError, match=r"fixed batch of 4; export it again with a free batch axis"):
+        load_adapter(fake_onnx)
+
+
+@pytest.mark.parametrize("said", ["CUDA failure 2: out of memory", "BFCArena: Failed to allocate memory for 9 bytes"])
+def test_a_runtime_without_room_asks_for_smaller_batches(said, fake_onnx, monkeypatch):
+    monkeypatch.setattr(FakeSession, "error", said)
+    with pytest.raises(torch.OutOfMemoryError):
+        load_adapter(fake_onnx)(cubes(1, 16))
+    monkeypatch.setattr(FakeSession, "error", "Got invalid dimensions")
+    with pytest.raises(UsageError, match="does not take an input of 2×1×16×16×16"):
+        load_adapter(fake_onnx)(cubes(1, 16))
+
+
+def test_another_number_of_channels_is_told_with_the_names_of_the_scans_own(tmp_path):
+    torch.save(segresnet().encoder.state_dict(), tmp_path / "x.pt")
+    given = KINDS["ct-fm"].given
+    with pytest.raises(UsageError, match=r"takes 1 channel\(s\), and the scans have 2: t1, t2; choose with --channel"):
+        Embedder("ct-fm", tmp_path / "x.pt", given, channels=("t1", "t2"), device="cpu")
 
 
 @pytest.mark.parametrize("name", [n for n, kind in KINDS.items() if kind.package])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from firstscan.domain.errors import DataError
+from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.volume import Volume
 from firstscan.learning.lanes import Lanes
 from firstscan.learning.pretrained.pooling import SLICES, Machine, cubes_average, slices_moments
@@ -116,8 +116,21 @@ def test_memory_that_runs_out_means_smaller_batches_once_with_a_word(caplog):
     assert sizes == [4, 1, 1, 1]
     assert "going on one by one" in caplog.text
     run.network = lambda inputs: (_ for _ in ()).throw(torch.OutOfMemoryError("still too much"))
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(UsageError, match="too small to embed one input; .* --device cpu"):
         cubes_average(volume(np.ones((1, 8, 8, 8))), run, (8, 8, 8), "LPS")
+
+
+def test_half_precision_gives_the_same_embedding_but_for_rounding():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 8, 4, stride=4), torch.nn.GELU(), torch.nn.Conv3d(8, 16, 1)).eval()
+    scan = volume(np.random.default_rng(0).normal(size=(1, 24, 16, 16)))
+    run = machine(network, batch=4, threads=None)
+    full = cubes_average(scan, run, (16, 16, 16), "LPS")
+    run.half = True  # the way of a GPU, walked on a CPU
+    half = cubes_average(scan, run, (16, 16, 16), "LPS")
+    assert half.dtype == np.float32
+    assert not np.array_equal(half, full)
+    np.testing.assert_allclose(half, full, atol=0.02 * np.abs(full).max())
 
 
 def test_numbers_that_are_none_name_the_case():
