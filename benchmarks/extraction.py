@@ -33,14 +33,14 @@ from firstscan.learning.weights import save_weights
 class Published(nn.Module):
     """SwinViT and a plain upsampling decoder, as MONAI's self-supervision examples build them."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 48) -> None:
         super().__init__()
-        self.encoder = SwinTransformer(1, 48, (7, 7, 7), (2, 2, 2), (2, 2, 2, 2), (3, 6, 12, 24))
+        self.encoder = SwinTransformer(1, width, (7, 7, 7), (2, 2, 2), (2, 2, 2, 2), (3, 6, 12, 24))
         steps: list[nn.Module] = []
-        for width in (768, 384, 192, 96, 48):
-            steps += [nn.Conv3d(width, width // 2, 3, padding=1), nn.InstanceNorm3d(width // 2), nn.LeakyReLU()]
+        for wide in (16 * width, 8 * width, 4 * width, 2 * width, width):
+            steps += [nn.Conv3d(wide, wide // 2, 3, padding=1), nn.InstanceNorm3d(wide // 2), nn.LeakyReLU()]
             steps += [nn.Upsample(scale_factor=2, mode="trilinear", align_corners=False)]
-        self.decoder = nn.Sequential(*steps, nn.Conv3d(24, 1, 1))
+        self.decoder = nn.Sequential(*steps, nn.Conv3d(width // 2, 1, 1))
 
     def forward(self, cube: torch.Tensor) -> torch.Tensor:
         return self.decoder(self.encoder(cube)[-1])

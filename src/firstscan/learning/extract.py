@@ -56,8 +56,8 @@ class Extractor:
     ``threads`` each, and a case's bytes depend neither on their number nor on the other cases. On a GPU all
     views of all cases make one batch, always of the same shape (short ones are filled up), so that the same kernels
     run whatever is measured together. Where its memory runs out, batches are halved, once, with a line in the log;
-    the numbers then agree with those of whole batches up to rounding. ``compiled`` sends the encoder through torch.compile, which takes minutes
-    and is worth it for long runs on a GPU (``benchmarks/gpu.py`` measures both ways).
+    numbers then agree with those of whole batches up to rounding. ``compiled`` sends the encoder through
+    torch.compile, which takes minutes and is worth it for long runs on a GPU (``benchmarks/gpu.py`` measures both).
     """
 
     def __init__(

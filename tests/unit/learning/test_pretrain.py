@@ -100,7 +100,7 @@ def test_memory_that_runs_out_halves_a_step_once_and_learns_the_same(tmp_path, m
 
 def test_a_gpu_too_small_for_half_a_step_says_what_to_do(tmp_path, monkeypatch) -> None:
     with_room_for(1, monkeypatch)
-    with pytest.raises(UsageError, match="too small to train the network; .* --preset fast"):
+    with pytest.raises(UsageError, match=r"too small to train the network; .* --preset fast"):
         pretrain(crops(), TINY, channels=1, seed=7, folder=tmp_path, device="cpu")
 
 

@@ -156,8 +156,9 @@ def layout(dim: int, channels: int) -> dict[str, slice]:
 def _run(meter: _Meter, todo: Sequence[CropFile], run: Run) -> Iterator[list[MeasuredCase]]:
     """Measure on GPUs in batches; on a CPU as many cases at once as suits the network.
 
-    While one batch is on the GPU, a thread a core reads others and measures what needs no network: at 96³ that is a
-    tenth of a second of one core a case, more than the network takes (benchmarks/gpu.py prints both). A cluster is handed batches unless ``--device cpu`` tells that it has no GPU for them.
+    While one batch is on the GPU, a thread a core reads others and measures what needs no network: at 96³ that takes
+    a tenth of a second of one core a case, so few threads would keep the GPU waiting (benchmarks/gpu.py prints it).
+    A cluster is handed batches unless ``--device cpu`` tells that it has no GPU for them.
     """
     device, local = run.settings.device, run.settings.engine == "local"
     at_once = cases_at_once(meter.preset.encoder)

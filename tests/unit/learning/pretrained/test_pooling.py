@@ -116,7 +116,7 @@ def test_memory_that_runs_out_means_smaller_batches_once_with_a_word(caplog):
     assert sizes == [4, 1, 1, 1]
     assert "going on one by one" in caplog.text
     run.network = lambda inputs: (_ for _ in ()).throw(torch.OutOfMemoryError("still too much"))
-    with pytest.raises(UsageError, match="too small to embed one input; .* --device cpu"):
+    with pytest.raises(UsageError, match=r"too small to embed one input; .* --device cpu"):
         cubes_average(volume(np.ones((1, 8, 8, 8))), run, (8, 8, 8), "LPS")
 
 
