@@ -83,7 +83,10 @@ MinutesPerScan = Annotated[float, typer.Option(help="Minutes to open a scan and 
 MinutesPerSlice = Annotated[float, typer.Option(help="Minutes to annotate a slice.")]
 CostColumn = Annotated[str | None, typer.Option(help="Column with the minutes that each scan takes.")]
 Adjust = Annotated[list[str] | None, typer.Option(help="Take what this column explains off the signals.")]
-Stability = Annotated[int | None, typer.Option(help="Repeat the choice under so many seeds and pools.")]
+Stability = Annotated[
+    int | None,
+    typer.Option(help="Repeat the choice under so many seeds and pools (0: do not). Default: by the pool's size."),
+]
 ThinStrata = Annotated[
     str | None, typer.Option(help="cscs: strata under 3 scans are skipped (fill) or scored (score).")
 ]

@@ -126,6 +126,7 @@ def pick(
 ) -> None:
     """Pick from features you have: no scan is read."""
     options = locals()
+    from firstscan.selection.trust.verdict import verdict_of
     from firstscan.steps.running.config import PickConfig
     from firstscan.steps.running.origin import known_scans
     from firstscan.steps.selecting.pick import run_pick
@@ -133,7 +134,7 @@ def pick(
     from . import terminal
 
     selection, used = run_pick(measured, PickConfig.of(**o.given_of(options)), out, o.settings_of(options))
-    terminal.show_selection(selection, len(used), _reading(selection, used))
+    terminal.show_selection(selection, len(used), _reading(selection, used), verdict_of(selection, len(used)))
     terminal.say(f"\nSelection: {out / 'selection.csv'}")
     if selection.slices is not None:
         terminal.say(f"Slices:    {out / 'slices.csv'}")
@@ -172,21 +173,13 @@ def _reading(selection: Any, features: Any) -> tuple[str, ...]:
     from firstscan.report import ReportData
     from firstscan.report.slices import in_short
     from firstscan.report.words import reading
-    from firstscan.steps.selecting.trust import warnings_of
 
     told = ReportData(selection, features, "", len(features), 0)
-    return (
-        *in_short(told),
-        *reading(told),
-        *(f"Note: {text}." for text in map(_bare, warnings_of(selection.diagnostics))),
-    )
-
-
-def _bare(sentence: str) -> str:
-    return sentence.rstrip(".")
+    return (*in_short(told), *reading(told))
 
 
 def _show(selected: Any) -> None:
+    from firstscan.selection.trust.verdict import verdict_of
     from firstscan.store import read_features
 
     from . import terminal
@@ -195,7 +188,8 @@ def _show(selected: Any) -> None:
         terminal.say("Already done: nothing has changed since.")
     terminal.show_findings(selected.findings, selected.found, selected.usable, selected.out / "findings.csv")
     features = read_features(selected.out)
-    terminal.show_selection(selected.selection, selected.usable, _reading(selected.selection, features))
+    verdict = verdict_of(selected.selection, len(features))
+    terminal.show_selection(selected.selection, selected.usable, _reading(selected.selection, features), verdict)
     terminal.say(f"\nSelection: {selected.out / 'selection.csv'}")
     if selected.selection.slices is not None:
         terminal.say(f"Slices:    {selected.out / 'slices.csv'}")

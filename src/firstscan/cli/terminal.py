@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firstscan.domain.finding import Finding
     from firstscan.domain.selection import Selection
+    from firstscan.domain.verdict import Verdict
     from firstscan.steps.collecting.collect import Collected
 
 BROKEN_PIPE = 141
@@ -245,8 +246,8 @@ def _show_agreement(done: Collected, dice: dict[str, tuple[float, int]]) -> None
     say(f"  For training, {whose} stands for these scans.")
 
 
-def show_selection(selection: Selection, pool_size: int, reading: Iterable[str]) -> None:
-    """Print the picks with their reasons, and what the pool's numbers mean."""
+def show_selection(selection: Selection, pool_size: int, reading: Iterable[str], verdict: Verdict) -> None:
+    """Print the picks with their reasons, what the pool's numbers mean, and the verdict with its reasons."""
     from rich.table import Table
 
     console = _console()
@@ -281,6 +282,17 @@ def show_selection(selection: Selection, pool_size: int, reading: Iterable[str])
     for paragraph in reading:
         say("")
         tell(paragraph)
+    show_verdict(verdict)
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """Print what is said of a batch in the end, the weightiest reason first."""
+    from firstscan.domain.verdict import MARKS, QUESTION
+
+    say("")
+    tell(f"{QUESTION} {verdict.sentence}")
+    for reason in verdict.reasons:
+        tell(f"  {MARKS[reason.says]} {reason.text}{f' See {reason.link}.' if reason.link else ''}")
 
 
 def _digits(value: float | None) -> str:

@@ -61,13 +61,12 @@ class Stability:
     """How often each case is picked when the selection is repeated on other seeds and resampled pools.
 
     ``frequency`` maps case id to the share of repeats in [0, 1]; ``mean_jaccard`` is the mean overlap of batches from
-    resampled pools in [0, 1]; ``advice`` holds what the repeats say, in sentences.
+    resampled pools in [0, 1].
     """
 
     repeats: int
     mean_jaccard: float
     frequency: Mapping[str, float]
-    advice: tuple[str, ...] = ()
 
 
 NO_NETWORK = "none"
@@ -115,7 +114,7 @@ class ReportData:
     settings : the resolved configuration, nested mappings of plain values.
     versions : package → version.
     learned : how the features were made; None where the user brought their own.
-    stability, audit, advice : how sure we are; ``advice`` holds ready sentences, most important first.
+    stability, audit : what the verdict rests on; the verdict itself is among the selection's diagnostics.
     stated_share : the share of a signal in [0, 1] from which ``audit`` flags.
     afterwards : other choices, groups, hand-offs and the review.
     metadata : column → case id → value; shown only with ``show_metadata``, and a person's name never.
@@ -139,7 +138,6 @@ class ReportData:
     stability: Stability | None = None
     audit: tuple[SignalCorrelation, ...] | None = None
     stated_share: float = 0.1
-    advice: tuple[str, ...] = ()
     afterwards: Afterwards = field(default_factory=Afterwards)
     metadata: Mapping[str, Mapping[str, MetadataValue]] = field(default_factory=lambda: MappingProxyType({}))
     show_metadata: bool = False

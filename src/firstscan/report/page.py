@@ -15,6 +15,8 @@ from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from firstscan.domain.finding import SEVERITIES, Finding, count_by_code
+from firstscan.domain.verdict import QUESTION
+from firstscan.selection.trust.verdict import verdict_of
 
 from . import batch_words, words
 from .cards import MOST_CARDS, Card, cards, worst
@@ -26,7 +28,7 @@ from .data import ReportData
 from .methods.paragraph import methods
 from .privacy import flat, last_part, nameless, without_folders
 from .slices import advice, plan_told
-from .trust import trust, warned_picks
+from .trust import notes, warned_picks
 
 MOST_FINDINGS = 1_000
 
@@ -75,7 +77,9 @@ def render(data: ReportData) -> str:
         "plan": plan_told(data),
         "advice": advice(data),
         "uncertain": data.features.uncertainty is not None,
-        "verdicts": trust(data),
+        "verdict": verdict_of(data.selection, len(data.features)),
+        "question": QUESTION,
+        "notes": notes(data),
         "reading": words.reading(data),
         "no_plane": "no uncertainty was measured"
         if data.features.uncertainty is None
@@ -203,9 +207,10 @@ def _facts(data: ReportData) -> tuple[tuple[str, str], ...]:
         ("strategy", data.selection.strategy),
         ("seed", str(data.selection.seed)),
     ]
-    if words.diagnostic(data, "dcr") is not None:
-        facts.append(("DCR", words.number(words.diagnostic(data, "dcr"), signed=True)))
-    if words.diagnostic(data, "gamma") is not None and words.uses_pacing(data):
+    dcr = words.dcr_told(data)
+    if dcr is not None:
+        facts.append(("DCR", words.number(dcr.value, signed=True)))
+    if dcr is not None and words.diagnostic(data, "gamma") is not None and words.uses_pacing(data):
         facts.append(("γ", words.number(words.diagnostic(data, "gamma"), digits=3)))
     return tuple(facts)
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from firstscan.selection.signals import pacing
+from firstscan.selection.trust.dcr import Dcr, dcr_of
+from firstscan.selection.trust.learning import GUESSING_ROTATION
 
 from .data import ReportData, SignalCorrelation
 from .privacy import last_part
 from .rounds import labels_used
 
-GUESSING_LOSS = math.log(4)
+GUESSING_LOSS = GUESSING_ROTATION
 NO_UNCERTAINTY = (
     "No uncertainty U was measured (preset instant uses no network), so there is neither DCR nor γ, and nothing here "
     "tells hard scans from easy ones. Typicality T is there. Preset fast measures both."
@@ -83,12 +85,9 @@ def diagnostic(data: ReportData, name: str) -> float | None:
     return float(value) if isinstance(value, int | float | np.number) and math.isfinite(float(value)) else None
 
 
-def interval(data: ReportData) -> tuple[float, float] | None:
-    """Return the bootstrap interval of DCR, or None."""
-    pair = data.selection.diagnostics.get("dcr_interval")
-    if pair is None or len(pair) != 2 or any(v is None or not math.isfinite(v) for v in pair):
-        return None
-    return float(pair[0]), float(pair[1])
+def dcr_told(data: ReportData) -> Dcr | None:
+    """Return what can be said of DCR, or None: it was not measured, or the scans are too few."""
+    return dcr_of(data.selection.diagnostics, len(data.features))
 
 
 def strength(rho: float) -> str:
@@ -101,34 +100,30 @@ def reading(data: ReportData) -> tuple[str, ...]:
     """Return what DCR and γ mean for this pool, a paragraph each; empty where the strategy has neither."""
     if data.features.uncertainty is None:
         return (NO_UNCERTAINTY,)
-    dcr = diagnostic(data, "dcr")
-    if dcr is None:
+    found = dcr_told(data)
+    if found is None:
         return ()
-    bounds = interval(data)
-    numbers = f"{p_value(diagnostic(data, 'dcr_pvalue'))}" + (
+    dcr, bounds = found.value, found.interval
+    how = f" {found.method}" if found.method else ""
+    numbers = f"{p_value(found.pvalue)}{how}" + (
         f"; 95 % interval {number(bounds[0], signed=True)} to {number(bounds[1], signed=True)}" if bounds else ""
     )
-    unsure = bounds is not None and bounds[0] <= 0 <= bounds[1]
-    relation = f"{strength(dcr)} {'positive' if dcr > 0 else 'negative'} relation" if abs(dcr) >= 0.1 else ""
     first = (
         "The Difficulty-Coverage Ratio (DCR) is the rank correlation between how hard and how typical the scans are. "
         f"Here it is {number(dcr, signed=True)} ({numbers}): "
-        + (f"{relation}. " if relation else "hardly any relation between the two. ")
     )
-    if abs(dcr) >= 0.1 and dcr > 0:
+    if not found.decided:
+        first += "whether hard scans are typical or peripheral is open."
+    elif dcr > 0:
         first += (
-            "Hard scans tend to sit in dense regions of the pool: they are hard and typical at once, "
-            "so a label on one of them helps with many like it."
-        )
-    elif abs(dcr) >= 0.1:
-        first += (
-            "Hard scans tend to be peripheral: they lie in sparse regions of the pool, "
-            "so a label on one of them helps with few others, and typical scans are the safer start."
+            f"{strength(dcr)} positive relation. Hard scans tend to sit in dense regions of the pool: they are hard "
+            "and typical at once, so a label on one of them helps with many like it."
         )
     else:
-        first += "How hard a scan is says next to nothing about how typical it is."
-    if unsure and abs(dcr) >= 0.1:
-        first += " The interval includes zero, so do not lean on the sign."
+        first += (
+            f"{strength(dcr)} negative relation. Hard scans tend to be peripheral: they lie in sparse regions of the "
+            "pool, so a label on one of them helps with few others, and typical scans are the safer start."
+        )
     second = _gamma_in_words(data)
     return (first, second) if second else (first,)
 
@@ -148,7 +143,8 @@ def _gamma_in_words(data: ReportData) -> str:
     if gamma is None:
         return "This strategy does not use DCR to choose; it is shown to describe the pool."
     low, high = _gamma_bounds(data.selection.options)
-    ends, over = interval(data), ""
+    found, over = dcr_told(data), ""
+    ends = None if found is None else found.interval
     if ends is not None and alpha is not None:
         least, most = (pacing(end, alpha, (low, high)) for end in ends)
         over = f" Over the interval of DCR it would run from {least:.3f} to {most:.3f}."

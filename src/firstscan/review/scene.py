@@ -18,6 +18,7 @@ from firstscan.report.charts.maps import PoolMap
 from firstscan.report.privacy import without_folders
 from firstscan.report.slices import from_top
 from firstscan.selection import describe
+from firstscan.selection.trust.verdict import judge
 from firstscan.store import to_plain
 
 from .handing import targets_told
@@ -84,6 +85,7 @@ def batch_told(session: Session, selection: Selection) -> dict[str, Any]:
         "budget": len(selection),
         "dcr": to_plain(found.get("dcr")),
         "gamma": to_plain(found.get("gamma")),
+        "verdict": verdict_told(selection, len(session.chooser.table)),
         "picks": [
             {"row": rows[p.case_id], "rank": p.rank, "stratum": p.stratum, "score": to_plain(p.score),
              "reason": without_folders(p.reason), "slices": planned.get(p.case_id)}
@@ -91,6 +93,11 @@ def batch_told(session: Session, selection: Selection) -> dict[str, Any]:
         ],
         "strata": _strata(selection, session.chooser.table.case_ids),
     }  # fmt: skip
+
+
+def verdict_told(selection: Selection, pool: int) -> dict[str, Any]:
+    """Return the verdict on a batch as it is now: what was measured of another one does not count."""
+    return judge(selection, pool).plain()
 
 
 def _planned(session: Session, selection: Selection) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,8 @@ SCHEMA_VERSION = 2
 """2 holds a plan by slice; a batch of whole scans is written as 1, which versions before 0.3 can read."""
 SLICES = "slices.csv"
 COLUMNS = ("rank", "case_id", "stratum", "score", "typicality", "uncertainty", "reason", "path")
-_HEADLINE = ("dcr", "dcr_pvalue", "dcr_interval", "alpha_eff", "gamma")
+VERDICT = "verdict"
+_HEADLINE = (VERDICT, "dcr", "dcr_pvalue", "dcr_interval", "alpha_eff", "gamma")
 
 
 Paths = Mapping[str, Sequence[str]]
@@ -45,7 +46,7 @@ def write_selection(out: Path, selection: Selection, paths: Paths | None, versio
             else {**to_plain(p), "path": _first(paths, p.case_id), "paths": list(paths.get(p.case_id, ()))}
             for p in selection
         ],
-        "diagnostics": selection.diagnostics,
+        "diagnostics": {k: v for k, v in selection.diagnostics.items() if k != VERDICT},
         "options": selection.options,
         "strata": selection.strata,
         "scores": selection.scores,
@@ -96,7 +97,7 @@ def read_selection(path: str | Path) -> Selection:
             strategy=body["strategy"],
             seed=body["seed"],
             budget=body["budget"],
-            diagnostics=MappingProxyType(body["diagnostics"]),
+            diagnostics=MappingProxyType({**body["diagnostics"], **_verdict(body)}),
             options=MappingProxyType(body["options"]),
             strata=MappingProxyType(body["strata"]),
             scores=MappingProxyType(body["scores"]),
@@ -104,6 +105,10 @@ def read_selection(path: str | Path) -> Selection:
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{file} is not a selection of firstscan: {error!r} is missing or wrong.") from error
+
+
+def _verdict(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {VERDICT: body[VERDICT]} if body.get(VERDICT) else {}
 
 
 def _pick(row: Mapping[str, Any]) -> Pick:

@@ -5,6 +5,7 @@ import pytest
 from firstscan.cli import terminal
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Pick, Selection
+from firstscan.domain.verdict import Reason, Verdict
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.0, "59 s"), (61.0, "1 min"), (7490.0, "2 h 05 min")])
@@ -62,16 +63,20 @@ def test_prose_is_broken_between_words_and_paths_never(capsys, monkeypatch):
     assert lines[-1] == "Report: " + "a/long/path" * 5
 
 
+VERDICT = Verdict("supported", "Supported: it is.", (Reason("dcr", "open", 0.1, "DCR [red]is[/red] 0.1.", "docs"),))
+
+
 def test_picks_and_findings_survive_odd_names(capsys):
     picks = (
         Pick("[bold]x[/bold]", 1, 0, 0.5, 1.0, 2.0, "why [red]not[/red]"),
         Pick("b", 2, None, None, None, None, "r"),
     )
-    terminal.show_selection(Selection(picks, "cscs", 1, 2), 9, ["first", "second"])
+    terminal.show_selection(Selection(picks, "cscs", 1, 2), 9, ["first", "second"], VERDICT)
     terminal.show_findings([Finding("duplicate", "drop", "a", "m", "r")] * 2, 5, 3, None)
     text = capsys.readouterr().out
     assert "[bold]x[/bold]" in text
     assert "why [red]not[/red]" in text
+    assert "same size? Supported: it is.\n  ? DCR [red]is[/red] 0.1. See docs.\n" in text
     assert "Annotate first: 2 of 9 scans (cscs)" in text
     assert "5 scan(s) found, 3 usable, 2 left out." in text
     assert "2 × duplicate" in text

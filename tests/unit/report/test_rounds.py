@@ -31,7 +31,7 @@ def test_labels_that_were_used_are_never_denied(data: ReportData, grown: ReportD
     said = words.provenance(grown)
     assert "No label was used" not in said
     assert "The first 2 were chosen without any label, 2 by what a model predicts" in said
-    assert "No label was used" not in " ".join(v.text for v in trust.trust(grown))
+    assert "No label was used" not in " ".join(v.text for v in trust.notes(grown))
 
 
 def test_a_methods_section_tells_each_round(data: ReportData, grown: ReportData) -> None:
@@ -46,7 +46,7 @@ def test_a_methods_section_tells_each_round(data: ReportData, grown: ReportData)
 
 def test_what_is_unsure_of_a_round_is_said(data: ReportData, grown: ReportData) -> None:
     assert rounds.on_trust(data) == []
-    titles = {v.title: v for v in trust.trust(grown)}
+    titles = {v.title: v for v in trust.notes(grown)}
     assert "no run of firstscan has compared them" in titles["The last round"].text
     assert "scan_09" in titles["Scans without any prediction"].text
     assert "rim" in titles["Classes that were never labelled"].text

@@ -8,7 +8,9 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.selection import adjust, signal_audit
 from firstscan.selection.trust import confounds
-from firstscan.selection.trust.confounds import Association, in_short
+from firstscan.selection.trust.collinearity import collinear
+from firstscan.selection.trust.confounding import confounding
+from firstscan.selection.trust.confounds import Association
 
 
 @pytest.fixture
@@ -112,9 +114,25 @@ def test_columns_that_go_together_make_one_line():
         Association("uncertainty", "site", "category", None, 0.4, (0.2, 0.6), 50),
         Association("typicality", "site", "category", None, 0.05, (0.01, 0.1), 50),
     ]
-    first, second = in_short(rows)
-    assert first.startswith("volume explains 64% of component 1")
-    assert first.endswith(" voxels does so, too, in part.")
-    assert second.startswith("site explains 40% of uncertainty")
-    assert "too" not in second
-    assert in_short(rows[3:]) == ()
+    found = confounding(rows, 0.1, (("volume", "voxels"),))
+    assert found.says == "against"
+    assert found.share == 0.64
+    assert found.text.startswith(
+        "Large confounding: volume (with voxels: they go together) explains 64 % of component 1"
+    )
+    assert "; site explains 40 % of uncertainty" in found.text
+    assert confounding(rows[3:], 0.1, ()).says == "for"
+    slight = confounding([Association("uncertainty", "site", "category", None, 0.2, (0.1, 0.3), 50)], 0.1, ())
+    assert slight.text.startswith("Slight confounding: site explains 20 % of uncertainty")
+    assert slight.says == "open"
+
+
+def test_columns_that_say_the_same_are_told_as_one(table):
+    rng = np.random.default_rng(0)
+    columns = {
+        "site": np.array(["a", "b", "c"])[np.arange(60) % 3],
+        "scanner": np.array(["x", "y", "z"])[np.arange(60) % 3],
+        "spacing": np.arange(60) % 3 + 0.01 * rng.random(60),
+        "age": rng.random(60),
+    }
+    assert collinear(columns) == (("site", "scanner", "spacing"),)

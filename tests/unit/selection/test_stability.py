@@ -22,18 +22,16 @@ def clustered(n=80) -> FeatureTable:
     return FeatureTable(tuple(f"c{i:02d}" for i in range(n)), embeddings, spread)
 
 
-def test_it_says_when_random_would_do():
+def test_a_pool_without_structure_gives_other_picks():
     table = shapeless()
     found = stability(table, select(table, 5, "cscs"), 6)
-    assert found.advice[0].startswith("Random would do here")
     assert found.pool_overlap < 1 / 3
+    assert (found.strategy, found.budget, found.pool_runs) == ("cscs", 5, 6)
 
 
-def test_it_does_not_say_so_of_a_pool_with_structure():
+def test_a_pool_with_structure_is_told():
     table = clustered()
     found = stability(table, select(table, 4, "cscs"), 6)
-    assert not any("Random would do" in line for line in found.advice)
-    assert any("peripheral" in line for line in found.advice)
     assert found.cluster_tendency > 1.5 * found.tendency_chance
     assert found.seed_overlap == 1.0
 

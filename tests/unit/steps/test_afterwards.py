@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import firstscan as fs
-from firstscan.selection import replace_pick
-from firstscan.steps.reporting import context as module
+from firstscan.selection import Constraints, replace_pick
 from firstscan.steps.reporting.context import afterwards, other_choices, spreads
 from firstscan.steps.running.config import PickConfig
 from firstscan.steps.running.history import HANDOFFS, REVIEW, note, read_log
 from firstscan.steps.running.run import Run, Settings
+from firstscan.steps.selecting import others as module
 from firstscan.steps.selecting.pick import pick
+from firstscan.steps.selecting.trust import measured_again
 from firstscan.store import open_workspace
 
 NOW = Settings(workers=1)
@@ -31,43 +32,35 @@ def table():
     )
 
 
-def test_other_strategies_obey_the_same_conditions_and_are_asked_once(table, tmp_path, monkeypatch):
+def test_other_strategies_obey_the_same_conditions_and_are_asked_once(table, monkeypatch):
     config = PickConfig(budget=4, strategy="cscs", exclude=("c00", "c01"), group_by=("patient",))
     selection = pick(table, config)
-    with open_workspace(tmp_path / "out") as workspace:
-        run = Run(workspace, NOW)
-        found = other_choices(run, selection, table, config)
-        assert [o.strategy for o in found] == sorted({*module.QUICK, *module.SLOWER} - {"cscs"})
-        for other in found:
-            assert len(set(other.case_ids)) == 4
-            assert not {"c00", "c01"} & set(other.case_ids)
-            assert len({int(i[1:]) // 2 for i in other.case_ids}) == 4
-        monkeypatch.setattr(module, "choose", None)
-        replaced = replace_pick(selection, table, selection.case_ids[0])
-        assert other_choices(run, replaced, table, config) == found
-        monkeypatch.undo()
-        asked = PickConfig(budget=4, exclude=("c02",))
-        assert other_choices(run, selection, table, asked) != found
+    found = other_choices(selection)
+    assert [o.strategy for o in found] == sorted({*module.QUICK, *module.SLOWER} - {"cscs"})
+    for other in found:
+        assert len(set(other.case_ids)) == 4
+        assert not {"c00", "c01"} & set(other.case_ids)
+        assert len({int(i[1:]) // 2 for i in other.case_ids}) == 4
+    monkeypatch.setattr(module, "choose", None)
+    replaced = replace_pick(selection, table, selection.case_ids[0])
+    assert other_choices(measured_again(replaced, table, config, Constraints())) == found
 
 
-def test_a_strategy_that_cannot_keep_the_conditions_says_so(table, tmp_path, monkeypatch):
+def test_a_strategy_that_cannot_keep_the_conditions_says_so(table, monkeypatch):
     def refuse(*_, **__):
         raise fs.UsageError("cannot hold")
 
     monkeypatch.setattr(module, "choose", refuse)
-    with open_workspace(tmp_path / "out") as workspace:
-        found = other_choices(Run(workspace, NOW), pick(table, PickConfig(budget=2)), table, PickConfig(budget=2))
+    found = other_choices(pick(table, PickConfig(budget=2)))
     assert {(o.case_ids, o.why_not) for o in found} == {((), "cannot hold")}
 
 
-def test_large_pools_are_compared_with_quick_strategies_or_not_at_all(table, tmp_path, monkeypatch):
-    selection = pick(table, PickConfig(budget=2))
-    with open_workspace(tmp_path / "out") as workspace:
-        monkeypatch.setattr(module, "MOST_SLOWER", 39)
-        found = other_choices(Run(workspace, NOW), selection, table, PickConfig(budget=2))
-        assert [o.strategy for o in found] == sorted(module.QUICK)
-        monkeypatch.setattr(module, "MOST_QUICK", 39)
-        assert other_choices(Run(workspace, NOW), selection, table, PickConfig(budget=2)) == ()
+def test_large_pools_are_compared_with_quick_strategies_or_not_at_all(table, monkeypatch):
+    monkeypatch.setattr(module, "MOST_SLOWER", 39)
+    asked = PickConfig(budget=2, stability=0)
+    assert [o.strategy for o in other_choices(pick(table, asked))] == sorted(module.QUICK)
+    monkeypatch.setattr(module, "MOST_QUICK", 39)
+    assert other_choices(pick(table, asked)) == ()
 
 
 def test_groups_hold_values_only_where_they_were_named_or_may_be_shown(table):
@@ -94,7 +87,7 @@ def test_logs_are_read_as_they_are(table, tmp_path):
         run = Run(workspace, NOW)
         selection = pick(table, PickConfig(budget=2))
         empty = afterwards(run, selection, table, {}, show_values=False)
-        assert (empty.others, empty.spreads, empty.handovers, empty.collections, empty.review) == ((), (), (), (), ())
+        assert (empty.spreads, empty.handovers, empty.collections, empty.review) == ((), (), (), ())
         note(out, NOW.progress, action="handoff", target="slicer", folder="x", readers={"": ["c00"]})
         note(out, NOW.progress, action="collect", folder="y", handoffs=["x"], labelled=["c00"])
         entries = [

@@ -14,7 +14,7 @@ from firstscan.steps.running.config import PickConfig, SelectCommand, parse_quot
 from firstscan.steps.running.run import Settings
 from firstscan.steps.running.typed import read_ids, read_options
 from firstscan.steps.selecting.pick import check_strategy, pick, run_pick
-from firstscan.steps.selecting.trust import correlations, repeats, warnings_of
+from firstscan.steps.selecting.trust import correlations, repeats, repeats_of
 from firstscan.store import read_features, read_selection, write_features, write_findings, write_selection
 
 
@@ -133,17 +133,28 @@ def test_quotas_are_parsed(text, parsed):
 def test_signals_that_follow_a_column_are_named_and_can_be_adjusted():
     table_ = table(40)
     plain, adjusted = pick(table_, PickConfig(budget=4)), pick(table_, PickConfig(budget=4, adjust=("size",)))
-    assert any(w.startswith("size explains ") and "of uncertainty" in w for w in warnings_of(plain.diagnostics))
-    assert not any(w.startswith("size explains ") for w in warnings_of(adjusted.diagnostics))
+    told = {name: reason_of(found, "confounding") for name, found in (("plain", plain), ("adjusted", adjusted))}
+    assert "size explains " in told["plain"]
+    assert "of uncertainty" in told["plain"]
+    assert "size explains " not in told["adjusted"]
+    assert "adjusted for size beforehand" in told["adjusted"]
     assert adjusted.diagnostics["adjusted_for"] == ["size"]
     rows = {(r.signal, r.covariate): r for r in correlations(plain.diagnostics)}
     assert rows["uncertainty", "size"].rho > 0.8
     assert rows["uncertainty", "size"].flagged
 
 
-def test_stability_is_measured_when_asked_for(tmp_path):
-    plain = pick(table(), PickConfig(budget=3))
+def reason_of(found, topic):
+    return next(r["text"] for r in found.diagnostics["verdict"]["reasons"] if r["topic"] == topic)
+
+
+def test_stability_is_measured_unless_it_is_turned_off(tmp_path):
+    plain = pick(table(), PickConfig(budget=3, stability=0))
     assert repeats(plain.diagnostics) is None
+    assert "not measured" in reason_of(plain, "stability")
+    assert repeats(pick(table(), PickConfig(budget=3)).diagnostics).repeats > 10
+    assert [repeats_of(None, n) for n in (50, 800, 4_000, 50_000)] == [10, 5, 2, 0]
+    assert repeats_of(7, 50_000) == 7
     found = pick(table(), PickConfig(budget=3, stability=3))
     assert found.picks == plain.picks
     shown = repeats(found.diagnostics)

@@ -87,7 +87,7 @@ def test_the_report_says_what_the_audit_and_the_repeats_found(results):
     assert "(2.7 million parameters)" in drawn
     assert "--adjust site" in drawn
     assert "--adjust air" in drawn
-    assert "Another seed keeps" in drawn
+    assert "two batches share" in drawn
 
 
 def test_shares_are_drawn_with_the_direction_of_numbers_only(table):
@@ -101,7 +101,7 @@ def test_shares_are_drawn_with_the_direction_of_numbers_only(table):
     assert by_site.flagged
     assert by_site.rho is None
     assert not any(row.remedy for row in rows.values() if not row.flagged)
-    assert repeats(found).advice
+    assert repeats(found).frequency
     assert correlations({}) is None
     assert repeats({}) is None
 

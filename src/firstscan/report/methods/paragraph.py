@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-from firstscan.domain.encoding import KINDS
-from firstscan.report.data import NO_NETWORK, LearnedFeatures, ReportData
+from firstscan.report.data import NO_NETWORK, ReportData
 from firstscan.report.rounds import in_methods
-from firstscan.report.words import count, diagnostic, interval, number, p_value
+from firstscan.report.words import count, dcr_told, diagnostic, number, p_value
 from firstscan.selection.history import ADDED, AGAIN, CHOSEN, REPLACED, Entry, history_of
 from firstscan.selection.slices.planning import ordinal
 
+from .citations import Citations
+from .features import encoder, features, kind_of, over_groups, without_network
 from .references import REFERENCES, Reference
 
 _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -41,14 +42,6 @@ _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-_GROUPS = {
-    "embedding": "the embedding of a network",
-    "positions": "features of a network with their positions",
-    "appearance": "appearance at low resolution",
-}
-"""What feature groups are called in a paper; others are called by their names."""
-
-
 @dataclass(frozen=True, slots=True)
 class Methods:
     """The paragraph, the references it cites in order of first mention, and their BibTeX."""
@@ -58,36 +51,23 @@ class Methods:
     bibtex: str
 
 
-class _Citations:
-    """Collects references in the order in which they are first cited."""
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-
-    def __call__(self, *keys: str) -> str:
-        for key in keys:
-            if key not in self.keys:
-                self.keys.append(key)
-        return "(" + "; ".join(REFERENCES[key].short for key in keys) + ")"
-
-
 def methods(data: ReportData) -> Methods:
     """Return a paragraph that says how this selection was made, in the words of a methods section."""
-    cite = _Citations()
+    cite = Citations()
     sentences = [_opening(data, cite)]
     if data.learned is None:
         sentences.append("Embeddings and an uncertainty value of each scan were supplied from outside of firstscan.")
     elif data.learned.encoder == NO_NETWORK:
-        sentences += _without_network(data.learned, cite)
+        sentences += without_network(data.learned, cite)
     elif data.selection.strategy not in ("random", "strided"):
-        sentences += _features(data.learned, cite)
+        sentences += features(data.learned, cite)
     columns = data.selection.diagnostics.get("adjusted_for")
     if columns:
         sentences.append(
             f"Before selection, U and T were replaced by the residuals of a linear regression of their ranks on "
             f"{', '.join(map(str, columns))} (numbers by rank, categories by indicators)."
         )
-    sentences += _encoder(data)
+    sentences += encoder(data)
     sentences += _rule(data, cite)
     recall = diagnostic(data, "neighbour_recall")
     if recall is not None:
@@ -102,10 +82,10 @@ def methods(data: ReportData) -> Methods:
     return Methods(" ".join(sentences), references, "\n\n".join(reference.bibtex for reference in references))
 
 
-def _opening(data: ReportData, cite: _Citations) -> str:
+def _opening(data: ReportData, cite: Citations) -> str:
     version = data.versions.get("firstscan", "")
     name = f"firstscan {version}".strip()
-    kind = _kind(data.learned)
+    kind = kind_of(data.learned)
     first = len(_first(data)["picks"])
     text = (
         f"From a pool of {count(len(data.features), f'unlabelled {kind}volume')}, "
@@ -122,93 +102,11 @@ def _opening(data: ReportData, cite: _Citations) -> str:
     return text
 
 
-def _kind(learned: LearnedFeatures | None) -> str:
-    if learned is None:
-        return ""
-    channels = f"{len(learned.channels)}-channel " if len(learned.channels) > 1 else ""
-    modality = {"ct": "CT ", "mr": "MR "}.get(learned.modality.lower(), "")
-    return channels + modality
-
-
-def _features(learned: LearnedFeatures, cite: _Citations) -> list[str]:
-    if learned.encoder == "swin":
-        encoder = (
-            f"a Swin Transformer encoder {cite('tang2022', 'hatamizadeh2022')} as implemented in MONAI "
-            f"{cite('cardoso2022')}"
-        )
-    else:
-        encoder = f"a {'convolutional' if learned.encoder == 'conv' else learned.encoder} encoder"
-    if learned.parameters:
-        encoder += f" ({learned.parameters / 1e6:.1f} million parameters)"
-    start = f"from the weights “{learned.checkpoint}”" if learned.checkpoint else "from random weights"
-    trained = (
-        f"was trained {start} on the pool for {learned.trained_steps:,} steps on three pretext tasks: predicting a "
-        f"rotation {cite('gidaris2018')}, inpainting masked windows of {learned.window_voxels}³ voxels (masked "
-        f"fraction {learned.masked_fraction:g}), and consistency between reconstructions of differently masked and "
-        f"oriented views {cite('zhu2025')}"
-        if learned.trained_steps
-        else f"was taken {start} without training on the pool"
-    )
-    where = "foreground voxels" if learned.region == "foreground" else "all voxels of the crop"
-    return [
-        _prepared(learned),
-        f"A network with {encoder} {trained}.",
-        f"Typicality T was the inverse of the mean Euclidean distance of a volume's embedding to its "
-        f"{learned.neighbours} nearest neighbours {cite('hacohen2022')}; uncertainty U was the voxel-wise variance "
-        f"over {learned.views} masked reconstructions under rotations and permutations of axes, each mapped back to "
-        f"the volume's own frame, averaged over {where}.",
-    ]
-
-
-def _over(data: ReportData) -> str:
-    """Return which feature groups a strategy saw; nothing where these were the embeddings."""
-    used = [_GROUPS.get(str(name), str(name)) for name in data.selection.diagnostics.get("features") or ()]
-    if not used:
-        return ""
-    named = used[0] if len(used) == 1 else f"{', '.join(used[:-1])} and {used[-1]}"
-    scaled = ", each reduced to its leading principal components and scaled alike" if len(used) > 1 else ""
-    return f", over {named}{scaled}"
-
-
-def _prepared(learned: LearnedFeatures) -> str:
-    size = learned.crop_voxels
-    return (
-        f"Volumes were resampled to an isotropic spacing of {learned.spacing_mm:.3g} mm, cropped to "
-        f"{size}×{size}×{size} voxels centred on the foreground, and normalised in intensity."
-    )
-
-
-def _without_network(learned: LearnedFeatures, cite: _Citations) -> list[str]:
-    return [
-        _prepared(learned),
-        "No network was used: each volume was described by its appearance at low resolution (means over 12×12×12 cells "
-        "of the patient's box), texture (energies of detail at three scales and statistics of gradients) and shape "
-        "(extent and volume of the patient), each reduced to its leading principal components and scaled alike.",
-        "Typicality T was the inverse of the mean Euclidean distance of a volume to its "
-        f"{learned.neighbours} nearest neighbours in these features {cite('hacohen2022')}; the uncertainty U and the "
-        "Difficulty-Coverage Ratio, which need a network, were not measured.",
-    ]
-
-
-def _encoder(data: ReportData) -> list[str]:
-    """Return which pretrained encoder was asked, by the content of its weights; nothing where none was."""
-    name, weights = data.settings.get("encoder"), str(data.settings.get("checkpoint") or "")
-    if not isinstance(name, str) or name not in KINDS:
-        return []
-    given = {"input size": "input_size", "spacing": "spacing", "window": "window"}
-    told = [f"{said} {data.settings[key]}" for said, key in given.items() if data.settings.get(key) is not None]
-    described = f"; {', '.join(told)}" if told else "; input as its publisher describes it"
-    return [
-        f"Volumes were also embedded by a pretrained encoder, {name} ({KINDS[name].what}; weights with SHA-256 "
-        f"{weights[:16]}…{described}), whose features were averaged over the foreground."
-    ]
-
-
-def _rule(data: ReportData, cite: _Citations) -> list[str]:
+def _rule(data: ReportData, cite: Citations) -> list[str]:
     name = data.selection.strategy
     if name != "cscs":
         rule, keys = _RULES.get(name, (f"by the strategy “{name}”", ()))
-        return [f"Volumes were chosen {rule.format(*(cite(key) for key in keys))}{_over(data)}."]
+        return [f"Volumes were chosen {rule.format(*(cite(key) for key in keys))}{over_groups(data)}."]
     strata = _first(data).get("n_strata") or diagnostic(data, "n_strata") or len(_first(data)["picks"])
     sentences = [
         "Volumes were chosen by Curriculum-Stratified Cold-Start selection (CSCS) " + cite("hattat2026") + ".",
@@ -217,7 +115,7 @@ def _rule(data: ReportData, cite: _Citations) -> list[str]:
         f"{cite('arthur2007')}, and the volume with the largest S = T^(1−γ)·U^γ of the rank-normalised signals was "
         "taken from each stratum.",
     ]
-    if over := _over(data):
+    if over := over_groups(data):
         sentences.append(f"Strata and typicality were formed{over}.")
     least = int(data.selection.options.get("min_stratum", 3))
     if data.selection.options.get("thin_strata", "fill") == "score":
@@ -300,11 +198,15 @@ def _pacing(data: ReportData) -> str:
     dcr, alpha, gamma = (chosen.get(name, diagnostic(data, name)) for name in ("dcr", "alpha_eff", "gamma"))
     if dcr is None or gamma is None:
         return "The weight γ of uncertainty against typicality followed the published pacing rule."
-    bounds, chance = interval(data), p_value(chosen.get("dcr_pvalue", diagnostic(data, "dcr_pvalue")))
-    within = f", 95 % interval {number(bounds[0])} to {number(bounds[1])}" if bounds else ""
+    told = dcr_told(data)
+    tested = ""
+    if told is not None and told.value == dcr:  # of a later pool it is another one
+        bounds, how = told.interval, f" {told.method}" if told.method else ""
+        within = f", 95 % interval {number(bounds[0])} to {number(bounds[1])}" if bounds else ""
+        tested = f" ({p_value(told.pvalue)}{how}{within})"
     effective = f" and the effective budget α = B/√N = {number(alpha)}" if alpha is not None else ""
     return (
         "The Difficulty-Coverage Ratio, Spearman's rank correlation of U and T over the pool, was "
-        f"{number(dcr)} ({chance}{within}); with it{effective}, the pacing rule gave "
+        f"{number(dcr)}{tested}; with it{effective}, the pacing rule gave "
         f"the weight of uncertainty against typicality, γ = {gamma:.3f}."
     )

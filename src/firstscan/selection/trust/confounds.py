@@ -15,6 +15,8 @@ from firstscan.selection.gating.limits import plain
 from firstscan.selection.geometry import standardise, typicality
 from firstscan.selection.signals import spearman
 
+from .collinearity import collinear
+
 STATED_SHARE = 0.1
 COMPONENTS = 3
 COMPONENT = "component"
@@ -41,11 +43,15 @@ class Association:
 
 @dataclass(frozen=True, slots=True)
 class SignalAudit:
-    """Every association, the largest share first, the share above which a warning is due, and the warnings."""
+    """Every association, the largest share first, the share above which a warning is due, and the warnings.
+
+    ``together`` holds groups of columns with a warning that say much the same of the scans.
+    """
 
     associations: tuple[Association, ...]
     stated_share: float
     warnings: tuple[str, ...]
+    together: tuple[tuple[str, ...], ...] = ()
 
 
 def signal_audit(features: FeatureTable, seed: int = 0, stated_share: float = STATED_SHARE) -> SignalAudit:
@@ -63,25 +69,14 @@ def signal_audit(features: FeatureTable, seed: int = 0, stated_share: float = ST
         if (association := _associate(signal, values, name, column, rng)) is not None
     ]
     found.sort(key=lambda a: (-a.share, a.signal, a.covariate))
-    warnings = [_warning(a) for a in found if a.share >= stated_share and a.interval[0] > 0]
-    return SignalAudit(tuple(found), stated_share, tuple(warnings))
+    flagged = [a for a in found if is_flagged(a, stated_share)]
+    together = collinear({a.covariate: columns[a.covariate] for a in flagged})
+    return SignalAudit(tuple(found), stated_share, tuple(map(_warning, flagged)), together)
 
 
-def in_short(found: Sequence[Association], stated_share: float = STATED_SHARE) -> tuple[str, ...]:
-    """Return the warnings of an audit, one for each signal and one for the embeddings: of what explains most of it.
-
-    ``found`` is sorted by share; other columns that explain enough are named in the same line.
-    """
-    by_signal: dict[str, list[Association]] = {}
-    for a in found:
-        if a.share >= stated_share and a.interval[0] > 0:
-            by_signal.setdefault(COMPONENT if a.signal.startswith(COMPONENT) else a.signal, []).append(a)
-    told = []
-    for rows in by_signal.values():
-        others = [name for name in dict.fromkeys(a.covariate for a in rows) if name != rows[0].covariate]
-        too = f" {', '.join(others)} {'does' if len(others) == 1 else 'do'} so, too, in part." if others else ""
-        told.append(f"{_warning(rows[0])}{'.' * bool(too)}{too}")
-    return tuple(told)
+def is_flagged(a: Association, stated_share: float) -> bool:
+    """Tell whether a column explains at least the stated share of a signal, its interval clear of 0."""
+    return a.share >= stated_share and a.interval[0] > 0
 
 
 def adjust(features: FeatureTable, columns: Sequence[str]) -> FeatureTable:
@@ -179,12 +174,9 @@ def _share_between(ranks: PerCase, groups: Int[np.ndarray, " case"]) -> float:
 def _warning(a: Association) -> str:
     how = f"ρ = {a.rho:+.2f}, " if a.rho is not None else ""
     low, high = a.interval
-    means, remedy = "the signal follows how the scans were made, and a DCR built on it means nothing", remedy_of(a)
-    if a.signal.startswith(COMPONENT):
-        means = "the embeddings follow how the scans were made, and so may the strata"
     return (
         f"{a.covariate} explains {a.share:.0%} of {a.signal} ({how}95 % interval {low:.0%} to {high:.0%}, {a.cases} "
-        f"cases): {means}. {remedy[0].upper()}{remedy[1:]}"
+        f"cases): {remedy_of(a)}"
     )
 
 

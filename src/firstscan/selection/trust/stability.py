@@ -1,9 +1,9 @@
-"""How sure a batch is: the same question under other seeds and other pools, and advice in words."""
+"""How steady a choice is: the same question under other seeds and on other pools."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -19,7 +19,6 @@ from firstscan.selection.entry import select
 from firstscan.selection.gating.constraints import Constraints
 from firstscan.selection.geometry import nearest, standardise
 
-ARBITRARY_OVERLAP = 1 / 3
 TENDENCY_CASES = 2_000
 TENDENCY_COMPONENTS = 10
 TENDENCY_SHUFFLES = 20
@@ -34,7 +33,7 @@ class Stability:
     scans that both held). ``random_overlap``: what two random batches share. ``cluster_tendency``: distance to the
     nearest neighbour with the components shuffled, over the real one; 1 means no structure, ``tendency_chance`` is its
     95 % limit without structure. ``impossible_pools`` counts bootstraps that the constraints could not be met in, or
-    that held copies of one scan alone.
+    that held copies of one scan alone; ``pool_runs`` the others. ``strategy`` and ``budget`` say what was repeated.
     """
 
     runs: int
@@ -45,7 +44,9 @@ class Stability:
     cluster_tendency: float
     tendency_chance: float
     impossible_pools: int
-    advice: tuple[str, ...]
+    pool_runs: int
+    strategy: str
+    budget: int
 
 
 def stability(
@@ -57,10 +58,11 @@ def stability(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Stability:
-    """Repeat ``selection`` under ``repeats`` seeds and on ``repeats`` bootstrapped pools, and say what to make of it.
+    """Repeat ``selection`` under ``repeats`` seeds and on ``repeats`` bootstrapped pools.
 
     A bootstrapped pool holds the distinct scans of N draws with replacement (about 63 %), and every scan that the
-    constraints name; typicality is computed anew on it. ``progress`` is called with (runs done, runs in all).
+    constraints name; typicality is computed anew on it. ``progress`` is called with (runs done, runs in all);
+    ``options`` are those of :func:`firstscan.selection.select`.
 
     Raises
     ------
@@ -70,45 +72,59 @@ def stability(
         raise UsageError(f"stability needs at least 2 repeats; found {repeats}")
     wanted, total = constraints or Constraints(), 2 * repeats
     rng = np.random.default_rng(selection.seed)
-    seeds = rng.integers(2**32, size=repeats)
     by_seed, by_pool, held = [], [], []
-    for done, seed in enumerate(seeds):
+    for done, seed in enumerate(rng.integers(2**32, size=repeats)):
         run = select(features, selection.budget, selection.strategy, int(seed), constraints=constraints, **options)
         by_seed.append(frozenset(run.case_ids))
         _tell(progress, done + 1, total)
     for done in range(repeats):
         pool = _bootstrapped(features, wanted, rng)
-        limits = replace(wanted, exclude=tuple(c for c in wanted.exclude if c in set(pool.case_ids)))
-        budget = min(selection.budget, len(pool) - len(limits.labelled) - len(limits.exclude))
-        if alike(pool.embeddings) and len(pool) > 1:  # only copies of one scan were drawn
-            _tell(progress, repeats + done + 1, total)
-            continue
-        try:
-            run = select(pool, budget, selection.strategy, selection.seed, constraints=limits, **options)
-        except UsageError:
-            if constraints is None:
-                raise
-        else:
-            by_pool.append(frozenset(run.case_ids))
+        picks = _on_pool(pool, selection, constraints, options)
+        if picks is not None:
+            by_pool.append(picks)
             held.append(frozenset(pool.case_ids))
         _tell(progress, repeats + done + 1, total)
     everything = frozenset(features.case_ids)
-    picked = Counter(c for picks in (*by_seed, *by_pool) for c in picks)
-    present = Counter(c for cases in (*([everything] * repeats), *held) for c in cases)
     usable = len(features) - len(wanted.exclude) - len(wanted.labelled)
     tendency, chance = cluster_tendency(features.embeddings, rng)
-    result = Stability(
+    return Stability(
         runs=repeats + len(by_pool),
-        frequency={c: picked[c] / present[c] for c in sorted(picked, key=lambda c: (-picked[c] / present[c], c))},
+        frequency=_frequency([*by_seed, *by_pool], [everything] * repeats + held),
         seed_overlap=_mean_overlap(by_seed, [everything] * repeats),
         pool_overlap=_mean_overlap(by_pool, held),
         random_overlap=selection.budget / (2 * usable - selection.budget),
         cluster_tendency=tendency,
         tendency_chance=chance,
         impossible_pools=repeats - len(by_pool),
-        advice=(),
+        pool_runs=len(by_pool),
+        strategy=selection.strategy,
+        budget=selection.budget,
     )
-    return replace(result, advice=_advice(result, selection))
+
+
+def _on_pool(
+    pool: FeatureTable, selection: Selection, constraints: Constraints | None, options: Mapping[str, Any]
+) -> frozenset[str] | None:
+    """Return what is picked on a bootstrapped pool; None where constraints forbid it, or it holds copies alone."""
+    wanted = constraints or Constraints()
+    limits = replace(wanted, exclude=tuple(c for c in wanted.exclude if c in set(pool.case_ids)))
+    budget = min(selection.budget, len(pool) - len(limits.labelled) - len(limits.exclude))
+    if alike(pool.embeddings) and len(pool) > 1:
+        return None
+    try:
+        run = select(pool, budget, selection.strategy, selection.seed, constraints=limits, **options)
+    except UsageError:
+        if constraints is None:
+            raise
+        return None
+    return frozenset(run.case_ids)
+
+
+def _frequency(picks: Sequence[frozenset[str]], pools: Sequence[frozenset[str]]) -> dict[str, float]:
+    """Return the share of the runs that held a case in which it was picked, most often first."""
+    picked = Counter(c for run in picks for c in run)
+    present = Counter(c for pool in pools for c in pool)
+    return {c: picked[c] / present[c] for c in sorted(picked, key=lambda c: (-picked[c] / present[c], c))}
 
 
 def cluster_tendency(x: Embeddings, rng: np.random.Generator) -> tuple[float, float]:
@@ -155,32 +171,3 @@ def _mean_overlap(picks: list[frozenset[str]], held: list[frozenset[str]]) -> fl
 def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)
-
-
-def _advice(found: Stability, selection: Selection) -> tuple[str, ...]:
-    low, high = selection.diagnostics.get("dcr_interval", (-1.0, 1.0))
-    undecided = low <= 0 <= high
-    shapeless = found.cluster_tendency <= found.tendency_chance
-    arbitrary = found.pool_overlap < ARBITRARY_OVERLAP
-    lines = []
-    if undecided and shapeless and arbitrary and selection.strategy != "random":
-        lines.append(
-            "Random would do here: hardness and typicality are unrelated, the pool shows no clusters, and another pool "
-            "of the same kind would give other picks."
-        )
-    if "dcr_interval" in selection.diagnostics:
-        span = f"the 95 % interval of DCR is {low:.2f} to {high:.2f}"
-        if undecided:
-            lines.append(f"Whether hard scans are typical or peripheral is open: {span}, which holds 0.")
-        else:
-            lines.append(f"Hard scans are {'typical' if low > 0 else 'peripheral'} in this pool: {span}.")
-    lines.append(
-        f"Another seed keeps {found.seed_overlap:.0%} of the picks, another pool of the same kind "
-        f"{found.pool_overlap:.0%}; two random batches share {found.random_overlap:.0%}."
-    )
-    shape = "no clusters beyond chance" if shapeless else "clusters, which strata can follow"
-    lines.append(
-        f"The pool shows {shape} (neighbours {found.cluster_tendency:.2f} times closer than without structure, "
-        f"{found.tendency_chance:.2f} by chance)."
-    )
-    return tuple(lines)

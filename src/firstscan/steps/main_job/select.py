@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
+from firstscan.selection.trust.learning import TASKS, Learning, learning
 from firstscan.steps.measuring.covariates import covariates, known_columns, stored
 from firstscan.steps.measuring.pipeline import Started, indexed, measured, measured_files, opened, settled, started
 from firstscan.steps.running.config import INSTANT, SelectCommand
@@ -89,6 +91,12 @@ def _redraw_if_asked(out: Path, settings: Settings) -> None:
         report(out, settings)
 
 
+def _learned(learned: Any) -> Learning | None:
+    """Return how the network's losses fell; None where none was trained."""
+    rows = () if learned is None else learned.history
+    return learning({task: [getattr(row, task) for row in rows] for task in TASKS})
+
+
 def _choose(begun: Started, config: SelectCommand) -> Selection:
     from firstscan.steps.reporting.report import gathered, write_report
 
@@ -97,7 +105,7 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     check_request(asked.config, usable.case_ids, asked.columns, left_out(usable))
     result = measured(begun, config)
     pool = result.checked.pool
-    selection = pick(result.features, config, left_out(pool), begun.run.progress)
+    selection = pick(result.features, config, left_out(pool), begun.run.progress, learned=_learned(result.learned))
     paths = None if pool.pseudonyms is not None else {case.case_id: case.paths for case in pool}
     write_selection(begun.out, selection, paths, __version__)
     said = slice_findings(selection, result.features, {case.case_id: case.path for case in pool})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,27 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from firstscan._version import __version__
-from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.report import Afterwards, Collection, GroupRow, HandOver, OtherChoice, ReviewEntry, Spread
-from firstscan.selection import select as choose
+from firstscan.selection.trust.verdict import AGREEMENT
 from firstscan.steps.running.config import PickConfig, parse_quota
 from firstscan.steps.running.history import HANDOFFS, REVIEW, read_log
 from firstscan.steps.running.run import Run
-from firstscan.steps.selecting.pick import constraints_of
-from firstscan.steps.selecting.slicing import as_chosen
-from firstscan.store import atomic_write, dump_json, identity, load_json
 
-QUICK = ("alps", "calr", "kcenter", "maxherding")
-"""Strategies compared on every pool up to ``MOST_QUICK`` scans: seconds there."""
-SLOWER = ("cscs", "csal3d", "probcover", "typiclust", "usl")
-"""Compared up to ``MOST_SLOWER`` scans."""
-MOST_QUICK, MOST_SLOWER = 5_000, 2_000
 MOST_GROUPS, MOST_TOLD = 8, 300
-OTHERS = "others.json"
-"""In ``work``: what the other strategies picked, so that a replacement does not ask them again."""
 
 
 def afterwards(
@@ -49,7 +36,7 @@ def afterwards(
     config = PickConfig.of(**known) if known.get("budget") or known.get("slices") else None
     handovers, collections = _handed(read_log(run.workspace.out / HANDOFFS))
     return Afterwards(
-        others=() if config is None else other_choices(run, selection, used, config),
+        others=other_choices(selection),
         spreads=() if config is None else spreads(selection, used, config, show_values=show_values),
         handovers=handovers,
         collections=collections,
@@ -57,33 +44,10 @@ def afterwards(
     )
 
 
-def other_choices(run: Run, selection: Selection, used: FeatureTable, config: PickConfig) -> tuple[OtherChoice, ...]:
-    """Return what the cheap strategies pick from the same scans, for as many picks, seed and conditions alike."""
-    config, used = as_chosen(config, used, selection)
-    names = [*(QUICK if len(used) <= MOST_QUICK else ()), *(SLOWER if len(used) <= MOST_SLOWER else ())]
-    names = sorted(name for name in names if name != selection.strategy)
-    if not names:
-        return ()
-    asked = identity(__version__, _content(used), len(selection), selection.seed, config.resolved(), names)
-    kept = run.workspace.work / OTHERS
-    told = load_json(kept) if kept.is_file() else {}
-    if told.get("asked") != asked:
-        with run.stage("Comparing choices", len(names)) as progress:
-            found = []
-            for name in names:
-                found.append(_chosen_by(name, selection, used, config))
-                progress.advance(1, name)
-        told = {"asked": asked, "found": [[o.strategy, list(o.case_ids), o.why_not] for o in found]}
-        atomic_write(kept, dump_json(told))
-    return tuple(OtherChoice(name, tuple(ids), why) for name, ids, why in told["found"])
-
-
-def _chosen_by(name: str, selection: Selection, used: FeatureTable, config: PickConfig) -> OtherChoice:
-    try:
-        other = choose(used, len(selection), name, selection.seed, constraints=constraints_of(config, ()))
-    except UsageError as error:
-        return OtherChoice(name, why_not=str(error))
-    return OtherChoice(name, other.case_ids)
+def other_choices(selection: Selection) -> tuple[OtherChoice, ...]:
+    """Return what other strategies pick from the same scans, for as many picks, seed and conditions alike."""
+    told = selection.diagnostics.get(AGREEMENT) or {}
+    return tuple(OtherChoice(name, tuple(row["case_ids"]), row["why_not"]) for name, row in sorted(told.items()))
 
 
 def spreads(selection: Selection, used: FeatureTable, config: PickConfig, *, show_values: bool) -> tuple[Spread, ...]:
@@ -140,15 +104,6 @@ def _bounds(least: int, most: int | None) -> str:
     if most is None:
         return f"at least {least}"
     return f"at most {most}" if not least else f"{least} to {most}" if least < most else f"exactly {least}"
-
-
-def _content(used: FeatureTable) -> str:
-    """Return a name for what the strategies see of the pool."""
-    digest = hashlib.sha256("\n".join(used.case_ids).encode())
-    for array in (used.embeddings, used.uncertainty, used.typicality):
-        if array is not None:
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _handed(log: Sequence[Mapping[str, Any]]) -> tuple[tuple[HandOver, ...], tuple[Collection, ...]]:

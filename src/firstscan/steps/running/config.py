@@ -207,8 +207,8 @@ class PickConfig(TableConfig, SlicesConfig):
     ``exclude``, ``include`` and ``labelled`` hold ids; at most one scan a value of ``group_by`` is picked.
     ``quota`` (``COLUMN=GROUP:MIN-MAX``, either number may be missing) bounds the scans of a group; ``minutes`` bounds
     the sum of ``cost_column`` or, without one, of minutes per scan and per slice. ``features`` names the feature groups
-    that the strategy sees. ``adjust`` takes columns off the signals, ``stability`` repeats the choice so often, and
-    ``option`` holds further parameters of the strategy by name.
+    that the strategy sees. ``adjust`` takes columns off the signals, ``stability`` repeats the choice so often (0: not
+    at all; None: by the pool's size), and ``option`` holds further parameters of the strategy by name.
     """
 
     budget: int | None = None
@@ -227,13 +227,20 @@ class PickConfig(TableConfig, SlicesConfig):
     minutes_per_slice: float = Field(default=MINUTES_PER_SLICE, ge=0)
     cost_column: str | None = None
     adjust: tuple[str, ...] = ()
-    stability: int | None = Field(default=None, ge=2)
+    stability: int | None = Field(default=None, ge=0)
 
     @field_validator("quota")
     @classmethod
     def _quota(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
             parse_quota(text)
+        return value
+
+    @field_validator("stability")
+    @classmethod
+    def _enough_repeats(cls, value: int | None) -> int | None:
+        if value == 1:
+            raise ValueError("one repeat shows no overlap: give at least 2, or 0 to measure no stability")
         return value
 
     @field_validator("budget")

@@ -23,6 +23,7 @@ from firstscan.selection import select as choose
 from firstscan.selection.checks import check_uncertainty
 from firstscan.selection.history import begun
 from firstscan.selection.registry import strategy_class
+from firstscan.selection.trust.learning import Learning
 from firstscan.steps.measuring.covariates import with_columns
 from firstscan.steps.running.config import PickConfig, parse_quota
 from firstscan.steps.running.identity import in_neutral, key_of, neutral_quota
@@ -53,11 +54,14 @@ def pick(
     config: PickConfig,
     left_out: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    *,
+    learned: Learning | None = None,
 ) -> Selection:
     """Choose the batch, and say how far it can be trusted.
 
     Parameters
     ----------
+    learned : how the losses of the network fell; None where none was trained here.
     left_out : why a case is not in ``features``, by case id; such cases may be named in ``exclude`` and ``labelled``.
 
     Raises
@@ -77,7 +81,7 @@ def pick(
         used, wanted.budget, config.strategy, config.seed, constraints=constraints, groups=groups, **options
     )
     selection = with_pacing(selection, used, constraints)
-    trusted = with_trust(selection, used, config, constraints, progress)
+    trusted = with_trust(selection, used, wanted, constraints, progress, learned=learned)
     trusted = begun(trusted, pool=len(features), labelled=len(constraints.labelled))
     return planned(replace(trusted, features=adjusted), features, wanted, asked.refused)
 

@@ -14,12 +14,13 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.selection import Constraints, Quota, adjust, replace_pick
 from firstscan.selection import extend as more_picks
+from firstscan.selection.trust.verdict import MADE_OF
 from firstscan.steps.running.config import PickConfig, parse_quota
 from firstscan.steps.running.identity import in_neutral, key_of
 from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, SELECTION, SLICES
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.slicing import as_chosen, replanned
-from firstscan.steps.selecting.trust import with_pacing, with_signals
+from firstscan.steps.selecting.trust import measured_again, with_pacing, with_signals
 from firstscan.store import (
     Manifest,
     amending,
@@ -40,7 +41,7 @@ VETOED = "vetoed"
 """The diagnostic that holds, by case id, why a scan must not come back into the batch."""
 UNDER_WAY = "change.json"
 """In ``work`` while a change is made: what was asked for, so that a killed run's change is not made twice."""
-KEPT = ("signal_audit", "adjusted_for", VETOED, "rounds")
+KEPT = (*MADE_OF, "adjusted_for", VETOED, "rounds")
 """Diagnostics that outlive a change of the batch."""
 
 Change = Callable[[Selection, FeatureTable, Constraints], Selection]
@@ -166,6 +167,8 @@ def write_batch(run: Run, batch: Batch, selection: Selection, entry: dict[str, A
     A plan by slice goes on: see :func:`firstscan.steps.selecting.slicing.replanned`.
     """
     selection = replanned(selection, batch.selection.slices, batch.features)
+    limits = constraints_of(batch.config, batch.used.case_ids)
+    selection = measured_again(selection, batch.used, batch.config, limits, run.progress)
     with amending(run.workspace.out, (*SELECTION, SLICES, REPORT)):
         _write(run, selection, batch.features, batch.manifest, entry)
 
