@@ -45,7 +45,7 @@ _HOMES = {
     "index": "steps.main_job.api",
     "plan_slices": "steps.main_job.api",
     "read_features": "store",
-    "read_selection": "store",
+    "read_selection": "steps.selecting.batch",
     "select": "selection",
     "strategies": "selection",
     "write_features": "store",

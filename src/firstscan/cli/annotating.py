@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from . import options as o
-from .decisions import say_what_is_open
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +38,7 @@ def handoff(
     options = locals()
     from firstscan.steps.annotating.handoff import run_handoff
     from firstscan.steps.annotating.tool_folder import HandoffConfig
+    from firstscan.store.lock import holding
 
     from . import terminal
 
@@ -46,7 +46,10 @@ def handoff(
     handed = run_handoff(results, HandoffConfig.of(target=to, **given), out, o.settings_of(options))
     terminal.say(f"Open this: {handed.open_this}")
     terminal.tell(handed.message)
-    say_what_is_open(results)
+    if holding(results / "work") == "firstscan review":
+        terminal.tell(
+            "Note: the review page of this batch is open; what is decided there from now on is not in this hand-off."
+        )
     if to == "nnunet" and labels is not None:
         terminal.next_step(f"firstscan train {terminal.typed(out)} --out model")
     else:

@@ -149,7 +149,7 @@ def report(
 ) -> None:
     """Draw the report of a results folder again."""
     options = locals()
-    from firstscan.steps.reporting.report import report as run
+    from firstscan.steps.reporting.written import report as run
 
     from . import terminal
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from . import options as o
-from .decisions import say_what_is_open
 
 
 def register(app: typer.Typer) -> None:
@@ -35,10 +34,9 @@ def review(
 
     def ready(address: str) -> None:
         terminal.say(f"Review page: {address}")
-        terminal.say("Only this machine can open it. Ctrl-C ends it; every action is kept in review.jsonl.")
+        terminal.say("Only this machine can open it. Ctrl-C ends it; every action is kept in history.jsonl.")
 
     run(out, o.settings_of(options), port=port, show=show, ready=ready)
-    say_what_is_open(out)
 
 
 def replace(

@@ -154,7 +154,7 @@ def review_sentence(data: ReportData) -> str:
         words[entry.action] = words.get(entry.action, 0) + 1
     counted = ", ".join(f"{_DONE.get(action, action)} {n}×" for action, n in words.items() if action)
     left = len(data.afterwards.review) - MOST_REVIEWED
-    more = f" The first {left:,} are left out here; review.jsonl holds them all." if left > 0 else ""
+    more = f" The first {left:,} are left out here; history.jsonl holds them all." if left > 0 else ""
     return f"{count(len(data.afterwards.review), 'entry', 'entries')}: {counted}.{more}"
 
 

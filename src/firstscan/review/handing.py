@@ -26,11 +26,11 @@ class Wanted:
 
 
 def hand_over(session: Session, wanted: Wanted) -> dict[str, Any]:
-    """Write the hand-off of the exported batch and return where it is and what to do with it.
+    """Write the hand-off of the batch and return where it is and what to do with it.
 
     Raises
     ------
-    UsageError : the batch differs from the exported one; no folder; a target, readers or an overlap that cannot be.
+    UsageError : the batch has changed since it was shown; no folder; a target, readers or an overlap that cannot be.
     """
     writer(wanted.target)
     if not wanted.folder.strip():
@@ -41,7 +41,7 @@ def hand_over(session: Session, wanted: Wanted) -> dict[str, Any]:
         raise UsageError(f"0 to {len(session.state.picks)} scans can go to everyone; found {wanted.overlap}.")
     out = folder_of(session, wanted.folder.strip())
     config = HandoffConfig.of(target=wanted.target, readers=wanted.readers, overlap=wanted.overlap)
-    with session.exported(wanted.seq):
+    with session.unchanged(wanted.seq):
         handed = run_handoff(session.held.out, config, out, session.held.run.settings)
     return {"folder": str(out), "open": str(handed.open_this), "message": handed.message}
 

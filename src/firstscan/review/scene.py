@@ -18,12 +18,12 @@ from firstscan.report.charts.maps import PoolMap
 from firstscan.report.privacy import without_folders
 from firstscan.report.slices import from_top
 from firstscan.selection import describe
+from firstscan.steps.running.history import Event
+from firstscan.steps.running.replay import ANEW, WHOLE, State
 from firstscan.store import to_plain
 
 from .handing import targets_told
-from .log import Event
 from .session import Session
-from .state import ANEW, State
 
 MOST_CATEGORIES = 40
 NO_STRATUM = -1
@@ -121,7 +121,9 @@ def log_told(events: Sequence[Event], most: int = 200) -> list[dict[str, Any]]:
 
 
 UNDO_WORDS: Mapping[str, str] = {
-    "begin": "review begun", "accept": "accepted", "unaccept": "acceptance withdrawn from", "veto": "vetoed",
+    "begin": "taken up",
+    "chosen": "chosen", "replaced": "a pick replaced", "added": "scans added", "round": "next round",
+    "accept": "accepted", "unaccept": "acceptance withdrawn from", "veto": "vetoed",
     "allow": "allowed again", "replace": "replaced", "pin": "pinned", "unpin": "pin taken off", "undo": "undone",
     "export": "exported", "budget": "batch resized", "strategy": "strategy changed",
 }  # fmt: skip
@@ -133,8 +135,8 @@ def sentence(event: Event) -> str:
     detail = event.detail
     if event.action in ANEW:
         return f"{word}: {detail['budget']} scans by {detail['strategy']}"
-    if event.action == "begin":
-        return f"{word} with {len(detail['picks'])} scans by {detail['strategy']}"
+    if event.action in WHOLE:
+        return f"{word}: {len(detail['picks'])} scans by {detail['strategy']} (firstscan {event.command})"
     if event.action == "export":
         return f"{word} {len(detail['picks'])} scans"
     if event.action == "undo":

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,8 +65,17 @@ def review(out: Path, settings: Settings, *, port: int, show: bool, ready: Calla
         try:
             uvicorn.Server(config).run(sockets=[listening])
         finally:
-            session.settle()
+            tell_changes(session.leave(), opened, settings)
         raise KeyboardInterrupt  # also where whoever started us ignores it, as a shell does in the background
+
+
+def tell_changes(changes: Sequence[str], opened: Held, settings: Settings) -> None:
+    """Say what a review has changed, and where the batch is now."""
+    for line in changes:
+        settings.progress.say(f"Changed: {line}.")
+    if changes:
+        files = "selection.csv and report.html" if opened.story is not None else "selection.csv"
+        settings.progress.say(f"{files} in {opened.out} hold the batch as it is now.")
 
 
 def laid_out(opened: Held, session: Session) -> PoolMap:

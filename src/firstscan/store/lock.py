@@ -15,6 +15,11 @@ from filelock import FileLock, Timeout
 
 from firstscan.domain.errors import UsageError
 
+
+class InUseError(UsageError):
+    """Another run holds the folder."""
+
+
 HOLDER, LOCK = "run.json", "run.lock"
 COMMANDS = {"firstscan review": "its review page (end it with Ctrl-C in its terminal)"}
 """Commands that are better told in other words."""
@@ -31,7 +36,7 @@ def output_lock(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise UsageError(
+        raise InUseError(
             f"{folder.parent} is in use by {_described(holder)}. Wait until it ends, end it, or choose another --out."
         ) from error
     try:
@@ -42,6 +47,24 @@ def output_lock(folder: Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def holding(folder: Path) -> str:
+    """Return the command that holds ``folder`` now, as ``firstscan review``; empty where none does."""
+    lock = FileLock(folder / LOCK, timeout=0)
+    if not (folder / HOLDER).is_file():
+        return ""
+    try:
+        lock.acquire()
+    except Timeout:
+        try:
+            return str(json.loads((folder / HOLDER).read_text()).get("command", ""))
+        except (OSError, ValueError):
+            return ""
+    except OSError:
+        return ""
+    lock.release()
+    return ""
 
 
 def _command() -> str:

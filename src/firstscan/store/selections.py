@@ -32,6 +32,16 @@ def write_selection(out: Path, selection: Selection, paths: Paths | None, versio
     ``paths`` holds every file of a case by case id; the table shows the first one. None: scans have neutral names, and
     nothing says where they are.  Numbers keep every digit.
     """
+    if selection.slices is None:
+        (out / SLICES).unlink(missing_ok=True)
+    else:
+        atomic_write(out / SLICES, slices_table(selection.slices))
+    atomic_write(out / "selection.json", selection_text(selection, paths, version))
+    atomic_write(out / "selection.csv", selection_table(selection, paths))
+
+
+def selection_text(selection: Selection, paths: Paths | None, version: str) -> str:
+    """Return the text of a ``selection.json``; ``paths`` as for :func:`write_selection`."""
     body: dict[str, Any] = {
         "schema_version": 1 if selection.slices is None else SCHEMA_VERSION,
         "version": version,
@@ -50,13 +60,9 @@ def write_selection(out: Path, selection: Selection, paths: Paths | None, versio
         "strata": selection.strata,
         "scores": selection.scores,
     }
-    if selection.slices is None:
-        (out / SLICES).unlink(missing_ok=True)
-    else:
+    if selection.slices is not None:
         body["slices"] = plan_body(selection.slices)
-        atomic_write(out / SLICES, slices_table(selection.slices))
-    atomic_write(out / "selection.json", dump_json(body))
-    atomic_write(out / "selection.csv", selection_table(selection, paths))
+    return dump_json(body)
 
 
 def selection_table(selection: Selection, paths: Paths | None) -> str:

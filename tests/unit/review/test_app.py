@@ -24,6 +24,7 @@ from firstscan.review.server import laid_out
 from firstscan.review.session import Session
 from firstscan.selection.geometry import standardise
 from firstscan.steps.running.config import IndexConfig
+from firstscan.steps.running.history import History
 from firstscan.steps.running.origin import note_origin
 from firstscan.steps.running.run import Settings
 from firstscan.steps.steering.review import held
@@ -338,13 +339,11 @@ class TestWithScans:
         assert "has changed since" in page.get("api/scan", params={"case": "c01"}).json()["problem"]
         assert page.get("api/volume", params={"case": "c01", "channel": "1"}).status_code == 409
 
-    def test_a_batch_is_handed_over_from_the_page_once_it_is_exported(self, page, results, session):
+    def test_a_batch_is_handed_over_from_the_page_as_it_is(self, page, results, session):
         page.post("api/act", json={"action": "veto", "case": HOSTILE, "why": "no id of a source has a slash"})
         page.post("api/act", json={"action": "budget", "budget": 5})
         asked = {"target": "csv", "folder": "given-away", "readers": 2, "overlap": 1, "seq": session.state.seq}
-        refused = page.post("api/handoff", json=asked)
-        assert (refused.status_code, refused.json()["message"].split(":")[0]) == (409, "Export the batch first")
-        page.post("api/act", json={"action": "export"})
+        page.post("api/act", json={"action": "accept", "case": session.state.case_ids[1]})
         stale = page.post("api/handoff", json=asked)
         assert (stale.status_code, stale.json()["stale"]) == (409, True)
         asked["seq"] = session.state.seq
@@ -360,7 +359,11 @@ class TestWithScans:
         done = page.post("api/handoff", json=asked).json()
         assert done["folder"] == str((results.parent / "given-away").resolve())
         assert "A folder a reader" in done["message"]
-        assert (results.parent / "given-away" / "readers.csv").is_file()
+        dealt = list(csv.DictReader((results.parent / "given-away" / "readers.csv").open()))
+        assert [row["case_id"] for row in dealt] == list(session.state.case_ids)
+        assert page.post("api/act", json={"action": "undo", "seq": asked["seq"]}).status_code == 200
+        page.post("api/act", json={"action": "accept", "case": session.state.case_ids[1]})
+        asked["seq"] = session.state.seq
         assert "csv" in page.get("api/pool").json()["handoff"]
         again = page.post("api/handoff", json={**asked, "readers": 1, "overlap": 0})
         assert (again.status_code, "another hand-off" in again.json()["message"]) == (409, True)
@@ -408,7 +411,7 @@ def test_the_server_says_what_it_lacks(results, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(UsageError, match=r"pip install 'fastapi>=0.115' 'uvicorn>=0.32'"):
         server.review(results, Settings(), port=0, show=False, ready=print)
-    assert not (results / "review.jsonl").exists()
+    assert [e.action for e in History(results).events] == ["chosen"]
 
 
 def test_a_port_in_use_is_named(results):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -19,6 +18,7 @@ from firstscan.steps.steering.amend import extend
 from firstscan.steps.steering.amend import replace as replace_on_the_command_line
 from firstscan.steps.steering.review import held
 from firstscan.store import read_manifest, to_plain, verified, write_features
+from firstscan.store import read_selection as read_files
 
 NOW = Settings()
 
@@ -34,17 +34,19 @@ def outside(session):
 
 def test_a_review_begins_with_the_batch_and_says_so(results, session):
     assert session.state.case_ids == fs.read_selection(results).case_ids
-    assert [e.action for e in session.events] == ["begin"]
-    assert (results / "review" / "selection-0001.json").read_bytes() == (results / "selection.json").read_bytes()
+    assert [(e.command, e.action) for e in session.events] == [("pick", "chosen")]
+    kept = results / session.events[0].detail["file"]
+    assert kept.read_bytes() == (results / "selection.json").read_bytes()
 
 
-def test_replace_is_the_one_of_the_command_line(results):
+def test_replace_is_the_one_of_the_command_line(results, tmp_path):
+    other = shutil.copytree(results, tmp_path / "other")
     with held(results, NOW) as opened:
         session = Session(opened)
         gone = session.state.case_ids[1]
         steered = act(session, "replace", gone)
     assert dict(steered.passed) == {gone: steered.case_ids[1]}
-    assert replace_on_the_command_line(results, gone, "motion", NOW).case_ids == steered.case_ids
+    assert replace_on_the_command_line(other, gone, "motion", NOW).case_ids == steered.case_ids
 
 
 def test_a_veto_brings_the_substitute_and_needs_a_reason(session):
@@ -163,35 +165,59 @@ def test_a_restart_finds_everything(results):
         assert act(again, "replace", again.state.case_ids[3]).case_ids != before.case_ids
 
 
-def test_an_export_becomes_the_selection_and_can_be_taken_up_again(results):
-    original = (results / "selection.json").read_bytes()
+def test_a_veto_counts_at_once_and_everywhere(results):
     before = fs.read_selection(results)
     with held(results, NOW) as opened:
         session = Session(opened)
+        first = session.events[0].detail["file"]
         act(session, "veto", before.case_ids[0], why="motion")
+        assert fs.read_selection(results).picks == session.state.picks
         passed = session.state.case_ids[1]
         act(session, "replace", passed)
         state = act(session, "export")
         full = session.selection(state)
         assert state.exported == state.case_ids
         assert act(session, "undo").case_ids[1] == passed
+        assert fs.read_selection(results).case_ids[1] == passed
         act(session, "replace", passed)
+        taken = session.state.case_ids[0]
+        assert session.leave() == (
+            f"{before.case_ids[0]} was vetoed (motion); {taken} takes its place",
+            f"{passed} was taken out; {session.state.case_ids[1]} takes its place",
+        )
     exported = fs.read_selection(results)
     assert exported.picks == state.picks
     assert exported.diagnostics["replacements"] == full.diagnostics["replacements"]
     assert exported.diagnostics["vetoed"] == {before.case_ids[0]: "motion", passed: ANOTHER}
+    assert [e["action"] for e in exported.diagnostics["history"]] == ["chosen", "replaced", "replaced"]
+    table = (results / "selection.csv").read_text()
+    assert f",{before.case_ids[0]}," not in table
     manifest = read_manifest(results)
     assert verified(results, manifest)
-    change = {"review": 4, "before": list(before.case_ids), "after": list(exported.case_ids)}
+    change = {"review": True, "before": list(before.case_ids), "after": list(exported.case_ids)}
     assert manifest.config["amendments"] == [change]
-    assert (results / "review" / "selection-0001.json").read_bytes() == original
+    assert fs.read_selection(results / first) == before
     longer = extend(results, 20, NOW)
     assert not {before.case_ids[0], passed} & set(longer.case_ids)
     with held(results, NOW) as opened:
         again = Session(opened)
         assert again.state.case_ids == longer.case_ids
-        assert "changed outside of this page" in again.notes[0]
+        assert again.notes == []
         assert again.state.vetoed.keys() >= {before.case_ids[0]}
+        with pytest.raises(UsageError, match="nothing to undo"):
+            act(again, "undo")
+
+
+def test_what_is_taken_back_leaves_no_trace_in_the_results(results):
+    before = {p.name: p.read_bytes() for p in results.iterdir() if p.is_file() and p.name != "history.jsonl"}
+    with held(results, NOW) as opened:
+        session = Session(opened)
+        act(session, "veto", session.state.case_ids[0], why="motion")
+        act(session, "budget", budget=6)
+        act(session, "undo")
+        act(session, "undo")
+        assert session.leave() == ()
+    assert before == {p.name: p.read_bytes() for p in results.iterdir() if p.is_file() and p.name != "history.jsonl"}
 
 
 def test_vetoes_after_a_resize_hold_for_extend_too(results):
@@ -235,7 +261,7 @@ def test_what_cannot_be_done_changes_nothing(session):
             session.act(request)
     with pytest.raises(UnknownNameError, match="needs a scan"):
         act(session, "veto", why="motion")
-    assert [e.action for e in session.events] == ["begin"]
+    assert [e.action for e in session.events] == ["chosen"]
 
 
 def test_constraints_hold_for_a_pin(tmp_path, make_results):
@@ -269,34 +295,37 @@ def test_a_folder_without_results(tmp_path):
     assert not (tmp_path / "work").exists()
 
 
-def test_a_failed_export_is_not_in_the_log(results, session, monkeypatch):
-    before = (results / "selection.json").read_bytes()
+def test_a_veto_whose_files_cannot_be_written_counts_and_the_files_follow(results, session, monkeypatch):
+    before, gone = (results / "selection.json").read_bytes(), session.state.case_ids[0]
 
     def full(*_args, **_options):
         raise DataError("The disk is full")
 
-    act(session, "veto", session.state.case_ids[0], why="motion")
-    monkeypatch.setattr("firstscan.steps.steering.amend.write_manifest", full)
-    with pytest.raises(DataError, match="full"):
-        act(session, "export")
-    assert [e.action for e in session.events] == ["begin", "veto"]
+    with monkeypatch.context() as patched:
+        patched.setattr("firstscan.steps.reporting.written.write_manifest", full)
+        with pytest.raises(DataError, match="full"):
+            act(session, "veto", gone, why="motion")
     assert (results / "selection.json").read_bytes() == before
+    assert gone not in session.state.case_ids
+    assert fs.read_selection(results).case_ids == session.state.case_ids
+    state = act(session, "accept", session.state.case_ids[0])
+    session.leave()
+    assert read_files(results).picks == state.picks
 
 
-def test_the_same_picks_chosen_otherwise_are_a_new_beginning(results, session):
-    selection = json.loads((results / "selection.json").read_text())
-    (results / "selection.json").write_text(json.dumps({**selection, "seed": 7}))
-    again = Session(session.held)
-    assert [e.action for e in again.events] == ["begin", "begin"]
-
-
-def test_a_lost_copy_of_the_first_batch_is_a_new_beginning_and_says_what_is_back(results, session):
-    gone = session.state.case_ids[0]
-    act(session, "veto", gone, why="motion")
-    shutil.rmtree(results / "review")
-    again = Session(session.held)
-    assert again.state.case_ids == fs.read_selection(results).case_ids
-    assert again.notes[0].endswith(f"vetoed before, and in it again: {gone}")
+def test_a_folder_of_batches_that_is_lost_is_begun_again(results):
+    with held(results, NOW) as opened:
+        session = Session(opened)
+        gone = session.state.case_ids[0]
+        act(session, "veto", gone, why="motion")
+        before = session.state
+    shutil.rmtree(results / "history")
+    with held(results, NOW) as opened:
+        again = Session(opened)
+        assert again.state.picks == before.picks
+        assert again.state.vetoed == before.vetoed
+        assert again.events[-1].action == "begin"
+        assert gone not in act(again, "budget", budget=9).case_ids
 
 
 def test_where_no_substitute_is_left_the_way_out_is_said(session):

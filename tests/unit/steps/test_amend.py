@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 import firstscan as fs
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
+from firstscan.steps.reporting import written
+from firstscan.steps.reporting.written import current
 from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.history import NAME, History
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import run_pick
-from firstscan.steps.steering import amend
 from firstscan.steps.steering.amend import extend, replace
 from firstscan.store import in_place, open_workspace, read_manifest, verified, write_features
 
@@ -77,54 +77,62 @@ def test_what_cannot_be_amended(tmp_path, batch):
     assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
 
 
-def test_a_change_that_is_cut_short_leaves_the_old_result(batch, monkeypatch):
+def test_a_change_that_is_cut_short_counts_and_is_made_once(batch, monkeypatch):
     before = {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
 
     class Killed(BaseException):
         pass
 
-    real = amend.write_selection
+    real = written.write_selection
 
     def dying(out, selection, paths, version):
         real(out, selection, paths, version)
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(amend, "write_selection", dying)
+        patched.setattr(written, "write_selection", dying)
         patched.setattr(in_place, "roll_back", lambda out: False)  # as SIGKILL would: nobody tidies up
         with pytest.raises(Killed):
             extend(batch, 1, NOW)
     assert (batch / "selection.csv").read_bytes() != before["selection.csv"]
     with open_workspace(batch):
         pass
-    assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+    assert (batch / "selection.csv").read_bytes() == before["selection.csv"]
+    longer = current(batch, NOW)
+    assert len(longer) == 5
+    assert fs.read_selection(batch) == longer
+    assert verified(batch, read_manifest(batch))
     assert not list((batch / "work").glob("before*"))
+    assert extend(batch, 1, NOW).case_ids == longer.case_ids
+    assert len(extend(batch, 1, NOW)) == 6
 
 
-def test_an_error_while_writing_rolls_back(batch, monkeypatch):
-    before = {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+def test_an_error_while_writing_rolls_the_files_back_and_the_history_brings_them_on(batch, monkeypatch):
+    before = {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file() and p.name != NAME}
 
     def broken(*_args, **_options):
         raise OSError("no")
 
-    monkeypatch.setattr(amend, "write_manifest", broken)
-    with pytest.raises(OSError, match="no"):
-        extend(batch, 1, NOW)
-    assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file()}
+    with monkeypatch.context() as patched:
+        patched.setattr(written, "write_manifest", broken)
+        with pytest.raises(OSError, match="no"):
+            extend(batch, 1, NOW)
+    assert before == {p.name: p.read_bytes() for p in batch.iterdir() if p.is_file() and p.name != NAME}
+    assert len(fs.read_selection(batch)) == 5
+    assert len(extend(batch, 1, NOW)) == 5
 
 
 def test_an_extension_that_nobody_was_told_of_is_not_made_twice(batch):
     first = extend(batch, 3, NOW)
-    change = batch / "work" / amend.UNDER_WAY
-    assert not change.exists()
-    change.write_text(
-        json.dumps({"change": {"extend": 3}, "number": 1})
-    )  # as a run leaves it that is killed at its end
+    told = (batch / NAME).read_bytes().splitlines(keepends=True)
+    assert [e.action for e in History(batch).events] == ["chosen", "added", "done"]
+    (batch / NAME).write_bytes(b"".join(told[:-1]))  # as a run leaves it that is killed at its end
     assert extend(batch, 3, NOW).case_ids == first.case_ids
     assert len(fs.read_selection(batch)) == 7
-    change.write_text(json.dumps({"change": {"extend": 3}, "number": 2}))  # killed before anything was changed
     assert len(extend(batch, 3, NOW)) == 10
-    assert len(extend(batch, 3, NOW)) == 13
+    again = (batch / NAME).read_bytes().splitlines(keepends=True)
+    (batch / NAME).write_bytes(b"".join(again[:-1]))
+    assert len(extend(batch, 2, NOW)) == 12  # another wish
 
 
 def test_a_batch_knows_how_it_came_about_and_its_kept_picks_say_so(batch):

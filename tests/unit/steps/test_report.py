@@ -9,7 +9,8 @@ import firstscan as fs
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.features import FeatureTable
 from firstscan.report import LearnedFeatures
-from firstscan.steps.reporting.report import Story, report, shows_metadata, write_report
+from firstscan.steps.reporting.report import Story, shows_metadata, write_report
+from firstscan.steps.reporting.written import report
 from firstscan.steps.running.config import PickConfig
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.pick import pick

@@ -71,7 +71,7 @@ export const nudge = (by) => {
 };
 
 export const exported = () =>
-  askExport(() => perform({ action: "export" }, (state) => `Exported: ${count(state.budget, "scan")} are the selection now.`));
+  askExport(() => perform({ action: "export" }, (state) => `Exported: the report shows these ${count(state.budget, "scan")} now.`));
 
 export const draw = () => {
   const { state, pool, preview: tried } = store;
@@ -87,7 +87,7 @@ export const draw = () => {
   byId("undo").title = state.undo ? `Undo: ${state.undo} (U)` : "";
   if (byId("busy").textContent !== "Exporting …") byId("export").disabled = false;
   byId("export").textContent = state.changed ? "Export •" : "Export";
-  byId("export").title = state.changed ? "This batch differs from the one in the results folder (E)" : "The results folder holds this batch (E)";
+  byId("export").title = state.changed ? "selection.csv holds this batch; report.html still shows an earlier one (E)" : "selection.csv and report.html hold this batch (E)";
   const kept = new Set(state.picks.map((p) => p.row));
   const stay = tried ? tried.picks.filter((p) => kept.has(p.row)).length : 0;
   busy(tried ? `${stay} of ${state.budget} stay, ${tried.budget - stay} new` : "");

@@ -63,10 +63,10 @@ export const help = () =>
   dialog(
     "How to review a batch",
     { class: "help" },
-    element("p", { text: "Look at each pick; accept what can be annotated, veto what cannot. A veto brings the best substitute of the same stratum. Accepted and pinned scans stay when the batch is resized or chosen by another strategy; vetoed ones stay out. Export makes the list on the page the selection of the results folder." }),
+    element("p", { text: "Look at each pick; accept what can be annotated, veto what cannot. A veto brings the best substitute of the same stratum. Accepted and pinned scans stay when the batch is resized or chosen by another strategy; vetoed ones stay out. Every action counts at once: selection.csv and all commands follow it. Export draws report.html again, as leaving the page does." }),
     element("dl", { class: "keylist" }, ...KEYS.map(([keys, text]) => element("div", {}, element("dt", {}, ...keys.split(" ").map((k) => element("kbd", { text: k }))), element("dd", { text })))),
     element("p", { class: "quiet small", text: "In a scan: dragging with the left button sets the window (right is wider, up is brighter), a click moves the crosshair, the wheel goes through the slices." }),
-    element("p", { class: "quiet small", text: "In the map and the plane: point at a scan to see it in all views, select it to look through it; wheel and drag zoom and move, a double click goes back. Every action is kept in review.jsonl; closing the page loses nothing." }),
+    element("p", { class: "quiet small", text: "In the map and the plane: point at a scan to see it in all views, select it to look through it; wheel and drag zoom and move, a double click goes back. Every action is kept in history.jsonl; closing the page loses nothing." }),
   );
 
 export const showLog = async () => {
@@ -103,7 +103,7 @@ export const askExport = (run) => {
     { class: "small-dialog" },
     element("p", { class: "strong", text: said }),
     waiting ? element("p", { class: "note caution", text: `${waiting} of them ${waiting === 1 ? "has" : "have"} not been accepted yet.` }) : null,
-    element("p", { text: `selection.csv, selection.json${state.picks.some((p) => p.slices) ? ", slices.csv" : ""} and report.html of the results folder become those of this batch; the selection that the review began with stays in its folder “review”.` }),
+    element("p", { text: `selection.csv, selection.json${state.picks.some((p) => p.slices) ? " and slices.csv" : ""} of the results folder hold this batch already; now report.html is drawn of it, too. Earlier batches stay in the folder “history”.` }),
     element("p", { class: "quiet small", text: "Then hand it over: O, or “Hand over” at the top." }),
     element(
       "div",

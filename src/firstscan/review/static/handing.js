@@ -1,6 +1,5 @@
 // Hand the batch over from the page: to which tool, to how many readers, and where it went.
 
-import { perform } from "./actions.js";
 import { send } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { button, count, element } from "./dom.js";
@@ -27,7 +26,7 @@ export const handOver = () => {
   const readers = element("input", { id: "readers", type: "number", min: 1, max: state.budget, value: 1, required: true });
   const overlap = element("input", { id: "overlap", type: "number", min: 0, max: state.budget, value: 0, required: true, disabled: true });
   const result = element("div", { class: "result", role: "status" });
-  const submit = element("button", { type: "submit", class: "primary", text: state.changed ? "Export and hand over" : "Hand over" });
+  const submit = element("button", { type: "submit", class: "primary", text: "Hand over" });
   let own = false;
   const suggest = () => {
     if (!own) folder.value = pool.handoff[target.value];
@@ -45,21 +44,18 @@ export const handOver = () => {
     submit.disabled = true;
     result.replaceChildren(element("p", { class: "quiet", text: "Writing …" }));
     try {
-      if (store.state.changed && !(await perform({ action: "export" }))) return result.replaceChildren();
       const found = await send("handoff", { target: target.value, folder: folder.value, readers: Number(readers.value), overlap: Number(overlap.value), seq: store.state.seq });
       result.replaceChildren(...done(found).filter(Boolean));
-      submit.textContent = "Hand over";
     } catch (error) {
       result.replaceChildren(element("p", { class: "wrong", role: "alert", text: error.message }));
     } finally {
       submit.disabled = false;
     }
-    return undefined;
   };
   const form = element(
     "form",
     { onsubmit: run },
-    element("p", { text: `${count(state.budget, "scan")} of this batch${state.changed ? "; it is exported first" : ""}.` }),
+    element("p", { text: `${count(state.budget, "scan")} of this batch.` }),
     field("For", "target", target),
     field("Into the folder", "folder", folder),
     element("div", { class: "two" }, field("Readers", "readers", readers), field("Scans that all of them read", "overlap", overlap)),

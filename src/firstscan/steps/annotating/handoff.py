@@ -20,9 +20,11 @@ from firstscan.handoff.material import Handed
 from firstscan.handoff.registry import writer
 from firstscan.handoff.trail import write_trail
 from firstscan.steps.measuring.index import index
+from firstscan.steps.reporting.written import current
+from firstscan.steps.running.carried import note
 from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.headers import known_headers
-from firstscan.steps.running.history import note
+from firstscan.steps.running.history import HANDOFF
 from firstscan.steps.running.identity import in_neutral, key_file, key_of
 from firstscan.steps.running.origin import folders_behind, scans_of
 from firstscan.steps.running.run import Run, Settings
@@ -35,7 +37,6 @@ from firstscan.store import (
     identity,
     open_workspace,
     read_manifest,
-    read_selection,
     write_manifest,
 )
 from firstscan.store.slice_plans import slices_table
@@ -95,7 +96,7 @@ def run_handoff(
     scans = scans or scans_of(selected)
     key = key_of(selected)
     config = config.model_copy(update={"without": in_neutral(config.without, key)})
-    asked = _asked(read_selection(selected), config, selected, key)
+    asked = _asked(current(selected, settings), config, selected, key)
     inputs = {case_id: file_sha256(Path(path)) for case_id, path in asked.labels.items()}
     placed.refuse_foreign(out, PLACED, "hand-off")
     with open_workspace(out) as workspace:
@@ -118,7 +119,7 @@ def run_handoff(
         kept = [str(p.relative_to(out)) for p in files if not p.is_symlink() and not p.name.endswith(".nii.gz")]
         write_manifest(out, kind="handoff", version=__version__, config=asked.plain, inputs=inputs, files=kept)
     readers = {name: list(part.case_ids) for name, part in asked.parts.items()}
-    note(selected, settings.progress, action="handoff", target=config.target, folder=out.name, readers=readers)
+    note(selected, settings.progress, HANDOFF, target=config.target, folder=out.name, readers=readers)
     return replace(handed, open_this=out / told["open_this"])
 
 

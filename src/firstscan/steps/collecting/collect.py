@@ -17,8 +17,9 @@ from firstscan.execution import Progress, WorkerDied, run_cases
 from firstscan.steps.annotating import owned_files as placed
 from firstscan.steps.annotating.label_maps import COLLECTED, LABELLED
 from firstscan.steps.annotating.tool_folder import checked_classes
+from firstscan.steps.running.carried import note
 from firstscan.steps.running.config import Config
-from firstscan.steps.running.history import note
+from firstscan.steps.running.history import COLLECT
 from firstscan.steps.running.results import FINDINGS, moved_inputs, refusal
 from firstscan.steps.running.run import Run, Settings
 from firstscan.store import (
@@ -123,7 +124,7 @@ def run_collect(handoffs: Sequence[Path], config: CollectConfig, out: Path, sett
         write_manifest(out, kind="collect", version=__version__, config=asked, inputs=inputs, files=files)
     if results is not None and not again:
         folders, labelled = [path.name for path in handoffs], [taken.case_id for taken in done.labels]
-        note(results, settings.progress, action="collect", folder=out.name, handoffs=folders, labelled=labelled)
+        note(results, settings.progress, COLLECT, folder=out.name, handoffs=folders, labelled=labelled)
     return done
 
 

@@ -14,7 +14,8 @@ from firstscan.steps.measuring.covariates import covariates, known_columns, stor
 from firstscan.steps.measuring.pipeline import Started, indexed, measured, measured_files, opened, settled, started
 from firstscan.steps.running.config import INSTANT, SelectCommand
 from firstscan.steps.running.results import FINDINGS, REPORT, selection_files
-from firstscan.steps.running.run import Settings
+from firstscan.steps.running.run import Run, Settings
+from firstscan.steps.selecting.batch import note_choice
 from firstscan.steps.selecting.pick import (
     check_names,
     check_request,
@@ -56,7 +57,7 @@ def select(config: SelectCommand, out: Path, settings: Settings) -> Selected:
         require_room(config, frozenset(pool.case_ids), left_out(pool))
         with started("select", pool, config, run) as begun:
             already = begun.done
-            selection = read_selection(out) if already else _choose(begun, config)
+            selection = _as_it_stands(run) if already else _choose(begun, config)
     if already:
         _redraw_if_asked(out, settings)
     findings = read_findings(out / FINDINGS)
@@ -81,9 +82,18 @@ def left_out(pool: Pool) -> dict[str, str]:
     return {f.case_id: f.message for f in reversed(pool.findings) if f.severity == "drop" and f.case_id}
 
 
+def _as_it_stands(run: Run) -> Selection:
+    """Return the finished batch, its files brought to where its history leads."""
+    from firstscan.steps.reporting.written import standing
+
+    standing(run)
+    return read_selection(run.workspace.out)
+
+
 def _redraw_if_asked(out: Path, settings: Settings) -> None:
     """Draw the report again where it shows metadata and should not, or the other way round."""
-    from firstscan.steps.reporting.report import report, shows_metadata
+    from firstscan.steps.reporting.report import shows_metadata
+    from firstscan.steps.reporting.written import report
 
     if shows_metadata(out) != settings.show_metadata:
         report(out, settings)
@@ -99,6 +109,7 @@ def _choose(begun: Started, config: SelectCommand) -> Selection:
     pool = result.checked.pool
     selection = pick(result.features, config, left_out(pool), begun.run.progress)
     paths = None if pool.pseudonyms is not None else {case.case_id: case.paths for case in pool}
+    note_choice(begun.out, "select", selection, paths)
     write_selection(begun.out, selection, paths, __version__)
     said = slice_findings(selection, result.features, {case.case_id: case.path for case in pool})
     checked = replace(result.checked, pool=pool.with_findings(said))

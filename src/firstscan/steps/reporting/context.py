@@ -18,7 +18,8 @@ from firstscan.domain.selection import Selection
 from firstscan.report import Afterwards, Collection, GroupRow, HandOver, OtherChoice, ReviewEntry, Spread
 from firstscan.selection import select as choose
 from firstscan.steps.running.config import PickConfig, parse_quota
-from firstscan.steps.running.history import HANDOFFS, REVIEW, read_log
+from firstscan.steps.running.history import COLLECT, HANDOFF, RECORDS, Event, History
+from firstscan.steps.running.replay import WHOLE
 from firstscan.steps.running.run import Run
 from firstscan.steps.selecting.pick import constraints_of
 from firstscan.steps.selecting.slicing import as_chosen
@@ -47,13 +48,14 @@ def afterwards(
     """
     known = {k: v for k, v in settings.items() if k in PickConfig.model_fields}
     config = PickConfig.of(**known) if known.get("budget") or known.get("slices") else None
-    handovers, collections = _handed(read_log(run.workspace.out / HANDOFFS))
+    events = History(run.workspace.out).events
+    handovers, collections = _handed(events)
     return Afterwards(
         others=() if config is None else other_choices(run, selection, used, config),
         spreads=() if config is None else spreads(selection, used, config, show_values=show_values),
         handovers=handovers,
         collections=collections,
-        review=tuple(map(_reviewed, read_log(run.workspace.out / REVIEW))),
+        review=tuple(_reviewed(e) for e in events if e.action not in {*WHOLE, *RECORDS}),
     )
 
 
@@ -151,27 +153,25 @@ def _content(used: FeatureTable) -> str:
     return digest.hexdigest()
 
 
-def _handed(log: Sequence[Mapping[str, Any]]) -> tuple[tuple[HandOver, ...], tuple[Collection, ...]]:
+def _handed(events: Sequence[Event]) -> tuple[tuple[HandOver, ...], tuple[Collection, ...]]:
     handovers, collections = [], []
-    for entry in log:
-        time, folder = str(entry.get("time", "")), Path(str(entry.get("folder", ""))).name
-        if entry.get("action") == "handoff" and isinstance(entry.get("readers"), Mapping):
-            readers = {str(r): tuple(map(str, ids)) for r, ids in entry["readers"].items()}
-            handovers.append(HandOver(time, str(entry.get("target", "")), folder, readers))
-        elif entry.get("action") == "collect":
-            collections.append(Collection(time, folder, tuple(map(str, entry.get("labelled", ())))))
+    for entry in events:
+        folder = Path(str(entry.detail.get("folder", ""))).name
+        if entry.action == HANDOFF and isinstance(entry.detail.get("readers"), Mapping):
+            readers = {str(r): tuple(map(str, ids)) for r, ids in entry.detail["readers"].items()}
+            handovers.append(HandOver(entry.time, str(entry.detail.get("target", "")), folder, readers))
+        elif entry.action == COLLECT:
+            collections.append(Collection(entry.time, folder, tuple(map(str, entry.detail.get("labelled", ())))))
     return tuple(handovers), tuple(collections)
 
 
-def _reviewed(entry: Mapping[str, Any]) -> ReviewEntry:
-    if "unread" in entry:
-        return ReviewEntry("", "a line that cannot be read", detail=str(entry["unread"])[:200])
+def _reviewed(entry: Event) -> ReviewEntry:
     return ReviewEntry(
-        time=str(entry.get("time") or ""),
-        action=str(entry.get("action") or ""),
-        case_id=str(entry.get("case_id") or ""),
-        why=str(entry.get("why") or ""),
-        detail=_told(entry.get("detail")),
+        time=entry.time,
+        action=entry.action,
+        case_id=entry.case_id or "",
+        why=entry.why,
+        detail=_told({k: v for k, v in entry.detail.items() if k != "file"}),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from firstscan._version import __version__
 from firstscan.domain.case import Case, Channel, MetadataValue
-from firstscan.domain.errors import ScanError, UsageError
+from firstscan.domain.errors import ScanError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Selection
@@ -27,7 +27,7 @@ from firstscan.selection.geometry import typicality
 from firstscan.steps.measuring.check import Checked
 from firstscan.steps.measuring.instant import SIZE
 from firstscan.steps.running.results import REPORT
-from firstscan.steps.running.run import Run, Settings
+from firstscan.steps.running.run import Run
 from firstscan.steps.selecting.trust import correlations, repeats, stated_share
 from firstscan.store import (
     CaseCache,
@@ -36,17 +36,14 @@ from firstscan.store import (
     dump_json,
     identity,
     load_json,
-    open_workspace,
-    read_features,
-    read_findings,
-    read_manifest,
-    read_selection,
-    write_manifest,
+    to_plain,
 )
 
 from .context import afterwards
 
 STORY = "story.json"
+DRAWN = "drawn.json"
+"""In ``work``: the batch that the report was last drawn of."""
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "SimpleITK", "torch", "monai", "lightning-fabric", "plotly")
 
 
@@ -138,32 +135,14 @@ def shows_metadata(out: Path) -> bool:
     return kept.is_file() and bool(load_json(kept).get("show_metadata", False))
 
 
-def report(out: Path, settings: Settings) -> Path:
-    """Draw the report of a finished ``firstscan select`` again.
+def is_drawn(workspace: Workspace, selection: Selection) -> bool:
+    """Tell whether the report was last drawn of this batch, as far as that is known."""
+    kept = workspace.work / DRAWN
+    return not kept.is_file() or load_json(kept) == _drawn(selection)
 
-    Raises
-    ------
-    UsageError : ``out`` holds no such result.
-    """
-    manifest = read_manifest(out) if out.is_dir() else None
-    kept = out / "work" / STORY
-    if manifest is None or REPORT not in manifest.files or not kept.is_file():
-        raise UsageError(
-            f"{out} holds no finished selection. Make one with: firstscan select SOURCE --budget B --out {out}"
-        )
-    with open_workspace(out) as workspace:
-        again = told(load_json(kept), read_findings(out / "findings.csv"))
-        again = replace(again, show_metadata=settings.show_metadata)
-        write_report(Run(workspace, settings), read_selection(out), read_features(out), again)
-        write_manifest(
-            out,
-            kind=manifest.kind,
-            version=manifest.version,
-            config=manifest.config,
-            inputs=manifest.inputs,
-            files=manifest.files,
-        )
-    return out / REPORT
+
+def _drawn(selection: Selection) -> Any:
+    return to_plain({"picks": selection.picks, "vetoed": sorted(selection.diagnostics.get("vetoed", ()))})
 
 
 def write_report(run: Run, selection: Selection, features: FeatureTable, story: Story) -> None:
@@ -191,6 +170,7 @@ def write_report(run: Run, selection: Selection, features: FeatureTable, story: 
     )
     with run.stage("Writing the report", 1) as progress:
         atomic_write(run.workspace.out / REPORT, render(data))
+        atomic_write(run.workspace.work / DRAWN, dump_json(_drawn(selection)))
         progress.advance()
 
 

@@ -35,12 +35,12 @@ from firstscan.store import (
     read_features,
     read_findings,
     read_manifest,
-    read_selection,
     write_features,
     write_manifest,
     write_selection,
 )
 
+from .batch import note_choice, read_selection
 from .slice_findings import in_words, slice_findings
 from .slicing import planned, settle
 from .trust import with_pacing, with_trust
@@ -233,6 +233,7 @@ def run_pick(features_path: Path, config: PickConfig, out: Path, settings: Setti
         for line in in_words(slice_findings(selection, features)):
             settings.progress.say(f"Note: {line}")
         write_features(out / FEATURES, features)
+        note_choice(out, "pick", selection, {} if key is None else None)
         write_selection(out, selection, {} if key is None else None, __version__)
         if (scans := known_scans(file.parent)) is not None:
             note_origin(out, file.parent, scans)

@@ -18,13 +18,15 @@ from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Selection
 from firstscan.selection import Constraints, replace_pick, select
 from firstscan.selection.geometry import Density, typicality
-from firstscan.steps.reporting.report import STORY, Story, told
+from firstscan.steps.reporting.report import Story
+from firstscan.steps.reporting.written import standing, story_of, write_standing
+from firstscan.steps.running.replay import VETOED, State
 from firstscan.steps.running.results import FINDINGS
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.trust import with_pacing
-from firstscan.store import load_json, open_workspace, read_findings
+from firstscan.store import open_workspace, read_findings
 
-from .amend import KEPT, VETOED, Batch, constraints_of, read_batch, require_folder, write_batch
+from .amend import KEPT, Batch, constraints_of, read_batch, require_folder
 
 NEIGHBOURS = 20
 
@@ -76,10 +78,10 @@ def held(out: Path, settings: Settings) -> Iterator[Held]:
     require_folder(out)
     read_batch(out)
     with open_workspace(out) as workspace:
-        kept = workspace.work / STORY
+        run = Run(workspace, settings)
+        standing(run)
         findings = read_findings(out / FINDINGS) if (out / FINDINGS).is_file() else ()
-        story = told(load_json(kept), findings) if kept.is_file() else None
-        yield Held(Run(workspace, settings), read_batch(out), story, findings)
+        yield Held(run, read_batch(out), story_of(run), findings)
 
 
 class Chooser:
@@ -185,10 +187,15 @@ class Chooser:
         }
 
 
-def published(held: Held, selection: Selection, vetoed: Mapping[str, str], entry: dict[str, Any]) -> Held:
-    """Make ``selection`` the batch of the results, with the report drawn again; return the results as they are now."""
-    diagnostics = {k: v for k, v in selection.diagnostics.items() if k != VETOED}
-    if vetoed:
-        diagnostics[VETOED] = dict(vetoed)
-    write_batch(held.run, held.batch, replace(selection, diagnostics=diagnostics), entry)
-    return replace(held, batch=read_batch(held.out))
+def published(held: Held, state: State, selection: Selection) -> Held:
+    """Bring the batch of a state into the files of the results, the report excepted; return the results as they are."""
+    batch = held.batch
+    manifest = write_standing(
+        held.run, batch.manifest, selection, state, features=batch.features, story=held.story, report=False
+    )
+    return replace(held, batch=replace(batch, manifest=manifest, selection=selection))
+
+
+def drawn(held: Held) -> None:
+    """Draw the report again where it shows an earlier batch."""
+    standing(held.run)

@@ -17,7 +17,8 @@ from firstscan.steps.annotating.label_maps import (
     read_ignore,
     read_labelled,
 )
-from firstscan.steps.steering.amend import VETOED, Batch
+from firstscan.steps.running.replay import VETOED
+from firstscan.steps.steering.amend import Batch
 from firstscan.store import file_sha256
 
 from .ensemble import Labelled

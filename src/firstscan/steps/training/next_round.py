@@ -25,19 +25,19 @@ from firstscan.steps.annotating.predicted import PREDICTIONS
 from firstscan.steps.annotating.tool_folder import all_linkable
 from firstscan.steps.measuring.index import index
 from firstscan.steps.reporting.report import STORY
+from firstscan.steps.reporting.written import changed, standing
 from firstscan.steps.running.config import Config, Scalar
 from firstscan.steps.running.headers import known_headers
 from firstscan.steps.running.identity import key_file, key_of
 from firstscan.steps.running.origin import folders_behind, scans_of
+from firstscan.steps.running.replay import AMENDMENTS, ROUND, VETOED
 from firstscan.steps.running.run import Run, Settings
+from firstscan.steps.selecting.slicing import replanned
 from firstscan.steps.steering.amend import (
-    AMENDMENTS,
-    VETOED,
     Batch,
     constraints_of,
     read_batch,
     require_folder,
-    write_batch,
 )
 from firstscan.store import file_sha256, identity, load_json, open_workspace
 
@@ -116,6 +116,7 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
     require_folder(out)
     with open_workspace(out) as workspace:
         run = Run(workspace, settings)
+        standing(run)
         batch = read_batch(out)
         last = batch.manifest.config.get(AMENDMENTS, [{}])[-1]
         labelled, findings = came_labelled(batch, config.labels, config.classes, key_of(out))
@@ -144,7 +145,7 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
             "rule": config.rule,
             "labelled": sorted(labelled.labels),
         }
-        write_batch(run, batch, selection, entry)
+        selection = changed(run, "next", ROUND, replanned(selection, batch.selection.slices, batch.features), entry)
     return NextRound(out, selection, config.more, (*findings, *failed, *lost))
 
 

@@ -1,4 +1,4 @@
-"""Where a review stands: a pure replay of its log."""
+"""Where a batch stands: a pure replay of its history."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from firstscan.domain.errors import DataError
 from firstscan.domain.selection import Pick
 
-from .log import Event
+from .history import RECORDS, Event
 
 BEGIN, EXPORT, UNDO = "begin", "export", "undo"
+CHOSEN, REPLACED, ADDED, ROUND = "chosen", "replaced", "added", "round"
+WHOLE = frozenset({BEGIN, CHOSEN, REPLACED, ADDED, ROUND})
+"""Actions that say what the whole batch is: as it was found, and after select or pick, replace, extend, next."""
+AMENDMENTS, VETOED = "amendments", "vetoed"
+"""In the manifest: what has changed the batch since it was chosen. In diagnostics: why a scan must not come back."""
 ANEW = ("budget", "strategy")
 """Actions that choose the whole batch anew."""
 
@@ -24,9 +30,10 @@ def _none() -> Words:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the batch was last chosen by; ``strategy`` is empty where it is the one that the review began with.
+    """What the batch was last chosen by; ``strategy`` is empty where no review has chosen it anew.
 
-    ``seq`` is the event that did it; ``exclude`` and ``include`` are the wishes of that moment.
+    ``seq`` is the event that did it; ``exclude`` and ``include`` are the wishes of that moment; ``file`` within the
+    results folder holds that batch in full.
     """
 
     seq: int
@@ -34,6 +41,7 @@ class Frame:
     strategy: str = ""
     exclude: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,9 +50,9 @@ class State:
 
     ``vetoed`` maps a scan to the reason, ``passed`` one that was replaced without blame to its substitute;
     ``accepted`` and ``pinned`` are picks that stay; ``replaced`` lists the replacements since the ``frame`` as
-    :func:`firstscan.selection.replace_pick` logs them; ``exported`` are the picks that the results folder holds;
-    ``swaps`` lists all changes of one pick since then, pinned scans too; ``last`` is the event that undo would take
-    back.
+    :func:`firstscan.selection.replace_pick` logs them; ``exported`` are the picks that the report was last drawn of;
+    ``swaps`` lists all changes of one pick since then, pinned scans too; ``amendments`` are the changes since the batch
+    was chosen, as the manifest names them; ``last`` is the event that undo would take back.
     """
 
     seq: int = 0
@@ -57,6 +65,7 @@ class State:
     replaced: tuple[Mapping[str, Any], ...] = ()
     swaps: tuple[Mapping[str, Any], ...] = ()
     exported: tuple[str, ...] = ()
+    amendments: tuple[Mapping[str, Any], ...] = ()
     last: Event | None = None
 
     @property
@@ -80,37 +89,46 @@ class State:
 
 
 def replay(events: Iterable[Event]) -> State:
-    """Return the state that a log leads to; what was undone counts as never done."""
+    """Return the state that a history leads to; what was undone counts as never done."""
     events = tuple(events)
     undone = {int(e.detail["undoes"]) for e in events if e.action == UNDO}
     state = State()
     for event in events:
         if event.action != UNDO and event.seq not in undone:
             state = after(state, event)
-    last = undoable(events)
-    return replace(state, seq=events[-1].seq if events else 0, last=last)
+    seq = next((e.seq for e in reversed(events) if e.action not in RECORDS), 0)
+    return replace(state, seq=seq, last=undoable(events))
 
 
 def undoable(events: Sequence[Event]) -> Event | None:
-    """Return the latest action that can be taken back; a review's beginning and an export cannot."""
+    """Return the latest action that can be taken back: one of the page, and no export."""
     gone: set[int] = set()
     for event in reversed(events):
-        if event.action == BEGIN:
+        if event.action in WHOLE:
             return None
         if event.action == UNDO:
             gone.add(int(event.detail["undoes"]))
-        elif event.action != EXPORT and event.seq not in gone:
+        elif event.action not in {EXPORT, *RECORDS} and event.seq not in gone:
             return event
     return None
 
 
 def after(state: State, event: Event) -> State:
-    """Return the state after one event."""
+    """Return the state after one event.  Raises DataError for an action that this version does not know."""
+    if event.action in RECORDS:
+        return state
+    if event.action in WHOLE:
+        return _begun(State() if event.action == CHOSEN else state, event)
+    new = _steered(state, event)
+    return new if new.case_ids == state.case_ids else replace(new, amendments=_reviewed(state, new))
+
+
+def _steered(state: State, event: Event) -> State:
+    """Return the state after an action of the page."""
     case_id, detail = event.case_id or "", event.detail
-    if event.action == BEGIN:
-        return _begun(state, event)
     if event.action in ANEW:
-        frame = Frame(event.seq, int(detail["budget"]), str(detail["strategy"]), state.unwanted, state.held)
+        wishes = (int(detail["budget"]), str(detail["strategy"]), state.unwanted, state.held)
+        frame = Frame(event.seq, *wishes, file=str(detail.get("file", "")))
         return _among_picks(replace(state, frame=frame, picks=picks_of(detail["picks"]), replaced=(), swaps=()))
     if event.action == EXPORT:
         return replace(state, exported=tuple(detail.get("picks", state.case_ids)))
@@ -129,7 +147,10 @@ def after(state: State, event: Event) -> State:
     if event.action == "replace":
         passed = MappingProxyType({**state.passed, case_id: str(detail["pick"]["case_id"])})
         return _among_picks(replace(_substituted(state, event), passed=passed))
-    raise ValueError(f"unknown action {event.action!r}")
+    raise DataError(
+        f"the history of this batch holds an action that firstscan does not know ({event.action!r}, entry "
+        f"{event.seq}): update firstscan to read it"
+    )
 
 
 def picks_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Pick, ...]:
@@ -140,19 +161,31 @@ def picks_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Pick, ...]:
 def _begun(state: State, event: Event) -> State:
     picks = picks_of(event.detail["picks"])
     ids = tuple(p.case_id for p in picks)
+    amendments = event.detail.get("amendments", state.amendments)
     vetoed = {**state.vetoed, **event.detail.get("vetoed", {})}
     return _among_picks(
         replace(
             state,
-            frame=Frame(event.seq, len(picks)),
+            frame=Frame(event.seq, len(picks), file=str(event.detail.get("file", ""))),
             picks=picks,
             vetoed=MappingProxyType({i: why for i, why in vetoed.items() if i not in ids}),
             passed=MappingProxyType({i: by for i, by in state.passed.items() if i not in ids}),
             replaced=(),
             swaps=(),
             exported=ids,
+            amendments=(*amendments, *([event.detail["amendment"]] if "amendment" in event.detail else [])),
         )
     )
+
+
+def _reviewed(before: State, new: State) -> tuple[Mapping[str, Any], ...]:
+    """Return the amendments with what a review has made of the batch as one of them."""
+    earlier, first = before.amendments, list(before.case_ids)
+    if earlier and "review" in earlier[-1]:
+        first, earlier = list(earlier[-1]["before"]), earlier[:-1]
+    if first == list(new.case_ids):
+        return earlier
+    return (*earlier, {"review": True, "before": first, "after": list(new.case_ids)})
 
 
 def _substituted(state: State, event: Event) -> State:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from firstscan.domain.errors import DataError
-from firstscan.review import log as logging
-from firstscan.review.decisions import left_open
-from firstscan.review.log import NAME, Event, ReviewLog
-from firstscan.review.state import State, replay
+from firstscan.steps.running import history as logging
+from firstscan.steps.running.history import Event, History, event
+from firstscan.steps.running.replay import State, replay
 
 
 def row(case_id, rank):
@@ -126,57 +124,59 @@ def test_an_undo_after_an_export_does_not_change_what_the_folder_holds():
 
 
 def test_an_unknown_action_is_no_silence():
-    with pytest.raises(ValueError, match="unknown action 'dance'"):
+    with pytest.raises(DataError, match="does not know \\('dance', entry 2\\)"):
         replay(told(("dance", None, {})))
 
 
 def test_events_are_written_and_read_again(tmp_path):
-    log = ReviewLog(tmp_path / "review.jsonl")
-    first = log.event("begin", detail={"budget": 2})
+    log = History(tmp_path)
+    first = event("review", "begin", detail={"budget": 2})
     log.append(first)
-    log.append(log.event("veto", "ü/<b>", "sh\nake", {"picks": ["ü"]}))
-    again = ReviewLog(tmp_path / "review.jsonl")
+    log.append(event("review", "veto", "ü/<b>", "sh\nake", {"picks": ["ü"]}))
+    again = History(tmp_path)
     assert again.events == log.events
     assert not again.cut_short
-    lines = (tmp_path / "review.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [set(json.loads(line)) for line in lines] == [{"seq", "time", "action", "case_id", "why", "detail"}] * 2
+    lines = (tmp_path / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [set(json.loads(line)) for line in lines] == [
+        {"seq", "time", "action", "case_id", "why", "detail", "command"}
+    ] * 2
     assert json.loads(lines[1])["time"].endswith("+00:00")
 
 
 def test_a_line_that_was_cut_short_was_never_done(tmp_path):
-    path = tmp_path / "review.jsonl"
-    log = ReviewLog(path)
+    path = tmp_path / "history.jsonl"
+    log = History(tmp_path)
     for name in ("a", "b"):
-        log.append(log.event("accept", name))
+        log.append(event("review", "accept", name))
     whole = path.read_bytes()
     for cut in range(1, len(whole.splitlines()[1])):
         path.write_bytes(whole[:-cut] if cut > 1 else whole[:-1])
-        again = ReviewLog(path)
+        again = History(tmp_path)
         assert again.cut_short
         assert [e.case_id for e in again.events] == ["a"]
-        again.append(again.event("accept", "c"))
-        assert [e.case_id for e in ReviewLog(path).events] == ["a", "c"]
+        again.append(event("review", "accept", "c"))
+        assert [e.case_id for e in History(tmp_path).events] == ["a", "c"]
 
 
 @pytest.mark.parametrize("bad", ["{}\n", "no json\n", '{"seq": 5}\n'])
 def test_a_damaged_line_is_named(tmp_path, bad):
-    path = tmp_path / "review.jsonl"
+    path = tmp_path / "history.jsonl"
     path.write_text(bad + Event(2, "", "accept", "a").line() + "\n")
-    with pytest.raises(DataError, match="line 1, is not an action"):
-        ReviewLog(path)
+    with pytest.raises(DataError, match="line 1, is no entry"):
+        History(tmp_path)
 
 
 def test_a_missing_line_is_named(tmp_path):
-    path = tmp_path / "review.jsonl"
+    path = tmp_path / "history.jsonl"
     path.write_text(Event(1, "", "accept", "a").line() + "\n" + Event(3, "", "accept", "b").line() + "\n")
-    with pytest.raises(DataError, match="line 2, is action 3: lines are missing"):
-        ReviewLog(path)
+    with pytest.raises(DataError, match="line 2, is entry 3: lines are missing"):
+        History(tmp_path)
 
 
 def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch):
-    log = ReviewLog(tmp_path / "review.jsonl")
-    log.append(log.event("accept", "a"))
-    before = (tmp_path / "review.jsonl").read_bytes()
+    log = History(tmp_path)
+    log.append(event("review", "accept", "a"))
+    before = (tmp_path / "history.jsonl").read_bytes()
 
     def full(_descriptor):
         raise OSError(28, "No space left on device")
@@ -184,22 +184,6 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(logging.os, "fsync", full)
         with pytest.raises(DataError, match="The disk is full"):
-            log.append(log.event("accept", "b"))
-    assert (tmp_path / "review.jsonl").read_bytes() == before
+            log.append(event("review", "accept", "b"))
+    assert (tmp_path / "history.jsonl").read_bytes() == before
     assert [e.case_id for e in log.events] == ["a"]
-
-
-def test_decisions_that_the_batch_does_not_hold_are_told(tmp_path):
-    assert left_open(tmp_path) == ()
-    events = told(("veto", "b", taken("d", 2, "b")))
-    veto = [replace(e, why="motion") if e.action == "veto" else e for e in events]
-    (tmp_path / NAME).write_text("".join(e.line() + "\n" for e in veto))
-    assert left_open(tmp_path) == (
-        "b was vetoed (motion) and is still in the batch",
-        "d was put in and not yet in the batch",
-    )
-    exported = [*veto, Event(3, "", "export", None, "", {"picks": ["a", "d", "c"]})]
-    (tmp_path / NAME).write_text("".join(e.line() + "\n" for e in exported))
-    assert left_open(tmp_path) == ()
-    (tmp_path / NAME).write_text("no log")
-    assert left_open(tmp_path) == ()
