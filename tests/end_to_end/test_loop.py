@@ -63,8 +63,10 @@ def test_the_loop_closes(cohort, tmp_path, capsys, monkeypatch):
         assert [(r["case_id"], r["rank"]) for r in csv.DictReader(file)] == [
             (case_id, str(i)) for i, case_id in enumerate(fs.read_selection("batch").case_ids, 1)
         ]
-    log = [json.loads(line)["action"] for line in Path("batch/handoffs.jsonl").read_text().splitlines()]
-    assert log == ["handoff", "collect", "collect", "handoff", "collect"]
+    log = [json.loads(line)["action"] for line in Path("batch/history.jsonl").read_text().splitlines()]
+    changes = [action for action in log if action not in {"handoff", "collect"}]
+    assert changes == ["chosen", "added", "done"]
+    assert [a for a in log if a not in changes] == ["handoff", "collect", "collect", "handoff", "collect"]
 
     firstscan("report", "batch", "--workers", "1")
     page = Path("batch/report.html").read_text(encoding="utf-8")

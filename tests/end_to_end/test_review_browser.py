@@ -68,7 +68,7 @@ class Served:
     out: Path
 
     def log(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in (self.out / "review.jsonl").read_text().splitlines()]
+        return [json.loads(line) for line in (self.out / "history.jsonl").read_text().splitlines()]
 
 
 def write_results(folder: Path, **plan: object) -> Path:
@@ -239,7 +239,7 @@ def test_a_batch_is_steered_by_keyboard_alone_and_kept(visit, out):
         served.process.send_signal(signal.SIGINT)
         assert served.process.wait(30) == 130
         assert "interrupted" in served.process.stderr.read()
-        actions = ["begin", "veto", "accept", "pin", "replace", "undo", "replace", "export"]
+        actions = ["chosen", "veto", "accept", "pin", "replace", "undo", "replace", "export"]
         assert [e["action"] for e in served.log()] == actions
         assert served.log()[1]["why"] == "motion"
         page.context.close()

@@ -208,7 +208,7 @@ def test_the_batch_is_handed_over_trained_on_and_scored(result, cohort, tmp_path
 
 def test_the_report_can_be_drawn_again(result, tmp_path):
     out = tmp_path / "copy"
-    shutil.copytree(result, out, ignore=shutil.ignore_patterns("handoffs.jsonl"))  # a log that the page would show
+    shutil.copytree(result, out, ignore=shutil.ignore_patterns("history.jsonl"))  # a log that the page would show
     (out / "report.html").unlink()
     assert run(["report", str(out), "--workers", "1"]) == 0
     assert bytes_of(out) == bytes_of(result)

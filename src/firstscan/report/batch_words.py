@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from firstscan.selection.history import of_earlier_strata
+
 from .batch import Spread
 from .data import ReportData
 from .privacy import last_part, without_folders
@@ -23,7 +25,7 @@ _DONE = {
     "budget": "changed the budget",
     "strategy": "changed the strategy",
     "undo": "undid the last change",
-    "export": "exported the list",
+    "export": "had the report drawn",
 }
 
 
@@ -98,6 +100,27 @@ def spread_sentence(spread: Spread, picks: int) -> str:
     """Return how the batch spreads over the groups of a column."""
     over = f"{count(picks, 'pick')} from {spread.reached:,} of {count(spread.groups, 'group')}"
     return f"{over}; at most one scan of each was allowed." if spread.once else f"{over}."
+
+
+def strata_sentence(data: ReportData) -> str:
+    """Return which strata belong to which step, where they were formed anew for scans added later."""
+    earlier = of_earlier_strata(data.selection)
+    ranks = [p.rank for p in data.selection.picks if p.case_id in earlier and p.stratum is not None]
+    if not ranks:
+        return ""
+    which = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {_spans(ranks)}"
+    return f"Strata were formed anew for the scans added later; {which} keep the number of an earlier step's stratum."
+
+
+def _spans(numbers: list[int]) -> str:
+    """Return sorted numbers as ``1–8, 11``."""
+    spans: list[list[int]] = []
+    for n in numbers:
+        if spans and n == spans[-1][-1] + 1:
+            spans[-1] = [spans[-1][0], n]
+        else:
+            spans.append([n])
+    return ", ".join("–".join(map(str, span)) for span in spans)
 
 
 def annotation_sentence(data: ReportData) -> str:

@@ -15,6 +15,7 @@ from firstscan.domain.case import MetadataValue
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.domain.selection import Pick, Selection
+from firstscan.selection.history import of_earlier_strata
 
 from .charts.theme import stratum_style
 from .charts.thumbnails import data_uri, stretched
@@ -144,7 +145,7 @@ def cards(data: ReportData) -> tuple[Card, ...]:
     t, u = data.features.typicality, data.features.uncertainty
     t_percentile = None if t is None else percentiles(t)
     u_percentile = None if u is None else percentiles(u)
-    sizes = Counter(data.selection.strata.values())
+    sizes, earlier = Counter(data.selection.strata.values()), of_earlier_strata(data.selection)
     by_case: dict[str, list[Finding]] = {}
     for finding in data.findings:
         by_case.setdefault(finding.case_id, []).append(finding)
@@ -160,7 +161,7 @@ def cards(data: ReportData) -> tuple[Card, ...]:
                 case_id=pick.case_id,
                 reason=without_folders(pick.reason),
                 stratum=pick.stratum,
-                stratum_size=0 if pick.stratum is None else sizes[pick.stratum],
+                stratum_size=0 if pick.stratum is None or pick.case_id in earlier else sizes[pick.stratum],
                 style=stratum_style(pick.stratum),
                 score=pick.score,
                 typicality=pick.typicality if t is None else float(t[i]),

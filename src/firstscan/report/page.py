@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from firstscan.domain.finding import SEVERITIES, Finding, count_by_code
+from firstscan.selection.history import of_earlier_strata
 
 from . import batch_words, words
 from .cards import MOST_CARDS, Card, cards, worst
@@ -123,6 +124,7 @@ def _afterwards(data: ReportData) -> dict[str, Any]:
         "recurrence": batch_words.recurrence_rows(data),
         "repeats": 0 if stability is None else stability.repeats,
         "spreads": tuple((s, batch_words.spread_sentence(s, len(data.selection))) for s in told.spreads),
+        "strata_sentence": batch_words.strata_sentence(data),
         "pool_size": len(data.features),
         "batch_size": len(data.selection),
         "review": batch_words.review_rows(data),
@@ -216,12 +218,13 @@ def _rows(data: ReportData, made: tuple[Card, ...]) -> tuple[Row, ...]:
     for stratum in data.selection.strata.values():
         sizes[stratum] = sizes.get(stratum, 0) + 1
     warned = {f.case_id for f in data.findings if f.severity == "warn"}
+    earlier = of_earlier_strata(data.selection)
     return tuple(
         Row(
             pick.rank,
             pick.case_id,
             pick.stratum,
-            0 if pick.stratum is None else sizes.get(pick.stratum, 0),
+            0 if pick.stratum is None or pick.case_id in earlier else sizes.get(pick.stratum, 0),
             stratum_style(pick.stratum),
             without_folders(pick.reason),
             icons.get(pick.case_id, ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,16 +55,43 @@ def added(longer: Selection, before: Selection, labelled: int) -> Selection:
 
     ``labelled``: how many scans counted as annotated, the earlier picks among them.
     """
-    new = longer.picks[len(before) :]
-    entry = {**_choice(ADDED, longer, new), "labelled": labelled}
-    first = sum(len(e["picks"]) for e in history_of(before) if e["action"] == CHOSEN)
-    picks = tuple(replace(p, reason=_since(p, first)) if p in before.picks else p for p in longer.picks)
-    return with_entry(replace(longer, picks=picks), before, entry)
+    entry = {**_choice(ADDED, longer, longer.picks[len(before) :]), "labelled": labelled}
+    return with_entry(kept(longer, before), before, entry)
 
 
-def _since(pick: Pick, first: int) -> str:
-    already = pick.reason.startswith(("kept from", "replaces"))
-    return pick.reason if already else f"kept from the first choice of {first}, then: {pick.reason}"
+def kept(longer: Selection, before: Selection) -> Selection:
+    """Return a batch whose picks that were in the one ``before`` say since when they are there, and why."""
+    entries = history_of(before)
+    picks = tuple(replace(p, reason=_since(p, entries)) if p in before.picks else p for p in longer.picks)
+    return replace(longer, picks=picks)
+
+
+def of_earlier_strata(selection: Selection) -> frozenset[str]:
+    """Return the picks whose stratum is one of an earlier step: strata were formed anew for those added later."""
+    batch: list[str] = []
+    earlier: set[str] = set()
+    for entry in history_of(selection):
+        if entry["action"] == REPLACED:
+            batch = [entry["substitute"] if i == entry["removed"] else i for i in batch]
+            earlier.discard(entry["removed"])
+        elif entry["action"] in {CHOSEN, AGAIN}:
+            batch, earlier = list(entry["picks"]), set()
+        else:
+            earlier = set(batch) if entry["action"] == ADDED and entry.get("n_strata") else earlier
+            batch += entry["picks"]
+    return frozenset(earlier)
+
+
+def _since(pick: Pick, entries: Sequence[Entry]) -> str:
+    if pick.reason.startswith(("kept from", "replaces")):
+        return pick.reason
+    came = next((e for e in reversed(entries) if pick.case_id in e.get("picks", ())), None)
+    if came is None:
+        return pick.reason
+    n = len(came["picks"])
+    step = {CHOSEN: f"the first choice of {n}", ADDED: f"the {n} added later", AGAIN: f"the {n} chosen again"}
+    named = step.get(came["action"], f"the {n} of a round with a model")
+    return f"kept from {named}, then: {pick.reason}"
 
 
 def _choice(action: str, selection: Selection, picks: Iterable[Pick]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from firstscan.report import NO_NETWORK, LearnedFeatures, ReportData, render
+from firstscan.report.batch_words import strata_sentence
 from firstscan.report.methods.paragraph import methods
 from firstscan.report.methods.references import REFERENCES
 from firstscan.selection.history import history_of
@@ -136,3 +137,33 @@ def test_without_a_network_nothing_is_said_of_one(with_selection: Callable[..., 
 def test_the_groups_that_coverage_saw_are_named(with_selection: Callable[..., ReportData]) -> None:
     told = with_selection(strategy="coverage", diagnostics={"features": ["positions", "texture"]})
     assert "over features of a network with their positions and texture, each reduced" in methods(told).paragraph
+
+
+def test_a_batch_is_told_step_by_step_with_its_vetoes_and_the_strata_of_each_step(data: ReportData) -> None:
+    ids = list(data.selection.case_ids)
+    first, more = ids[: len(ids) - 2], ids[len(ids) - 2 :]
+    steps = [
+        {"action": "chosen", "strategy": "cscs", "picks": ["gone", *first[1:]]},
+        {"action": "replaced", "removed": "gone", "substitute": first[0], "why": "motion", "from": "same stratum"},
+        {"action": "added", "strategy": "cscs", "picks": more, "labelled": len(first), "n_strata": 3},
+    ]
+    selection = replace(data.selection, diagnostics={**data.selection.diagnostics, "history": steps})
+    text = methods(replace(data, selection=selection)).paragraph
+    assert "One volume was set aside (motion) and replaced by the best remaining one of its stratum." in text
+    assert f"2 volumes were added later by the same rule, with the {len(first)} annotated by then" in text
+    said = strata_sentence(replace(data, selection=selection))
+    ranks = f"ranks 1–{len(first)}"
+    assert said.startswith(f"Strata were formed anew for the scans added later; {ranks} keep")
+    assert said in render(replace(data, selection=selection))
+    assert strata_sentence(data) == ""
+
+
+def test_a_batch_that_was_chosen_again_tells_its_vetoes(data: ReportData) -> None:
+    ids = list(data.selection.case_ids)
+    steps = [
+        {"action": "chosen", "strategy": "cscs", "picks": ["gone"]},
+        {"action": "chosen again", "strategy": "alps", "picks": ids, "kept": [], "vetoed": {"gone": "motion"}},
+    ]
+    selection = replace(data.selection, diagnostics={**data.selection.diagnostics, "history": steps})
+    text = methods(replace(data, selection=selection)).paragraph
+    assert f"chosen anew with {len(ids)} volumes by strategy “alps”, 1 volume being left out (motion)." in text

@@ -6,6 +6,7 @@ import pytest
 import firstscan as fs
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
+from firstscan.selection.history import of_earlier_strata
 from firstscan.steps.reporting import written
 from firstscan.steps.reporting.written import current
 from firstscan.steps.running.config import PickConfig
@@ -151,3 +152,7 @@ def test_a_batch_knows_how_it_came_about_and_its_kept_picks_say_so(batch):
     assert not after.picks[-1].reason.startswith("kept")
     again = extend(batch, 1, NOW)
     assert again.picks[1].reason == after.picks[1].reason
+    assert again.picks[5].reason == f"kept from the 2 added later, then: {after.picks[5].reason}"
+    assert of_earlier_strata(again) == {*after.case_ids}
+    assert all(p.typicality is not None and p.uncertainty is not None for p in again)
+    assert of_earlier_strata(before) == frozenset()

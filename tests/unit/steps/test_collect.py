@@ -237,7 +237,7 @@ def test_a_collection_is_repeated_extended_and_never_overwritten(tmp_path):
     before = {p: p.read_bytes() for p in into.rglob("*") if p.is_file() and "work" not in p.parts}
     assert len(run_collect([out], CollectConfig(), into, NOW).labels) == 2
     assert before == {p: p.read_bytes() for p in into.rglob("*") if p.is_file() and "work" not in p.parts}
-    assert sum('"collect"' in line for line in (world.results / "handoffs.jsonl").read_text().splitlines()) == 1
+    assert sum('"collect"' in line for line in (world.results / "history.jsonl").read_text().splitlines()) == 1
     draw(world, out, ["d"])
     with pytest.raises(UsageError, match=r"1 new label map\(s\): out: d"):
         run_collect([out], CollectConfig(), into, NOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -271,9 +272,15 @@ def _later(data: ReportData) -> list[str]:
             kept = f", {count(len(entry['kept']), 'volume')} of the earlier batch being kept" if entry["kept"] else ""
             told.append(
                 f"After review the batch was chosen anew with {count(len(entry['picks']), 'volume')} by strategy "
-                f"“{entry['strategy']}”{kept}."
+                f"“{entry['strategy']}”{kept}{_left_out(entry.get('vetoed', {}))}."
             )
     return _merged(told)
+
+
+def _left_out(vetoed: Mapping[str, str]) -> str:
+    if not vetoed:
+        return ""
+    return f", {count(len(vetoed), 'volume')} being left out ({', '.join(sorted(set(vetoed.values())))})"
 
 
 def _added(entry: Entry, *, first: str) -> str:

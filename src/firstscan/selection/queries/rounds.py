@@ -12,7 +12,7 @@ from firstscan.domain.selection import Selection
 from firstscan.selection.amend import ROUNDS, as_labelled
 from firstscan.selection.entry import choose
 from firstscan.selection.gating.constraints import Constraints
-from firstscan.selection.history import ROUND, with_entry
+from firstscan.selection.history import ROUND, kept, with_entry
 
 from .measures import CaseMeasures
 from .registry import DEFAULT_RULE, rule_class
@@ -80,4 +80,6 @@ def next_round(
         diagnostics={**selection.diagnostics, ROUNDS: rounds},
         features=features,
     )
-    return with_entry(longer, selection, {"action": ROUND, "rule": rule, "picks": list(added.case_ids)})
+    return with_entry(
+        kept(longer, selection), selection, {"action": ROUND, "rule": rule, "picks": list(added.case_ids)}
+    )

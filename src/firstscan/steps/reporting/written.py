@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.steps.running.carried import history_of
-from firstscan.steps.running.history import DONE, NOTE, History, event
+from firstscan.steps.running.history import DONE, NAME, NOTE, History, event
 from firstscan.steps.running.identity import key_of
 from firstscan.steps.running.replay import AMENDMENTS, BEGIN, State, replay
 from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, SELECTION, SLICES, selection_files
@@ -99,21 +100,22 @@ def batch_manifest(out: Path) -> Manifest:
 
 
 def current(out: Path, settings: Settings) -> Selection:
-    """Return the batch of a results folder as it stands, and bring its files there unless another run holds it.
+    """Return the batch of a results folder as it stands; its files are brought there, too, where that can be done.
 
     Raises
     ------
     UsageError : no selection there.  DataError : a history that is damaged.
     """
     batch = read_batch_of(out)
-    if read_manifest(out) is None or batch == read_selection(out):
+    settled = (out / NAME).is_file() and batch == read_selection(out)
+    if settled or read_manifest(out) is None or not os.access(out, os.W_OK):
         return batch
     try:
         with open_workspace(out) as workspace:
             standing(Run(workspace, settings))
     except InUseError:
         pass  # whoever holds the folder brings its files there
-    return batch
+    return read_batch_of(out)
 
 
 def changed(run: Run, command: str, action: str, selection: Selection, amendment: Mapping[str, Any]) -> Selection:

@@ -17,6 +17,7 @@ from firstscan.domain.selection import Selection
 from firstscan.handoff.names import safe_names
 from firstscan.segmentation.dataset import ENDING
 from firstscan.segmentation.unet.segmenter import Unet
+from firstscan.selection import Constraints
 from firstscan.selection.amend import ROUNDS
 from firstscan.selection.queries.measures import VERSION, Aggregate, CaseMeasures
 from firstscan.selection.queries.registry import DEFAULT_RULE, rule_class
@@ -33,6 +34,7 @@ from firstscan.steps.running.origin import folders_behind, scans_of
 from firstscan.steps.running.replay import AMENDMENTS, ROUND, VETOED
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.slicing import replanned
+from firstscan.steps.selecting.trust import with_signals
 from firstscan.steps.steering.amend import (
     Batch,
     constraints_of,
@@ -145,6 +147,7 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
             "rule": config.rule,
             "labelled": sorted(labelled.labels),
         }
+        selection = with_signals(selection, batch.used, Constraints())  # U of the pool, as every pick tells it
         selection = changed(run, "next", ROUND, replanned(selection, batch.selection.slices, batch.features), entry)
     return NextRound(out, selection, config.more, (*findings, *failed, *lost))
 
