@@ -1,5 +1,6 @@
 """Where work runs: in this process, in several local ones, or on a Ray cluster, behind one call."""
 
+from .beside import Beside
 from .cases import Engine, check_engine, run_cases
 from .memory import freed_memory_kept
 from .progress import Progress, Silent
@@ -7,6 +8,7 @@ from .session import engine_session
 from .work import WorkerDied, usable_cores
 
 __all__ = [
+    "Beside",
     "Engine",
     "Progress",
     "Silent",

@@ -61,7 +61,7 @@ class _PoolBrokenError(Exception):
 
 def _stream(work: Work[T, R], items: Sequence[tuple[str, T]], workers: int) -> Iterator[tuple[str, R | Exception]]:
     """Yield results in order until all are there or a worker dies, which raises _PoolBrokenError."""
-    executor = _executor(workers)
+    pool = executor(workers)
     queue: deque[tuple[str, Any]] = deque()
     waiting = deque(items)
     finished = False
@@ -69,7 +69,7 @@ def _stream(work: Work[T, R], items: Sequence[tuple[str, T]], workers: int) -> I
         while queue or waiting:
             while waiting and len(queue) < _WAITING_PER_WORKER * workers:
                 case_id, item = waiting.popleft()
-                queue.append((case_id, executor.submit(_guarded, work, item)))
+                queue.append((case_id, pool.submit(guarded, work, item)))
             case_id, future = queue[0]
             result = future.result()
             queue.popleft()
@@ -79,11 +79,11 @@ def _stream(work: Work[T, R], items: Sequence[tuple[str, T]], workers: int) -> I
         raise _PoolBrokenError(max(len(queue), 1)) from error
     finally:
         if not finished:
-            _silence_manager()
-        executor.shutdown(wait=finished, kill_workers=not finished)
+            silence_manager()
+        pool.shutdown(wait=finished, kill_workers=not finished)
 
 
-def _silence_manager() -> None:
+def silence_manager() -> None:
     """Keep loky's manager thread from printing a traceback where work is given up that was not begun.
 
     It looks for that work once more after it has dropped it (KeyError); what ended the work has been raised already.
@@ -103,19 +103,20 @@ def _silence_manager() -> None:
 
 def _alone(work: Work[T, Any], case_id: str, item: T) -> Any:
     """Run one case in a process of its own, to learn whether it is the one that kills."""
-    executor = _executor(1)
+    pool = executor(1)
     try:
-        return executor.submit(_guarded, work, item).result()
+        return pool.submit(guarded, work, item).result()
     except BrokenProcessPool:
         return WorkerDied(
             f"The process that worked on case {case_id!r} died twice. Its file may be damaged in a way that crashes "
             "the reading library, or the memory ran out: remove or convert the file, or use fewer --workers."
         )
     finally:
-        executor.shutdown(wait=True, kill_workers=False)
+        pool.shutdown(wait=True, kill_workers=False)
 
 
-def _executor(workers: int) -> Any:
+def executor(workers: int) -> Any:
+    """Return a pool of ``workers`` processes of one thread each, which end when idle or when their parent is gone."""
     return ProcessPoolExecutor(
         max_workers=workers, timeout=_IDLE_S, env=ONE_THREAD, initializer=_start_worker, initargs=(os.getpid(),)
     )
@@ -124,7 +125,8 @@ def _executor(workers: int) -> Any:
 _kept: dict[str, Callable[[Any], Any]] = {}
 
 
-def _guarded(work: Work[T, R], item: T) -> R | Exception:
+def guarded(work: Work[T, R], item: T) -> R | Exception:
+    """Do one item in a worker, which keeps what its work made for the next one; an exception comes back as a value."""
     try:
         if work.token not in _kept:
             _kept.clear()

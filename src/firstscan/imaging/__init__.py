@@ -6,12 +6,13 @@ from .foreground import foreground
 from .inspection import inspect, inspect_header
 from .reading import read_array, read_header, read_volume
 from .sources.indexing import LAYOUTS, index, with_channels
-from .standardise import pool_spacing, standardise, summarise
+from .standardise import crop_affine, pool_spacing, standardise, summarise
 from .thumbnails import thumbnails
 from .writing import write_image
 
 __all__ = [
     "LAYOUTS",
+    "crop_affine",
     "encoder_input",
     "fingerprint",
     "foreground",

@@ -120,6 +120,16 @@ def standardise(volume: Volume, *, spacing_mm: float, size: int) -> Crop:
     return Crop(volume.case_id, continue_outward(cube, core), patient, float(spacing_mm))
 
 
+def crop_affine(volume: Volume, *, spacing_mm: float, size: int) -> Float[np.ndarray, "4 4"]:
+    """Return where the voxels of :func:`standardise`'s cube lie in the patient: index in the cube → LPS mm."""
+    centre = np.array([centre_of(volume.foreground, axis) for axis in range(3)])
+    steps = spacing_mm / np.array(volume.spacing_mm)
+    affine = np.array(volume.affine, dtype=np.float64)
+    affine[:3, 3] += affine[:3, :3] @ (centre - (size - 1) / 2 * steps)
+    affine[:3, :3] *= steps
+    return affine
+
+
 def well_inside(foreground: Mask) -> Mask:
     """Return the foreground less its outermost layer, which is part air and which noise clings to.
 

@@ -98,6 +98,19 @@ class Extractor:
             for crop, (embedding, uncertainty, positions) in zip(crops, measured, strict=True)
         ]
 
+    def disagreement(self, crop: Crop) -> Float[np.ndarray, "s s s"]:
+        """Return the variance of the nine reconstructions in every voxel of a crop, 0 in those that U leaves out.
+
+        Its mean over the others is the crop's U; squared units of the normalised intensity, ≥ 0, float32.
+        """
+        counted = self._counted(crop)
+        voxels = torch.from_numpy(np.array(crop.voxels, order="C"))[None].to(self.device)
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            _, restored = self._views(voxels, range(1 + len(NINE_VIEWS)))
+        with torch.inference_mode():
+            found = _variance(restored)[0, 0].cpu() * counted[0]
+        return np.asarray(found.numpy(), dtype=np.float32)
+
     def _side_by_side(self, crops: Sequence[Crop], lanes: Lanes) -> list[_Signals]:
         cases = [(torch.from_numpy(np.array(crop.voxels, order="C")), self._counted(crop)) for crop in crops]
         starts = range(0, 1 + len(NINE_VIEWS), self._views_at_once)
@@ -173,7 +186,12 @@ def _signals(embedded: Tensor, restored: Tensor, foreground: Tensor) -> _Signals
 
     U is the foreground mean of the variance of nine reconstructions a voxel.
     """
-    variance = restored.var(dim=0, unbiased=False).mean(dim=1, keepdim=True)
+    variance = _variance(restored)
     voxels = (1, 2, 3, 4)
     uncertainty = (variance * foreground).sum(dim=voxels) / foreground.sum(dim=voxels).clamp_min(1.0)
     return foreground_average(embedded, foreground), uncertainty, foreground_parts(embedded, foreground)
+
+
+def _variance(restored: Tensor) -> Tensor:
+    """Return the variance of reconstructions (view, case, channel, s, s, s) in every voxel, (case, 1, s, s, s)."""
+    return restored.var(dim=0, unbiased=False).mean(dim=1, keepdim=True)

@@ -39,6 +39,19 @@ class Likeness:
         }
         return {**told, **self._substitute(case_id)}
 
+    def coverage(self) -> dict[str, Any]:
+        """Return every scan's distance to the nearest pick, which pick that is (as a row), and the state's ``seq``."""
+        state, rows = self._session.state, self._session.rows
+        picked = np.array([rows[i] for i in state.case_ids], dtype=np.intp)
+        least, nearest = np.full(len(self._x), np.inf), np.full(len(self._x), -1, dtype=np.intp)
+        for row in picked:
+            away = squared_distances_to(self._x, self._x[row])
+            away[row] = 0.0
+            closer = away < least
+            least[closer], nearest[closer] = away[closer], row
+        told = [float(f"{d:.4g}") for d in np.sqrt(least).tolist()]
+        return {"seq": state.seq, "distance": told, "nearest": nearest.tolist()}
+
     def _substitute(self, case_id: str) -> dict[str, Any]:
         if self._session.state.pick(case_id) is None:
             return {"substitute": None, "why": "it is not in the batch"}

@@ -14,13 +14,16 @@ from pydantic import BaseModel, ConfigDict
 
 from firstscan.domain.errors import FirstscanError
 from firstscan.report.charts.maps import PoolMap
+from firstscan.steps.steering.disagreement import Disagreements
 from firstscan.store.selections import selection_table
 from firstscan.store.slice_plans import slices_table
 
 from .alike import Likeness
 from .asking import Request as Asked
 from .asking import StaleError, UnknownNameError
+from .gallery import add_gallery
 from .handing import Wanted, hand_over
+from .overlay import add_overlay
 from .scene import batch_told, css_variables, log_told, pool_told, state_told
 from .security import App, Guarded
 from .session import Session
@@ -61,14 +64,17 @@ class HandOff(BaseModel):
     seq: int
 
 
-def application(session: Session, layout: PoolMap, token: str) -> App:
-    """Return the page of one review, which answers those who know ``token``."""
+def application(session: Session, layout: PoolMap, token: str, maps: Disagreements | None = None) -> App:
+    """Return the page of one review, which answers those who know ``token``; ``maps`` make its overlay."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_errors(app)
     _add_files(app)
     _add_review(app, session, layout)
     _add_handoff(app, session)
-    _add_pictures(app, session, Viewer(session.held))
+    viewer = Viewer(session.held)
+    _add_pictures(app, session, viewer)
+    add_gallery(app, session, viewer, Likeness(session))
+    add_overlay(app, session, viewer, maps or Disagreements(session.held))
     return Guarded(app, token)
 
 
@@ -149,14 +155,6 @@ def _add_review(app: FastAPI, session: Session, layout: PoolMap) -> None:
     @app.get("/api/try")
     def tried(budget: int, strategy: str) -> JSONResponse:
         return JSONResponse(batch_told(session, session.tried(budget, strategy)))
-
-    likeness = Likeness(session)
-
-    @app.get("/api/alike")
-    def alike(case: str) -> JSONResponse:
-        if case not in session.rows:
-            raise UnknownNameError(case)
-        return JSONResponse(likeness.told(case))
 
     @app.get("/api/log")
     def log() -> JSONResponse:

@@ -18,6 +18,7 @@ from firstscan._version import __version__
 from firstscan.domain.errors import UsageError
 from firstscan.report.charts.maps import PoolMap, pool_map
 from firstscan.steps.running.run import Settings
+from firstscan.steps.steering.disagreement import Disagreements
 from firstscan.steps.steering.review import Held, held
 from firstscan.store import CaseCache, identity
 
@@ -49,12 +50,14 @@ def review(out: Path, settings: Settings, *, port: int, show: bool, ready: Calla
     here = replace(settings, workers=1)  # a few pictures are drawn before another process has started
     with held(out, here) as opened, _listening(port) as listening:
         from .app import application
+        from .gallery import Ahead
         from .security import new_token
 
         session, token = Session(opened), new_token()
         for note in session.notes:
             settings.progress.say(f"Note: {note}.")
-        app = application(session, laid_out(opened, session), token)
+        maps = Disagreements(opened)
+        app = application(session, laid_out(opened, session), token, maps)
         config = uvicorn.Config(
             app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=2
         )
@@ -63,8 +66,10 @@ def review(out: Path, settings: Settings, *, port: int, show: bool, ready: Calla
         if show and has_screen():
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            with Ahead(opened):
+                uvicorn.Server(config).run(sockets=[listening])
         finally:
+            maps.close()
             session.settle()
         raise KeyboardInterrupt  # also where whoever started us ignores it, as a shell does in the background
 

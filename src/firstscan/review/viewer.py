@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,24 @@ _SAMPLE = 400_000
 
 class NoPictureError(UsageError):
     """There is no picture of a scan; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One slice, drawn in ``grey``, and the voxels that it shows.
+
+    ``at`` is its index along the axis ``normal``; ``across`` and ``down`` are the axes of columns and rows, ``shape``
+    their numbers (rows, columns); rows run backwards where ``flipped``; ``affine`` (4, 4): voxel index → LPS mm.
+    """
+
+    grey: UInt8[np.ndarray, "h w"]
+    normal: int
+    across: int
+    down: int
+    flipped: bool
+    at: int
+    shape: tuple[int, int]
+    affine: Float[np.ndarray, "4 4"]
 
 
 class Viewer:
@@ -95,12 +114,21 @@ class Viewer:
         story = self._held.story
         if story is None or case_id not in story.cases:
             raise NoPictureError(NO_SCANS)
-        self._require_unchanged(case_id)
+        self.require_unchanged(case_id)
+        return self.kept_volume(case_id, str(channel), lambda path: self._convert(self._raw(case_id), channel, path))
+
+    def kept_volume(self, case_id: str, what: str, write: Callable[[Path], None]) -> Path:
+        """Return the file in ``work/review`` that holds ``what`` of a scan, written by ``write`` unless it is there."""
+        story = self._held.story
+        if story is None or case_id not in story.cases:
+            raise NoPictureError(NO_SCANS)
         cache = CaseCache(self._held.run.workspace.folder("review"))
-        path = cache.path(case_id, identity(__version__, story.fingerprints[case_id], channel), ".nii")
+        path = cache.path(case_id, identity(__version__, story.fingerprints[case_id], what), ".nii")
         with self._lock:
             if not path.is_file():
-                self._convert(self._raw(case_id), channel, path)
+                partial = path.with_name(f"{path.stem}.partial.nii")
+                write(partial)
+                partial.replace(path)
                 _keep_newest(cache.folder, path)
         return path
 
@@ -115,6 +143,10 @@ class Viewer:
         ------
         NoPictureError : as :meth:`scan`.
         """
+        return self.cut(case_id, channel, plane, place, window).grey
+
+    def cut(self, case_id: str, channel: int, plane: str, place: float, window: tuple[float, float]) -> Cut:
+        """Return what :meth:`slice` returns, and where it lies in the scan."""
         normal, across, down, flip = _AXES[plane]
         raw = self._raw(case_id)
         voxels = raw.voxels[channel]
@@ -122,13 +154,14 @@ class Viewer:
         at = round(min(max(place, 0.0), 1.0) * (voxels.shape[normal] - 1))
         cut = np.nan_to_num(np.take(voxels, at, axis=normal).T)
         grey = np.round(255 * np.clip((cut - low) / (high - low), 0, 1)).astype(np.uint8)
-        return _square_pixels(grey[::-1] if flip else grey, raw.spacing_mm[across], raw.spacing_mm[down])
+        drawn = _square_pixels(grey[::-1] if flip else grey, raw.spacing_mm[across], raw.spacing_mm[down])
+        return Cut(drawn, normal, across, down, flip, at, (cut.shape[0], cut.shape[1]), raw.affine)
 
     def _modality(self, case_id: str) -> str:
         return "" if self._held.story is None else self._held.story.modalities[case_id]
 
     def _raw(self, case_id: str) -> RawVolume:
-        self._require_unchanged(case_id)
+        self.require_unchanged(case_id)
         with self._lock:
             if case_id not in self._recent:
                 try:
@@ -140,7 +173,7 @@ class Viewer:
                 self._recent.popitem(last=False)
             return self._recent[case_id]
 
-    def _require_unchanged(self, case_id: str) -> None:
+    def require_unchanged(self, case_id: str) -> None:
         """Raise NoPictureError where the files are not those that the batch was chosen from."""
         story = self._held.story
         if story is None or case_id not in story.cases:
@@ -169,9 +202,7 @@ class Viewer:
         affine = raw.affine.copy()
         affine[:3, :3] *= step
         whole = np.abs(voxels).max(initial=0) < 2**15 and bool((voxels == np.round(voxels)).all())
-        partial = path.with_name(f"{path.stem}.partial.nii")
-        write_image(partial, voxels, affine, "int16" if whole else None)
-        partial.replace(path)
+        write_image(path, voxels, affine, "int16" if whole else None)
 
 
 def _no_picture(case_id: str, error: ScanError | OSError) -> NoPictureError:
@@ -190,7 +221,7 @@ NO_SCANS = (
 )
 
 
-def png(pixels: UInt8[np.ndarray, "h w"]) -> bytes:
+def png(pixels: UInt8[np.ndarray, "h w *colour"]) -> bytes:
     """Return pixels as a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
