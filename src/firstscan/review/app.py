@@ -30,7 +30,7 @@ from .session import Session
 from .viewer import PLANES, NoPictureError, Viewer, png
 
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-STYLES = ("style.css", "dialogs.css", "viewer.css")
+STYLES = ("style.css", "dialogs.css", "viewer.css", "gallery.css")
 Fraction = Annotated[float, Query(allow_inf_nan=False)]
 """Style sheets that are sent as one, after the report's colours: nothing is painted before they are there."""
 NO_PICTURE = (

@@ -4,6 +4,7 @@ import * as actions from "./actions.js";
 import { first } from "./api.js";
 import { standsFor } from "./alike.js";
 import { compare } from "./compare.js";
+import * as colouring from "./colouring.js";
 import * as connection from "./connection.js";
 import * as controls from "./controls.js";
 import * as detail from "./detail.js";
@@ -12,11 +13,15 @@ import { byId, element, toast } from "./dom.js";
 import * as filter from "./filter.js";
 import { handOver } from "./handing.js";
 import * as list from "./list.js";
-import { Plot, describe, mapShape, planeShape } from "./plot.js";
+import * as gallery from "./gallery.js";
+import { Plot } from "./plot.js";
+import * as pool from "./pool.js";
+import { describe, mapShape, planeShape } from "./shapes.js";
 import { change, listen, nameOf, pickOf, standing, store } from "./store.js";
+import { thumbnail } from "./thumbs.js";
 import { isViewing, view, viewerKey } from "./viewer.js";
 
-const HINTS = [["↑↓", "scan"], ["Enter", "look"], ["A", "accept"], ["V", "veto"], ["R", "replace"], ["P", "pin"], ["U", "undo"], ["S", "stands for"], ["C", "compare"], ["E", "export"], ["O", "hand over"], ["?", "help"]];
+const HINTS = [["↑↓", "scan"], ["Enter", "look"], ["A", "accept"], ["V", "veto"], ["R", "replace"], ["P", "pin"], ["U", "undo"], ["S", "stands for"], ["G", "gallery"], ["F", "farthest"], ["C", "compare"], ["E", "export"], ["O", "hand over"], ["?", "help"]];
 
 const open = (row) => {
   change({ focus: row });
@@ -29,6 +34,7 @@ const tip = (row, event) => {
   if (row === null) return;
   const pick = pickOf(row);
   box.replaceChildren(
+    store.pool.pictures ? thumbnail(row, { width: 128, height: 128 }) : "",
     element("strong", { text: `${pick ? `${pick.rank}. ` : ""}${nameOf(row)}` }),
     element("div", { class: "small", text: [describe(row), standing(row)].filter(Boolean).join(" · ") }),
   );
@@ -37,14 +43,20 @@ const tip = (row, event) => {
   box.style.setProperty("top", `${event.clientY + 18 + height > window.innerHeight ? event.clientY - height - 10 : event.clientY + 18}px`);
 };
 
+// Arrows go through the gallery where it is shown, unless the list has the focus.
+const inGallery = () => gallery.isShown() && document.activeElement !== byId("list");
+const go = (down, page = 1) => (inGallery() ? gallery.step(0, down * (page === 1 ? 1 : gallery.page())) : list.step(down * page));
+const end = (by) => (inGallery() ? gallery.step(by, 0) : list.step(by));
+
 const KEYS = {
-  ArrowDown: () => list.step(1), ArrowUp: () => list.step(-1), PageDown: () => list.step(10), PageUp: () => list.step(-10),
-  Home: () => list.step(-1e9), End: () => list.step(1e9), Enter: () => open(store.focus),
+  ArrowDown: () => go(1), ArrowUp: () => go(-1), PageDown: () => go(1, 10), PageUp: () => go(-1, 10),
+  ArrowRight: () => inGallery() && gallery.step(1, 0), ArrowLeft: () => inGallery() && gallery.step(-1, 0),
+  Home: () => end(-1e9), End: () => end(1e9), Enter: () => open(store.focus),
   a: () => actions.accept(store.focus), v: () => actions.veto(store.focus), r: () => actions.replace(store.focus),
   p: () => actions.pin(store.focus), u: () => actions.undo(), e: () => controls.exported(), o: () => handOver(), s: () => standsFor(store.focus), c: () => compare(), l: () => showLog(),
   h: () => help(), "?": () => help(), "[": () => list.stepTab(-1), "]": () => list.stepTab(1),
   "+": () => controls.nudge(1), "=": () => controls.nudge(1), "-": () => controls.nudge(-1),
-  "/": () => byId("search").focus(), Escape: () => filter.clear(),
+  "/": () => byId("search").focus(), Escape: () => filter.clear() || pool.back(), g: () => pool.turn(), f: () => pool.farthest(),
 };
 const WHILE_VIEWING = new Set(["a", "v", "r", "p", "u"]);
 
@@ -72,8 +84,10 @@ const onKey = (event) => {
   if ((name === "Enter" || name === " ") && event.target.closest("button, a, [role=tab]")) return;
   if (name.startsWith("Arrow") && event.target.matches("input[type=range]")) return;
   if (event.target.matches("[role=tab]") && (name === "ArrowLeft" || name === "ArrowRight")) {
-    list.stepTab(name === "ArrowRight" ? 1 : -1);
-    document.querySelector("[role=tab][aria-selected=true]").focus();
+    const tabs = event.target.closest("[role=tablist]");
+    if (tabs.closest(".pool")) pool.turn();
+    else list.stepTab(name === "ArrowRight" ? 1 : -1);
+    tabs.querySelector("[role=tab][aria-selected=true]").focus();
     event.preventDefault();
     return;
   }
@@ -84,28 +98,30 @@ const onKey = (event) => {
 
 const start = async () => {
   byId("keys").append(...HINTS.map(([k, words]) => element("span", {}, element("kbd", { text: k }), words)));
-  const [pool, state] = await Promise.all([first("pool"), first("state")]);
-  store.pool = pool;
-  const handlers = { open, point: tip };
+  const [all, state] = await Promise.all([first("pool"), first("state")]);
+  store.pool = all;
+  const handlers = { open, point: tip, lasso: pool.enclose };
   const panel = byId("detail");
   listen(list.onChange);
   listen((changed) => {
     if (["state", "preview", "focus"].some((name) => changed.has(name))) detail.draw(panel, open);
     if (changed.has("state") || changed.has("preview")) controls.draw();
   });
-  document.title = `${pool.name} – firstscan review`;
+  document.title = `${all.name} – firstscan review`;
   change({ state, focus: state.picks[0]?.row ?? null });
-  byId("map-caption").textContent = pool.map_caption.split(". ")[0].concat(".");
-  byId("map-caption").title = pool.map_caption;
-  const plots = [new Plot(byId("map"), mapShape(pool), handlers)];
-  if (pool.uncertainty) plots.push(new Plot(byId("plane"), planeShape(pool), handlers));
+  byId("map-caption").textContent = all.map_caption.split(". ")[0].concat(".");
+  byId("map-caption").title = all.map_caption;
+  const plots = [new Plot(byId("map"), mapShape(all), handlers)];
+  if (all.uncertainty) plots.push(new Plot(byId("plane"), planeShape(all), handlers));
   else byId("plane").closest("figure").remove();
   listen((changed) => {
-    if (["state", "preview", "matching"].some((name) => changed.has(name))) plots.forEach((plot) => plot.draw());
+    if (["state", "preview", "matching", "inside", "painted"].some((name) => changed.has(name))) plots.forEach((plot) => plot.draw());
     else if (changed.has("focus") || changed.has("hover")) plots.forEach((plot) => plot.drawOver());
   });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach((plot) => plot.draw()));
+  colouring.start();
   filter.start();
+  pool.start(open);
   controls.start();
   controls.draw();
   list.start(open);

@@ -4,7 +4,8 @@ import { useStrategy } from "./actions.js";
 import { get } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { button, element } from "./dom.js";
-import { Plot, mapShape } from "./plot.js";
+import { Plot } from "./plot.js";
+import { mapShape } from "./shapes.js";
 import { nameOf, store } from "./store.js";
 
 const FIRST = ["cscs", "random", "kcenter", "typiclust"];

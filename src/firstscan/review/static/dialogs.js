@@ -54,8 +54,8 @@ const KEYS = [
   ["↑ ↓", "go through the list"], ["Enter", "look through the scan in focus"], ["A", "accept it: looked at, stays"],
   ["V", "veto it, with a reason; again: allow it"], ["R", "replace it by the next best of its stratum"],
   ["P", "pin it: it must be in the batch"], ["S", "see what it stands for: the nearest scans, its substitute"], ["U", "undo the last action"], ["E", "export the batch"], ["O", "hand the batch over"],
-  ["C", "compare strategies"], ["[ ]", "batch, all scans, vetoed"], ["− +", "make the batch smaller or larger"],
-  ["/", "search"], ["L", "what was done"], ["? H", "this help"], ["Esc", "close"], ["← →", "while looking: the pick before, after"], ["1 2 0", "while looking: one channel, all of them"], ["W", "while looking: reset the window"],
+  ["C", "compare strategies"], ["G", "gallery of all scans, or maps"], ["F", "the scan farthest from any pick"], ["[ ]", "batch, all scans, vetoed"], ["− +", "make the batch smaller or larger"],
+  ["/", "search"], ["L", "what was done"], ["? H", "this help"], ["Esc", "close"], ["← →", "while looking: the pick before, after"], ["1 2 0", "while looking: one channel, all of them"], ["W", "while looking: reset the window"], ["− + Z", "while looking: smaller, larger, whole slices"], ["D", "while looking: where the reconstructions disagree"],
   ["N B", "while looking: the planned slice below, above"],
 ];
 
@@ -65,8 +65,8 @@ export const help = () =>
     { class: "help" },
     element("p", { text: "Look at each pick; accept what can be annotated, veto what cannot. A veto brings the best substitute of the same stratum. Accepted and pinned scans stay when the batch is resized or chosen by another strategy; vetoed ones stay out. Export makes the list on the page the selection of the results folder." }),
     element("dl", { class: "keylist" }, ...KEYS.map(([keys, text]) => element("div", {}, element("dt", {}, ...keys.split(" ").map((k) => element("kbd", { text: k }))), element("dd", { text })))),
-    element("p", { class: "quiet small", text: "In a scan: dragging with the left button sets the window (right is wider, up is brighter), a click moves the crosshair, the wheel goes through the slices." }),
-    element("p", { class: "quiet small", text: "In the map and the plane: point at a scan to see it in all views, select it to look through it; wheel and drag zoom and move, a double click goes back. Every action is kept in review.jsonl; closing the page loses nothing." }),
+    element("p", { class: "quiet small", text: "In a scan: dragging with the left button sets the window (right is wider, up is brighter), a click moves the crosshair, the wheel goes through the slices, with Ctrl it zooms; dragging with the right button (or with Shift) moves the slice." }),
+    element("p", { class: "quiet small", text: "In the map and the plane: point at a scan to see it in all views, select it to look through it; wheel and drag zoom and move, a double click goes back; Shift and drag draws a lasso, and the gallery shows what is inside. In the gallery the arrows go from scan to scan; A, V and P work as in the list. Every action is kept in review.jsonl; closing the page loses nothing." }),
   );
 
 export const showLog = async () => {

@@ -1,5 +1,6 @@
 // Which scans are shown: by name, and by one of the columns that the pool has.
 
+import { brush } from "./brush.js";
 import { byId, element } from "./dom.js";
 import { change, store } from "./store.js";
 
@@ -25,13 +26,9 @@ const byCategory = (facts) => {
 };
 
 const byNumber = (facts) => {
-  const known = facts.values.filter((v) => v !== null);
-  const [low, high] = known.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
-  const made = (name, value) => element("input", { type: "number", step: "any", value, "aria-label": `${facts.name} ${name}`, oninput: () => apply() });
-  const [from, to] = [made("from", low), made("to", high)];
-  const bound = (field, none) => (field.value === "" ? none : Number(field.value));
-  admits = (row) => facts.values[row] !== null && facts.values[row] >= bound(from, -Infinity) && facts.values[row] <= bound(to, Infinity);
-  return [from, element("span", { class: "quiet", text: "to" }), to];
+  const { box, admits: within } = brush(facts.name, facts.values, () => apply());
+  admits = (row) => within(facts.values[row]);
+  return [box];
 };
 
 const byText = (facts) => {
@@ -48,10 +45,14 @@ const show = () => {
   apply();
 };
 
+// Take off the filter and the lasso; false where there was neither.
 export const clear = () => {
+  const any = store.matching !== null || store.inside !== null;
   search.value = "";
   column.value = "";
   show();
+  if (store.inside !== null) change({ inside: null });
+  return any;
 };
 
 export const start = () => {

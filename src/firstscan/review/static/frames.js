@@ -24,7 +24,7 @@ export const marks = (plane, crossed = true) => {
 export const leftDrag = (box, { begin = () => true, drag, click = () => {} }) => {
   let from = null;
   box.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || !begin(event)) return;
+    if (event.button !== 0 || event.shiftKey || !begin(event)) return;
     from = { x: event.clientX, y: event.clientY, moved: false };
     box.setPointerCapture(event.pointerId);
   });
@@ -40,6 +40,21 @@ export const leftDrag = (box, { begin = () => true, drag, click = () => {} }) =>
   });
   box.addEventListener("pointercancel", () => (from = null));
   box.addEventListener("dragstart", (event) => event.preventDefault());
+};
+
+// A drag with the middle or the right button, or with Shift and the left one; ``begin`` is given the event.
+export const panDrag = (box, { begin, drag }) => {
+  let from = null;
+  box.addEventListener("pointerdown", (event) => {
+    if (event.button === 0 && !event.shiftKey) return;
+    event.preventDefault();
+    begin(event);
+    from = { x: event.clientX, y: event.clientY };
+    box.setPointerCapture(event.pointerId);
+  });
+  box.addEventListener("pointermove", (event) => from && drag(event.clientX - from.x, event.clientY - from.y));
+  for (const end of ["pointerup", "pointercancel"]) box.addEventListener(end, () => (from = null));
+  box.addEventListener("contextmenu", (event) => event.preventDefault());
 };
 
 // Show the newest wish as soon as the pictures of the one before are there, so that a slow reader is never flooded.

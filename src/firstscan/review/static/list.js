@@ -3,7 +3,7 @@
 import { address } from "./api.js";
 import { byId, element } from "./dom.js";
 import { styleOf } from "./marks.js";
-import { describe } from "./plot.js";
+import { describe } from "./shapes.js";
 import {
   batch, change, isAccepted, isPinned, matches, nameOf, pickOf, standing, store, stratumOf, vetoOf, passedOf,
 } from "./store.js";
@@ -96,8 +96,8 @@ const draw = () => {
 };
 
 const emptiness = () => {
-  if (tab === "vetoed" && store.matching === null) return "No scan is vetoed. V vetoes the scan in focus.";
-  return "No scan here fits the filter.";
+  if (tab === "vetoed" && store.matching === null && store.inside === null) return "No scan is vetoed. V vetoes the scan in focus.";
+  return "No scan here fits the filter or lies in the lasso.";
 };
 
 // Marks only, without building rows again: this runs at every move of the pointer.
@@ -158,7 +158,7 @@ export const stepTab = (by) => {
 };
 
 export const onChange = (changed) => {
-  if (changed.has("state") || changed.has("preview") || changed.has("matching")) refresh();
+  if (changed.has("state") || changed.has("preview") || changed.has("matching") || changed.has("inside")) refresh();
   if (changed.has("focus")) {
     reveal();
     draw();

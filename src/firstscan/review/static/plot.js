@@ -1,9 +1,11 @@
 // A scatter of the whole pool on two canvases: the points, and above them what changes often.
 
 import { element } from "./dom.js";
+import { painting } from "./colouring.js";
 import { addMark, colours, styleOf } from "./marks.js";
+import { follow } from "./pointing.js";
 import {
-  batch, change, closedOf, isAccepted, isPinned, matches, passedOf, pickOf, store, stratumOf, vetoOf,
+  batch, closedOf, isAccepted, isPinned, matches, passedOf, pickOf, store, vetoOf,
 } from "./store.js";
 
 const MOST_COLOURED = 30;
@@ -24,7 +26,7 @@ export class Plot {
     this.zoom = { scale: 1, x: 0, y: 0 };
     this.batch = null;
     new ResizeObserver(() => this.resize()).observe(box);
-    if (!shape.still) this.follow();
+    if (!shape.still) follow(this);
     this.resize();
   }
 
@@ -78,6 +80,8 @@ export class Plot {
     const crossed = new Path2D();
     const strata = this.shown.strata;
     const many = this.shape.coloured === "few" && (n > MOST_MIXED || new Set(strata).size > MOST_COLOURED);
+    const own = many || !strata.length ? null : strata;
+    const paint = this.batch ? (row) => styleOf(own?.[row] ?? null) : painting(own);
     const picked = this.batch ? new Set(this.batch.picks.map((p) => p.row)) : null;
     for (let row = 0; row < n; row++) {
       if (picked ? picked.has(row) : pickOf(row)) continue;
@@ -86,7 +90,7 @@ export class Plot {
       if (!matches(row)) addMark(faint, "circle", x, y, Math.min(radius, 2));
       else if (vetoOf(row) !== undefined || passedOf(row) !== undefined || closedOf(row)) this.cross(crossed, x, y);
       else {
-        const { colour: fill, symbol } = styleOf(many || !strata.length ? null : strata[row]);
+        const { colour: fill, symbol } = paint(row);
         if (!paths.has(fill)) paths.set(fill, new Path2D());
         addMark(paths.get(fill), symbol, x, y, radius);
       }
@@ -162,6 +166,20 @@ export class Plot {
     if (this.batch) return;
     for (const row of [store.focus, store.hover])
       if (row !== null && row !== undefined) this.ring(context, colour, row, pickOf(row) ? radius + 4 : 7);
+    if (this.lasso) this.drawLasso(context, colour);
+  }
+
+  drawLasso(context, colour) {
+    context.beginPath();
+    for (const [x, y] of this.lasso) context.lineTo(x, y);
+    context.closePath();
+    context.globalAlpha = 0.14;
+    context.fillStyle = colour("accent");
+    context.fill();
+    context.globalAlpha = 1;
+    context.lineWidth = 1.5;
+    context.strokeStyle = colour("accent");
+    context.stroke();
   }
 
   drawPick(context, colour, pick, radius, numbered) {
@@ -220,84 +238,4 @@ export class Plot {
     }
     return found;
   }
-
-  follow() {
-    const over = this.over;
-    const position = (event) => {
-      const box = over.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
-    };
-    let from = null;
-    over.addEventListener("pointerdown", (event) => {
-      from = { at: position(event), zoom: { ...this.zoom }, moved: false };
-      over.setPointerCapture(event.pointerId);
-    });
-    over.addEventListener("pointermove", (event) => {
-      const [x, y] = position(event);
-      if (from && Math.hypot(x - from.at[0], y - from.at[1]) > 4) from.moved = true;
-      if (from?.moved) {
-        this.zoom = { ...from.zoom, x: from.zoom.x + x - from.at[0], y: from.zoom.y + y - from.at[1] };
-        this.draw();
-      } else {
-        const row = this.nearest(x, y);
-        over.style.setProperty("cursor", row === null ? "default" : "pointer");
-        if (row !== store.hover) change({ hover: row });
-        this.handlers.point?.(row, event);
-      }
-    });
-    over.addEventListener("pointerup", (event) => {
-      const row = from && !from.moved ? this.nearest(...position(event)) : null;
-      from = null;
-      if (row !== null) this.handlers.open?.(row);
-    });
-    over.addEventListener("pointerleave", () => {
-      change({ hover: null });
-      this.handlers.point?.(null);
-    });
-    over.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const [x, y] = position(event);
-      const scale = Math.min(40, Math.max(1, this.zoom.scale * Math.exp(-event.deltaY / 400)));
-      const grown = scale / this.zoom.scale;
-      const { cx, cy } = this.scales;
-      const home = [cx - this.zoom.x, cy - this.zoom.y];
-      this.zoom =
-        scale === 1
-          ? { scale, x: 0, y: 0 }
-          : { scale, x: x - home[0] - (x - cx) * grown, y: y - home[1] - (y - cy) * grown };
-      this.draw();
-    }, { passive: false });
-    over.addEventListener("dblclick", () => {
-      this.zoom = { scale: 1, x: 0, y: 0 };
-      this.draw();
-    });
-  }
 }
-
-const bounds = (values) => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
-
-export const mapShape = (pool, more = {}) => {
-  const [left, right] = bounds(pool.x);
-  const [low, high] = bounds(pool.y);
-  return {
-    x: pool.x, y: pool.y, range: [left, right + 1e-6, low, high + 1e-6], equal: true, padding: [22, 22, 20, 20], axes: null,
-    alternative: `Map of ${pool.ids.length} scans; the picks are marked and numbered by rank. The list holds the same.`,
-    ...more,
-  };
-};
-
-export const planeShape = (pool) => ({
-  x: pool.typicality.percentile, y: pool.uncertainty.percentile, range: [-3, 103, -3, 103], equal: false,
-  padding: [44, 12, 38, 8], coloured: "few",
-  axes: { x: ["unusual", "typicality", "typical"], y: ["easy", "uncertainty", "hard"] },
-  alternative: `Typicality against uncertainty of ${pool.ids.length} scans; the picks are marked. The list holds the same.`,
-});
-
-export const describe = (row) => {
-  const { pool } = store;
-  const stratum = stratumOf(row);
-  const parts = stratum === null ? [] : [`stratum ${stratum}`];
-  parts.push(`typicality ${Math.round(pool.typicality.percentile[row])}`);
-  if (pool.uncertainty) parts.push(`uncertainty ${Math.round(pool.uncertainty.percentile[row])}`);
-  return parts.join(" · ");
-};

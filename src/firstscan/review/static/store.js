@@ -8,7 +8,10 @@ export const store = {
   preview: null,
   focus: null,
   hover: null,
-  matching: null,
+  matching: null, // rows that fit the filter, null: all
+  inside: null, // rows inside the lasso, null: all
+  colouring: "stratum",
+  coverage: null,
 };
 
 export const listen = (listener) => listeners.add(listener);
@@ -40,7 +43,7 @@ export const vetoOf = (row) => store.state.vetoed[row];
 export const passedOf = (row) => store.state.passed[row];
 export const closedOf = (row) => store.pool.closed[row];
 export const nameOf = (row) => store.pool.ids[row];
-export const matches = (row) => store.matching === null || store.matching.has(row);
+export const matches = (row) => (store.matching === null || store.matching.has(row)) && (store.inside === null || store.inside.has(row));
 
 export const stratumOf = (row) => {
   const own = pickOf(row)?.stratum ?? batch().strata[row];

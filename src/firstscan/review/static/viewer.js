@@ -5,11 +5,14 @@ import { address, get } from "./api.js";
 import { buttons, heading, metadata, meters, reason, warnings } from "./detail.js";
 import { dialog } from "./dialogs.js";
 import { button, element } from "./dom.js";
+import { overlayTools } from "./overlay.js";
+import { hasWebGl } from "./panes.js";
 import { planned } from "./planned.js";
 import { Slices } from "./slices.js";
 import { batch, listen, nameOf, pickOf, store } from "./store.js";
-import { Volumes, hasWebGl } from "./volumes.js";
+import { Volumes } from "./volumes.js";
 import { windowTools } from "./windows.js";
+import { zoomTools } from "./zoom.js";
 
 const LAYOUTS = { "planes mosaic": "Three planes and overview", "planes 3d": "Three planes and 3D", axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" };
 const MOST_AT_ONCE = 4;
@@ -42,20 +45,30 @@ const showChannel = async (channel) => {
   for (const each of open.channels.children) each.setAttribute("aria-pressed", String(each.dataset.channel === (all ? "all" : String(shown[0]))));
   open.tools.fill(shown.map((i) => facts.channels[i]), facts.modality);
   try {
-    const moved = () => open?.tools.tell();
+    const moved = () => (open?.tools.tell(), open?.zoom.tell(open.reader?.scale ?? 1));
     open.reader ??= hasWebGl() ? new Volumes(moved) : new Slices(moved);
     if (!open.started) await (open.started = open.reader.start(open.stage));
     await open.started;
     if (open?.ticket !== ticket) return;
-    open.layout.hidden = open.reader instanceof Slices;
-    open.reader.setLayout(...layout.split(" "));
+    offerLayouts();
+    open.reader.setLayout(...open.layout.value.split(" "));
     await (open.loading = Promise.resolve(open.loading).catch(() => {}).then(() => open?.ticket === ticket && open.reader.show(nameOf(row), facts, shown)));
     if (open?.ticket !== ticket) return;
+    moved();
     if (open.jumped !== ticket) jump(open.planned);
+    open.overlay.of(row);
     preload(order()[order().indexOf(row) + 1]);
   } catch (error) {
     if (open?.ticket === ticket) problem(error.message);
   }
+};
+
+// The server draws no scene in 3D: there the overview takes its place.
+const offerLayouts = () => {
+  const flat = open.reader instanceof Slices;
+  const solid = open.layout.querySelector("[value='planes 3d']");
+  solid.hidden = solid.disabled = flat;
+  open.layout.value = flat && layout === "planes 3d" ? "planes mosaic" : layout;
 };
 
 // Have the server read the next scan, so that it is there when it is asked for.
@@ -95,6 +108,7 @@ const jump = (at) => {
 const problem = (text) => {
   open.reader?.stop();
   open.reader = open.started = null;
+  open.overlay.of(null);
   open.stage.replaceChildren(element("div", { class: "problem" }, element("p", { text }), element("p", { class: "quiet", text: "The other scans can be looked at as before; you can veto this one." })));
 };
 
@@ -157,6 +171,8 @@ export const viewerKey = (event) => {
   else if (event.key === "b") jump((open.planned ?? 0) - 1);
   else if (event.key.toLowerCase() === "w") open.tools.reset();
   else if (event.key.toLowerCase() === "s") standsFor(open.row);
+  else if (event.key.toLowerCase() === "d") open.overlay.flip();
+  else if (open.zoom.onKey(event.key.toLowerCase())) return true;
   else if (event.key === "0" && open.facts) showChannel("all");
   else if (/^[1-9]$/.test(event.key) && open.facts?.channels[Number(event.key) - 1]) showChannel(Number(event.key) - 1);
   else return false;
@@ -165,8 +181,10 @@ export const viewerKey = (event) => {
 
 export const view = (row, choose) => {
   if (row === null || open) return;
-  const stage = element("div", { class: "stage", tabindex: "0", autofocus: true, role: "group", "aria-label": "Slices; the wheel, ↑ and ↓ go through them, dragging with the left button sets the window" });
+  const stage = element("div", { class: "stage", tabindex: "0", autofocus: true, role: "group", "aria-label": "Slices; the wheel, ↑ and ↓ go through them, dragging with the left button sets the window, Ctrl and the wheel or + and - zoom, dragging with the right button moves the slice" });
   const tools = windowTools(() => open?.reader?.draw());
+  const zoom = zoomTools((factor) => open?.reader?.zoomBy(factor));
+  const overlay = overlayTools((facts) => open?.reader?.lay(facts));
   const shape = element(
     "select",
     { "aria-label": "Layout", onchange: () => ((layout = shape.value), open.reader?.setLayout(...layout.split(" "))) },
@@ -183,14 +201,16 @@ export const view = (row, choose) => {
   const box = dialog(
     nameOf(row),
     { class: "viewer" },
-    element("div", { class: "viewer-tools" }, channels, tools.box, shape),
+    element("div", { class: "viewer-tools" }, channels, tools.box, zoom.box, overlay.box, shape),
+    overlay.legend,
     element("div", { class: "viewer-body" }, stage, side),
     picks,
     element("div", { class: "viewer-foot" }, info, element("div", { class: "ends" }, position, previous, next)),
   );
-  open = { box, stage, side, tools, layout: shape, strip: picks, channels, previous, next, position, info, choose, row, reader: null };
+  open = { box, stage, side, tools, zoom, overlay, layout: shape, strip: picks, channels, previous, next, position, info, choose, row, reader: null };
   box.addEventListener("close", () => {
     const { reader } = open;
+    open.overlay.stop();
     open = null;
     reader?.stop();
   });

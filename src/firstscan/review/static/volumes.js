@@ -1,161 +1,17 @@
-// Volumes in NiiVue: a pane a channel, all at the same place of the patient. Letters, crosshair and mouse are our own.
+// Volumes in NiiVue: a pane a channel, all at the same place of the patient and at the same scale.
 
-import { address } from "./api.js";
 import { element } from "./dom.js";
-import { leftDrag, marks } from "./frames.js";
-import { dragged, sharesOf, windowOf } from "./windows.js";
-
-const AXES = { axial: [0, 1, 2], coronal: [0, 2, 1], sagittal: [1, 2, 0] }; // across, down, through
-const TYPES = { axial: 0, coronal: 1, sagittal: 2 };
-const RENDER = 4;
-const QUARTERS = { axial: [0, 0, 0.5, 0.5], coronal: [0.5, 0, 0.5, 0.5], sagittal: [0, 0.5, 0.5, 0.5] };
-const FOURTH = [0.5, 0.5, 0.5, 0.5];
-const MOSAIC = 9;
-let script = null;
-
-export const hasWebGl = () => Boolean(document.createElement("canvas").getContext("webgl2"));
-
-const loaded = () =>
-  (script ??= new Promise((resolve, reject) => {
-    const made = element("script", { src: "static/niivue.umd.js" });
-    made.onload = () => resolve(window.niivue);
-    made.onerror = () => ((script = null), reject(new Error("The viewer could not be loaded.")));
-    document.head.append(made);
-  }));
-
-class Pane {
-  constructor(owner) {
-    this.owner = owner;
-    this.canvas = element("canvas", { class: "gl", role: "img" });
-    this.over = element("div", { class: "over" });
-    this.title = element("span", { class: "pane-title small" });
-    this.box = element("div", { class: "pane" }, this.canvas, this.over, this.title);
-    this.mosaic = element("div", { class: "mosaic", hidden: true });
-    this.mosaicMarks = marks("axial", false);
-    this.box.append(this.mosaic);
-    this.tiles = {};
-  }
-
-  async start() {
-    const { Niivue } = await loaded();
-    this.niivue = new Niivue({
-      backColor: [0, 0, 0, 1], crosshairWidth: 0, viewModeHotKey: "", clipPlaneHotKey: "", show3Dcrosshair: false, isRadiologicalConvention: true, sagittalNoseLeft: true,
-      isOrientationTextVisible: false, multiplanarShowRender: 0, isColorbar: false, dragAndDropEnabled: false, loadingText: "", logLevel: "silent",
-    });
-    await this.niivue.attachToCanvas(this.canvas);
-    this.watcher = new ResizeObserver(() => requestAnimationFrame(() => this.draw()));
-    this.watcher.observe(this.box);
-    let from;
-    leftDrag(this.over, {
-      begin: (event) => ((from = { window: this.channel && windowOf(this.channel), tile: this.tileAt(event), turn: [this.niivue.scene.renderAzimuth, this.niivue.scene.renderElevation] }), Boolean(this.channel)),
-      drag: (dx, dy) => (from.tile?.axCorSag === RENDER ? this.turn(from.turn, dx, dy) : (dragged(this.channel, from.window, dx, dy), this.owner.windowed())),
-      click: (event) => this.point(event),
-    });
-    this.over.addEventListener("wheel", (event) => (event.preventDefault(), this.wheel(event)), { passive: false });
-  }
-
-  async load(name, number, channel) {
-    Object.assign(this, { name, number, channel });
-    const [low, high] = windowOf(channel);
-    const url = new URL(address("volume", { case: name, channel: number }), document.baseURI).href;
-    this.canvas.setAttribute("aria-label", `Axial, coronal and sagittal slices, ${channel.name}`);
-    await this.niivue.loadVolumes([{ url, name: `${number}.nii`, cal_min: low, cal_max: high, colormap: "gray" }]);
-  }
-
-  setLayout(layout, fourth) {
-    const shown = layout === "planes" ? Object.entries(QUARTERS) : [[layout, [0, 0, 1, 1]]];
-    const tiles = shown.map(([plane, position]) => ({ sliceType: TYPES[plane], position }));
-    if (layout === "planes" && fourth === "3d") tiles.push({ sliceType: RENDER, position: FOURTH });
-    this.niivue.setCustomLayout(tiles);
-    this.mosaic.hidden = layout !== "planes" || fourth !== "mosaic";
-    this.tiles = Object.fromEntries(shown.map(([plane]) => [plane, marks(plane)]));
-    this.over.replaceChildren(...Object.values(this.tiles).map((tile) => tile.box));
-    this.fillMosaic();
-    this.draw();
-  }
-
-  // The fourth pane: nine axial slices, evenly spaced; a click goes there.
-  fillMosaic() {
-    if (this.mosaic.hidden || !this.name) return;
-    const [low, high] = sharesOf(this.channel);
-    const places = [...Array(MOSAIC).keys()].map((i) => Number((1 - (i + 1) / (MOSAIC + 1)).toFixed(3)));
-    this.mosaic.replaceChildren(
-      ...places.map((place, i) =>
-        element("button", { type: "button", "aria-label": `Go to axial slice ${i + 1} of the overview`, onclick: () => this.owner.along(2, place) },
-          element("img", { alt: "", draggable: "false", src: address("slice", { case: this.name, channel: this.number, plane: "axial", place, low, high }) })),
-      ),
-      this.mosaicMarks.box,
-    );
-  }
-
-  setWindow() {
-    const volume = this.niivue.volumes[0];
-    if (!volume) return;
-    [volume.cal_min, volume.cal_max] = windowOf(this.channel);
-    this.niivue.updateGLVolume();
-    clearTimeout(this.later);
-    this.later = setTimeout(() => this.fillMosaic(), 250);
-  }
-
-  turn([azimuth, elevation], dx, dy) {
-    this.niivue.scene.renderAzimuth = azimuth + dx / 2;
-    this.niivue.scene.renderElevation = elevation + dy / 2;
-    this.draw();
-  }
-
-  pixel(event) {
-    const box = this.canvas.getBoundingClientRect();
-    const ratio = this.canvas.width / box.width;
-    return [(event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio];
-  }
-
-  tileAt(event) {
-    const [x, y] = this.pixel(event);
-    return this.niivue.screenSlices.find(({ leftTopWidthHeight: [l, t, w, h] }) => x >= l && x <= l + w && y >= t && y <= t + h);
-  }
-
-  point(event) {
-    const tile = this.tileAt(event);
-    if (!tile || tile.axCorSag === RENDER) return;
-    const found = this.niivue.screenXY2TextureFrac(...this.pixel(event), this.niivue.screenSlices.indexOf(tile), true);
-    if (found[0] >= 0) this.owner.moveTo([...found].slice(0, 3), this);
-  }
-
-  wheel(event) {
-    const plane = Object.keys(TYPES).find((name) => TYPES[name] === this.tileAt(event)?.axCorSag);
-    if (plane) this.owner.step(-Math.sign(event.deltaY), AXES[plane][2]);
-  }
-
-  draw() {
-    if (!this.niivue?.volumes.length) return;
-    this.niivue.drawScene();
-    const ratio = this.canvas.width / this.canvas.clientWidth || 1;
-    const at = this.niivue.scene.crosshairPos;
-    for (const [i, slice] of this.niivue.screenSlices.entries()) {
-      const plane = Object.keys(TYPES).find((name) => TYPES[name] === slice.axCorSag);
-      if (!plane || !this.tiles[plane]) continue;
-      const [l, t, w, h] = slice.leftTopWidthHeight;
-      for (const [name, value] of Object.entries({ left: l, top: t, width: w, height: h })) this.tiles[plane].box.style.setProperty(name, `${value / ratio}px`);
-      const [across, down] = AXES[plane];
-      const [first, last] = [0.25, 0.75].map((share) => this.niivue.screenXY2TextureFrac(l + share * w, t + share * h, i, false));
-      const share = (axis) => 0.25 + (0.5 * (at[axis] - first[axis])) / (last[axis] - first[axis]);
-      this.tiles[plane].place(share(across), share(down));
-    }
-  }
-
-  stop() {
-    this.watcher?.disconnect();
-    clearTimeout(this.later);
-    this.niivue?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
-    this.box.remove();
-  }
-}
+import { AXES, Pane } from "./panes.js";
+import { clamped } from "./zoom.js";
 
 export class Volumes {
   constructor(moved) {
     this.moved = moved;
     this.panes = [];
     this.layout = ["planes", "mosaic"];
+    this.scale = 1;
+    this.pan = [0, 0, 0];
+    this.facts = this.map = null;
   }
 
   async start(box) {
@@ -165,7 +21,9 @@ export class Volumes {
 
   async show(name, facts, channels) {
     const first = this.panes[0];
-    const before = this.name === name && first?.niivue?.volumes.length ? [...first.niivue.scene.crosshairPos] : null;
+    const same = this.name === name;
+    if (!same) [this.scale, this.pan, this.map] = [1, [0, 0, 0], null];
+    const before = same && first?.niivue?.volumes.length ? [...first.niivue.scene.crosshairPos] : null;
     while (this.panes.length > channels.length) this.panes.pop().stop();
     const added = channels.slice(this.panes.length).map(() => new Pane(this));
     this.grid.dataset.panes = channels.length;
@@ -180,7 +38,30 @@ export class Volumes {
       await pane.load(name, channels[i], facts.channels[channels[i]]);
       if (before) pane.niivue.scene.crosshairPos = before;
       pane.setLayout(...this.layout);
+      if (this.map) await pane.lay(this.map);
     }
+  }
+
+  // Zoom by a factor, null for whole slices; the point ``mm`` stays where it is, else the crosshair does.
+  zoomBy(factor, mm = null) {
+    const first = this.panes[0]?.niivue;
+    if (!first?.volumes.length) return;
+    const fixed = mm ?? [...first.frac2mm(first.scene.crosshairPos)];
+    const scale = factor === null ? 1 : clamped(this.scale * factor);
+    const pan = scale === 1 ? [0, 0, 0] : this.pan.map((v, i) => v - (scale - this.scale) * fixed[i]);
+    this.scale = scale;
+    this.panTo(pan);
+  }
+
+  panTo(pan) {
+    this.pan = this.scale === 1 ? [0, 0, 0] : pan;
+    for (const pane of this.panes) pane.draw();
+    this.moved();
+  }
+
+  async lay(facts) {
+    this.map = facts;
+    for (const pane of [...this.panes]) if (pane.niivue && this.map === facts) await pane.lay(facts);
   }
 
   setLayout(...layout) {
