@@ -8,11 +8,12 @@ import numpy as np
 
 from firstscan.domain.errors import FirstscanError
 from firstscan.report.privacy import without_folders
-from firstscan.selection.geometry import squared_distances_to, standardise
+from firstscan.selection.geometry import squared_distances, squared_distances_to, standardise
 
 from .session import Session
 
 NEAREST = 5
+BLOCK = 4096
 
 
 class Likeness:
@@ -43,12 +44,13 @@ class Likeness:
         """Return every scan's distance to the nearest pick, which pick that is (as a row), and the state's ``seq``."""
         state, rows = self._session.state, self._session.rows
         picked = np.array([rows[i] for i in state.case_ids], dtype=np.intp)
-        least, nearest = np.full(len(self._x), np.inf), np.full(len(self._x), -1, dtype=np.intp)
-        for row in picked:
-            away = squared_distances_to(self._x, self._x[row])
-            away[row] = 0.0
-            closer = away < least
-            least[closer], nearest[closer] = away[closer], row
+        least, nearest = np.empty(len(self._x)), np.empty(len(self._x), dtype=np.intp)
+        for start in range(0, len(self._x), BLOCK):
+            away = squared_distances(self._x[start : start + BLOCK], self._x[picked])
+            closest = away.argmin(axis=1)
+            least[start : start + BLOCK] = away[np.arange(len(away)), closest]
+            nearest[start : start + BLOCK] = picked[closest]
+        least[picked], nearest[picked] = 0.0, picked
         told = [float(f"{d:.4g}") for d in np.sqrt(least).tolist()]
         return {"seq": state.seq, "distance": told, "nearest": nearest.tolist()}
 

@@ -18,10 +18,9 @@ from firstscan.steps.steering.disagreement import Disagreements
 from firstscan.store.selections import selection_table
 from firstscan.store.slice_plans import slices_table
 
-from .alike import Likeness
 from .asking import Request as Asked
 from .asking import StaleError, UnknownNameError
-from .gallery import add_gallery
+from .gallery import Thumbnails, add_gallery
 from .handing import Wanted, hand_over
 from .overlay import add_overlay
 from .scene import batch_told, css_variables, log_told, pool_told, state_told
@@ -64,8 +63,17 @@ class HandOff(BaseModel):
     seq: int
 
 
-def application(session: Session, layout: PoolMap, token: str, maps: Disagreements | None = None) -> App:
-    """Return the page of one review, which answers those who know ``token``; ``maps`` make its overlay."""
+def application(
+    session: Session,
+    layout: PoolMap,
+    token: str,
+    maps: Disagreements | None = None,
+    pictures: Thumbnails | None = None,
+) -> App:
+    """Return the page of one review, which answers those who know ``token``.
+
+    ``maps`` and ``pictures`` make what needs processes of their own; whoever gives them ends them.
+    """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_errors(app)
     _add_files(app)
@@ -73,7 +81,7 @@ def application(session: Session, layout: PoolMap, token: str, maps: Disagreemen
     _add_handoff(app, session)
     viewer = Viewer(session.held)
     _add_pictures(app, session, viewer)
-    add_gallery(app, session, viewer, Likeness(session))
+    add_gallery(app, session, pictures or Thumbnails(session.held))
     add_overlay(app, session, viewer, maps or Disagreements(session.held))
     return Guarded(app, token)
 

@@ -14,74 +14,84 @@ from fastapi.responses import JSONResponse
 from jaxtyping import UInt8
 from PIL import Image
 
-from firstscan.domain.errors import FirstscanError
+from firstscan.domain.errors import FirstscanError, ScanError
 from firstscan.execution import Beside
-from firstscan.steps.reporting.report import Story, planes_of
+from firstscan.report.charts.thumbnails import stretched
+from firstscan.steps.reporting.report import Story, kept_planes, planes_of
 from firstscan.steps.steering.review import Held
 from firstscan.store import Workspace
 
 from .alike import Likeness
 from .asking import UnknownNameError
 from .session import Session
-from .viewer import PLANES, NoPictureError, Viewer
+from .viewer import NO_SCANS, NoPictureError
 
 QUALITY = 82
 NICENESS = 10
 
 
 class Thumbnails:
-    """The axial plane of every scan as a small JPEG, kept in memory once it was drawn (about 3 kB each)."""
+    """The axial plane of every scan as a small JPEG (about 3 kB), kept in memory once somebody has asked for it.
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
-        self._kept: dict[str, bytes] = {}
-
-    def picture(self, case_id: str) -> bytes:
-        """Return the picture.  Raises NoPictureError where there is none."""
-        if case_id not in self._kept:
-            self._kept[case_id] = _jpeg(self._viewer.planes(case_id)[PLANES[0]])
-        return self._kept[case_id]
-
-
-class Ahead:
-    """Draws the pictures of a whole pool while the page is open, in a process of low priority.
-
-    So they are there before somebody points at a scan; what is drawn is kept in ``work/thumbnails`` for the next time.
+    Entered, it draws those of the whole pool ahead in a process of low priority, so that they are there before somebody
+    points at a scan; what is drawn is kept in ``work/thumbnails``, for the next time, too.
     """
 
     def __init__(self, held: Held) -> None:
         self._held = held
-        self._draw: Beside[tuple[Workspace, Story, str], bool] = Beside(_draw_one, _give_way)
+        self._kept: dict[str, bytes] = {}
+        self._one = threading.Lock()
+        self._ahead: Beside[tuple[Workspace, Story, str], None] = Beside(_draw, _give_way)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._draw_ahead, daemon=True)
 
-    def __enter__(self) -> Ahead:
+    def picture(self, case_id: str) -> bytes:
+        """Return the picture of a scan; those that are not there yet are drawn one at a time.
+
+        Raises
+        ------
+        NoPictureError : the scan is not known, or the page is being closed.  ScanError, OSError : it cannot be read.
+        """
+        if case_id not in self._kept:
+            story = self._held.story
+            if story is None or case_id not in story.cases:
+                raise NoPictureError(NO_SCANS)
+            workspace = self._held.run.workspace
+            planes = kept_planes(workspace, story, case_id)
+            if planes is None:
+                with self._one:
+                    if self._ended.is_set():
+                        raise NoPictureError(f"{case_id} is not drawn: the page is being closed.")
+                    planes = planes_of(workspace, story, case_id)
+            self._kept[case_id] = _jpeg(stretched(planes)[0])
+        return self._kept[case_id]
+
+    def __enter__(self) -> Thumbnails:
         self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-        self._draw.close()
+        self.close()
         self._thread.join(timeout=5)
 
-    def _run(self) -> None:
-        story = self._held.story
-        if story is None:
-            return
-        picked = list(self._held.batch.selection.case_ids)
-        for case_id in dict.fromkeys([*picked, *story.cases]):
-            if self._ended.is_set():
+    def close(self) -> None:
+        """Draw no more, whatever is asked."""
+        self._ended.set()
+        self._ahead.close()
+
+    def _draw_ahead(self) -> None:
+        story, workspace = self._held.story, self._held.run.workspace
+        for case_id in () if story is None else story.cases:
+            if self._ended.is_set() or story is None:
                 return
-            if case_id not in story.cases:
-                continue
-            alone = replace(story, cases={case_id: story.cases[case_id]}, history=(), findings=())
-            with suppress(FirstscanError, OSError):  # the page says it of the scan that is asked for
-                self._draw(case_id, (self._held.run.workspace, alone, case_id))
+            with suppress(FirstscanError, OSError):  # it is said of the scan when somebody asks for it
+                if kept_planes(workspace, story, case_id) is None:
+                    self._ahead(case_id, (workspace, _alone(story, case_id), case_id))
 
 
-def add_gallery(app: FastAPI, session: Session, viewer: Viewer, likeness: Likeness) -> None:
+def add_gallery(app: FastAPI, session: Session, pictures: Thumbnails) -> None:
     """Add the small pictures, what a scan stands for, and the distances to the picks."""
-    pictures = Thumbnails(viewer)
+    likeness = Likeness(session)
 
     @app.get("/api/thumbnail")
     def thumbnail(case: str) -> Response:
@@ -89,7 +99,7 @@ def add_gallery(app: FastAPI, session: Session, viewer: Viewer, likeness: Likene
             raise UnknownNameError(case)
         try:
             return Response(pictures.picture(case), media_type="image/jpeg")
-        except NoPictureError as error:
+        except (NoPictureError, ScanError, OSError) as error:
             return JSONResponse({"message": str(error)}, status_code=404)
 
     @app.get("/api/alike")
@@ -115,7 +125,17 @@ def _give_way() -> None:
         os.nice(NICENESS)
 
 
-def _draw_one(_ready: None, item: tuple[Workspace, Story, str]) -> bool:
-    workspace, story, case_id = item
-    planes_of(workspace, story, case_id)
-    return True
+def _alone(story: Story, case_id: str) -> Story:
+    """Return what has to be known of one scan, small enough to be sent to another process."""
+    return replace(
+        story,
+        cases={case_id: story.cases[case_id]},
+        modalities={case_id: story.modalities[case_id]},
+        fingerprints={case_id: story.fingerprints[case_id]},
+        history=(),
+        findings=(),
+    )
+
+
+def _draw(_ready: None, item: tuple[Workspace, Story, str]) -> None:
+    planes_of(*item)

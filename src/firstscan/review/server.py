@@ -8,9 +8,10 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,14 +51,14 @@ def review(out: Path, settings: Settings, *, port: int, show: bool, ready: Calla
     here = replace(settings, workers=1)  # a few pictures are drawn before another process has started
     with held(out, here) as opened, _listening(port) as listening:
         from .app import application
-        from .gallery import Ahead
+        from .gallery import Thumbnails
         from .security import new_token
 
         session, token = Session(opened), new_token()
         for note in session.notes:
             settings.progress.say(f"Note: {note}.")
-        maps = Disagreements(opened)
-        app = application(session, laid_out(opened, session), token, maps)
+        maps, pictures = Disagreements(opened), Thumbnails(opened)
+        app = application(session, laid_out(opened, session), token, maps, pictures)
         config = uvicorn.Config(
             app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=2
         )
@@ -66,12 +67,25 @@ def review(out: Path, settings: Settings, *, port: int, show: bool, ready: Calla
         if show and has_screen():
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
-            with Ahead(opened):
-                uvicorn.Server(config).run(sockets=[listening])
+            with pictures:
+                _served(config, listening, (pictures.close, maps.close))
         finally:
             maps.close()
             session.settle()
         raise KeyboardInterrupt  # also where whoever started us ignores it, as a shell does in the background
+
+
+def _served(config: Any, listening: socket.socket, ends: Sequence[Callable[[], None]]) -> None:
+    """Serve until a signal comes; then end what requests may still wait for, so that none is left unanswered."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            for end in ends:
+                threading.Thread(target=end, daemon=True).start()
+            super().handle_exit(sig, frame)
+
+    Server(config).run(sockets=[listening])
 
 
 def laid_out(opened: Held, session: Session) -> PoolMap:

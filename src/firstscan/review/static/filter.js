@@ -9,7 +9,7 @@ const values = byId("column-values");
 const search = byId("search");
 let admits = () => true;
 
-const chosen = () => store.pool.columns[Number(column.value)];
+const chosen = () => (column.value === "" ? undefined : store.pool.columns[Number(column.value)]);
 
 const apply = () => {
   const text = search.value.trim().toLowerCase();

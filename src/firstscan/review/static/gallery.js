@@ -12,6 +12,7 @@ import { thumbnail } from "./thumbs.js";
 const TILE = { width: 116, height: 144, least: 92 };
 const HEAD_PX = 34;
 const BEYOND_PX = 300;
+const SIDE_PX = 12;
 const box = byId("gallery");
 const inner = element("div", { class: "tiles", role: "presentation" });
 const group = byId("group");
@@ -29,7 +30,7 @@ let height = 0;
 export const isShown = () => !byId("gallery-view").hidden;
 
 const lay = () => {
-  const space = box.clientWidth;
+  const space = box.clientWidth - 2 * SIDE_PX;
   columns = Math.max(space < 320 ? 3 : 2, Math.floor(space / TILE.width));
   width = Math.max(TILE.least, Math.floor(space / columns));
   lines = [];
@@ -86,19 +87,27 @@ const tile = (row, line, column) => {
   );
 };
 
+// What is in the page now, by a name of its place; a tile that stays in sight is not made again.
+let built = new Map();
+
+const head = (line) =>
+  element("div", { class: "tiles-head", "aria-hidden": "true", style: { top: `${line.top}px` } }, element("strong", { text: line.words }), element("span", { class: "quiet", text: count(line.n, "scan") }));
+
 const draw = () => {
   if (!isShown()) return;
   inner.style.setProperty("height", `${height}px`);
   const [from, to] = [box.scrollTop - BEYOND_PX, box.scrollTop + box.clientHeight + BEYOND_PX];
-  const seen = lines.filter(({ top }) => top + TILE.height > from && top < to);
-  inner.replaceChildren(
-    ...(lines.length ? [] : [element("p", { class: "quiet empty", text: "No scan fits the filter or lies in the lasso." })]),
-    ...seen.flatMap((line) =>
-      line.rows
-        ? line.rows.map((row, column) => tile(row, line, column))
-        : [element("div", { class: "tiles-head", "aria-hidden": "true", style: { top: `${line.top}px` } }, element("strong", { text: line.words }), element("span", { class: "quiet", text: count(line.n, "scan") }))],
-    ),
-  );
+  const now = new Map();
+  const put = (name, make) => now.set(name, built.get(name) ?? make());
+  if (!lines.length) put("none", () => element("p", { class: "quiet empty", text: "No scan fits the filter or lies in the lasso." }));
+  for (const line of lines) {
+    if (line.top + TILE.height <= from || line.top >= to) continue;
+    if (line.rows) line.rows.forEach((row, column) => put(row, () => tile(row, line, column)));
+    else put(line.words, () => head(line));
+  }
+  for (const [name, shown] of built) if (!now.has(name)) shown.remove();
+  inner.append(...[...now].filter(([name]) => !built.has(name)).map(([, made]) => made));
+  built = now;
   mark();
 };
 
@@ -124,6 +133,8 @@ const reveal = () => {
 export const refresh = () => {
   if (!isShown()) return;
   lay();
+  inner.replaceChildren();
+  built = new Map();
   draw();
 };
 

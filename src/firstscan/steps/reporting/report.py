@@ -223,6 +223,13 @@ def thumbnails(run: Run, story: Story, case_ids: Sequence[str]) -> dict[str, np.
     return planes
 
 
+def kept_planes(workspace: Workspace, story: Story, case_id: str) -> np.ndarray | None:
+    """Return three planes of one case (3, h, w) uint8 where they were drawn before, else None."""
+    cache = CaseCache(workspace.folder("thumbnails"))
+    kept = cache.read_or_none(_planes_path(cache, story, case_id), np.load)
+    return None if kept is None else np.asarray(kept)
+
+
 def planes_of(workspace: Workspace, story: Story, case_id: str) -> np.ndarray:
     """Return three planes of one case, read here and now unless they were drawn before.
 
@@ -230,13 +237,12 @@ def planes_of(workspace: Workspace, story: Story, case_id: str) -> np.ndarray:
     ------
     ScanError : the scan cannot be read any more.
     """
-    cache = CaseCache(workspace.folder("thumbnails"))
-    path = _planes_path(cache, story, case_id)
-    kept = cache.read_or_none(path, np.load)
+    kept = kept_planes(workspace, story, case_id)
     if kept is None:
         kept = _draw((story.cases[case_id], story.modalities[case_id]))
-        cache.write_array(path, kept)
-    return np.asarray(kept)
+        cache = CaseCache(workspace.folder("thumbnails"))
+        cache.write_array(_planes_path(cache, story, case_id), kept)
+    return kept
 
 
 def _planes_path(cache: CaseCache, story: Story, case_id: str) -> Path:
