@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -26,7 +27,8 @@ TRAINERS = {
 
 _EPOCHS = {"default": 1000, "paper": 250, "short": 10}
 _FOLD = "0"
-_DONE = "trained.json"
+DONE = "trained.json"
+"""In a model folder: training came to its end, and what was trained on."""
 
 
 class NnUnet(BaseModel, frozen=True, extra="forbid"):
@@ -85,12 +87,26 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         DataError : labels that cannot be trained on, or nnU-Net failed; the message quotes its last lines.
         UsageError : nnU-Net is not installed, or too old.
         """
+        raw = self.trained_on(dataset, model, {_FOLD: [case.name for case in read_dataset(dataset).cases]}, progress)
+        if not (model / DONE).exists():
+            self.train_fold(model, _FOLD, seed=seed, progress=progress)
+            self.finish(raw, model, seed)
+
+    def trained_on(
+        self, dataset: Path, model: Path, folds: Mapping[str, Sequence[str]], progress: Progress = silent
+    ) -> RawDataset:
+        """Plan and preprocess, unless that was done; ``folds`` says which cases each fold trains on.
+
+        Raises
+        ------
+        DataError, UsageError : as :meth:`train`.
+        """
         self.check()
         raw = read_dataset(dataset)
-        absent = check_dataset(raw)
-        run = self._program(model)
-        if (model / _DONE).exists():
-            return
+        check_dataset(raw)
+        run = self.programs(model)
+        if (model / DONE).exists():
+            return raw
         link_dataset(raw, model / "raw" / DATASET)
         if not (model / "preprocessed" / DATASET / "splits_final.json").exists():
             shutil.rmtree(model / "preprocessed", ignore_errors=True)
@@ -99,14 +115,36 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
             run("nnUNetv2_plan_and_preprocess", "-d", "1", "-c", self.configuration, "-np", str(self.workers),
                 "-npfp", str(self.workers), "--verify_dataset_integrity", "--no_pbar")
             # fmt: on
-            write_split(raw, model / "preprocessed" / DATASET)
-        arguments = ["1", self.configuration, _FOLD, "-tr", self.trainer_class, "-device", self.device]
-        if any(model.glob(f"results/{DATASET}/*/fold_{_FOLD}/checkpoint_*.pth")):
+            write_split(raw, model / "preprocessed" / DATASET, list(folds.values()))
+        return raw
+
+    def train_fold(self, model: Path, fold: str, *, seed: int, progress: Progress = silent) -> None:
+        """Train one fold; an interrupted training continues from its last checkpoint.
+
+        Raises
+        ------
+        DataError : nnU-Net failed; the message quotes its last lines.
+        """
+        arguments = ["1", self.configuration, fold, "-tr", self.trainer_class, "-device", self.device]
+        if any(model.glob(f"results/{DATASET}/*/fold_{fold}/checkpoint_*.pth")):
             arguments.append("--c")
         told_epochs = _Epochs(progress, self.epochs or _EPOCHS.get(self.trainer, 0))
-        run("nnUNetv2_train", *arguments, settings=self._training(seed), on_line=told_epochs)
-        told = {"absent_classes": list(absent), "seed": seed, "channels": len(raw.channel_names)}
-        (model / _DONE).write_text(json.dumps(told), encoding="utf-8")
+        self.programs(model)("nnUNetv2_train", *arguments, settings=self._training(seed), on_line=told_epochs)
+
+    def finish(self, raw: RawDataset, model: Path, seed: int, folds: int = 1) -> None:
+        """Note that all folds are trained."""
+        told: dict[str, Any] = {
+            "absent_classes": list(check_dataset(raw)),
+            "seed": seed,
+            "channels": len(raw.channel_names),
+            "channel_names": list(raw.channel_names),
+            "classes": dict(raw.classes),
+        }
+        if folds > 1:
+            told["folds"] = folds
+        part = model / f"{DONE}.part"
+        part.write_text(json.dumps(told), encoding="utf-8")
+        part.replace(model / DONE)
 
     def predict(self, model: Path, images: Path, out: Path, *, progress: Progress = silent) -> None:
         """Predict with the last checkpoint; scans predicted already are kept.
@@ -115,39 +153,40 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         ------
         DataError : no trained model, or a scan without a prediction.
         """
-        try:
-            told = json.loads((model / _DONE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DataError(f"{model} holds no trained nnU-Net; train one first with: firstscan train") from None
+        told = told_of(model)
         found = list_images(images, told["channels"])
         out.mkdir(parents=True, exist_ok=True)
         for cut in [path for path in out.glob(f"*{ENDING}") if not is_whole(path)]:
             cut.unlink()  # of a run that was killed, or met a full disk
-        # fmt: off
-        arguments = ["-i", str(images), "-o", str(out), "-d", "1", "-c", self.configuration, "-f", _FOLD,
-                     "-tr", self.trainer_class, "-device", self.device, "-npp", str(self.workers),
-                     "-nps", str(self.workers), "--continue_prediction", "--disable_progress_bar"]
-        # fmt: on
-        if not self.mirroring:
-            arguments.append("--disable_tta")
 
         def count(line: str) -> None:
             if line.startswith("Predicting "):
                 done = sum(1 for _ in out.glob(f"*{ENDING}"))
                 progress(min(done, len(found)), len(found), line.removeprefix("Predicting ").rstrip(":"))
 
-        self._program(model)("nnUNetv2_predict", *arguments, on_line=count)
+        arguments = [*self.predicting(images, out, _FOLD), "--continue_prediction"]
+        self.programs(model)("nnUNetv2_predict", *arguments, on_line=count)
         missing = [name for name in found if not (out / f"{name}{ENDING}").exists()]
         if missing:
             raise DataError(f"nnU-Net predicted nothing for {len(missing)} scan(s): {', '.join(missing[:5])}")
         progress(len(found), len(found), "predicted")
+
+    def predicting(self, images: Path, out: Path, fold: str) -> list[str]:
+        """Return the arguments that every prediction has."""
+        # fmt: off
+        arguments = ["-i", str(images), "-o", str(out), "-d", "1", "-c", self.configuration, "-f", fold,
+                     "-tr", self.trainer_class, "-device", self.device, "-npp", str(self.workers),
+                     "-nps", str(self.workers), "--disable_progress_bar"]
+        # fmt: on
+        return arguments if self.mirroring else [*arguments, "--disable_tta"]
 
     @property
     def trainer_class(self) -> str:
         """Name of the trainer class that nnU-Net looks up."""
         return TRAINERS.get(self.trainer, self.trainer)
 
-    def _program(self, model: Path) -> Program:
+    def programs(self, model: Path) -> Program:
+        """Return nnU-Net's programs, with results below ``model``."""
         return program(model, folder=self.folder, workers=self.workers, device=self.device)
 
     def _training(self, seed: int) -> dict[str, str]:
@@ -168,12 +207,25 @@ def link_dataset(raw: RawDataset, target: Path) -> None:
         shutil.copytree(raw.folder, target)
 
 
-def write_split(raw: RawDataset, folder: Path) -> None:
-    """Write the only split: train = validation = the picks, so that none is lost and no checkpoint is chosen on it."""
+def write_split(raw: RawDataset, folder: Path, trained: Sequence[Sequence[str]]) -> None:
+    """Write what each fold trains on; the others validate it, or those it trains on where there are no others.
+
+    No checkpoint is chosen by validation: the last one counts.
+    """
     names = [case.name for case in raw.cases]
+    splits = [{"train": list(own), "val": [n for n in names if n not in set(own)] or names} for own in trained]
     part = folder / "splits_final.part"
-    part.write_text(json.dumps([{"train": names, "val": names}], indent=1), encoding="utf-8")
+    part.write_text(json.dumps(splits, indent=1), encoding="utf-8")
     part.replace(folder / "splits_final.json")
+
+
+def told_of(model: Path) -> dict[str, Any]:
+    """Return what training kept in a model folder.  Raises DataError where there is no trained nnU-Net."""
+    try:
+        told: dict[str, Any] = json.loads((model / DONE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{model} holds no trained nnU-Net; train one first with: firstscan train") from None
+    return told
 
 
 class _Epochs:

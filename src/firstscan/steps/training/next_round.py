@@ -122,16 +122,16 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
         if "next" in last and last["key"] == _key(config, labelled, batch.selection.case_ids[: last["before"]]):
             return NextRound(out, batch.selection, last["next"], findings, already=True)
         key = _key(config, labelled, batch.selection.case_ids)
-        _require_room(batch, labelled, config.more)
+        require_room(batch, labelled, config.more)
         pool = with_modality(
             index(scans_of(out), known_headers(run, *folders_behind(out)), key_file(out)).only(batch.features.case_ids),
             _modalities(workspace.work / STORY),
         )
-        _require_scans(pool, batch, labelled)
+        require_scans(pool, batch, labelled)
         source, absent = _source(run, config, labelled, pool, batch)
-        open_ids = _open(batch, labelled)
-        measures, failed = measured_pool(run, source, open_ids)
-        _require_left(open_ids, failed, config.more)
+        left = open_ids(batch, labelled)
+        measures, failed = measured_pool(run, source, left)
+        require_left(left, failed, config.more)
         selection = _chosen(batch, config, options, measures, labelled=labelled, failed=failed)
         told = _told(config, labelled, absent, failed)
         selection = _with_told(selection, told)
@@ -161,81 +161,6 @@ def _key(config: NextConfig, labelled: Labelled, before: tuple[str, ...]) -> str
         files = sorted(p for p in config.predictions.rglob("*") if p.is_file())
         given = [[p.relative_to(config.predictions).as_posix(), file_sha256(p)] for p in files]
     return identity(__version__, VERSION, asked, dict(labelled.hashes), labelled.ignore, list(before), given)
-
-
-def _open(batch: Batch, labelled: Labelled) -> list[str]:
-    """Return the scans that can be picked: not labelled, not a pick already, neither excluded nor vetoed."""
-    gone = {entry["removed"] for entry in batch.selection.diagnostics.get("replacements", ())}
-    closed = {
-        *batch.config.labelled,
-        *batch.config.exclude,
-        *labelled.labels,
-        *batch.selection.case_ids,
-        *batch.selection.diagnostics.get(VETOED, {}),
-        *gone,
-    }
-    return sorted(set(batch.features.case_ids) - closed)
-
-
-def _require_room(batch: Batch, labelled: Labelled, more: int) -> None:
-    left = len(_open(batch, labelled))
-    if more > left:
-        remedy = "Ask for fewer, or add scans." if left else "The pool is used up: add scans."
-        raise DataError(f"--more {more}: only {left} scan(s) are left to add. {remedy}")
-
-
-def _require_left(open_ids: list[str], failed: tuple[Finding, ...], more: int) -> None:
-    if len(open_ids) - len(failed) < more:
-        raise DataError(
-            f"--more {more}: {len(failed)} of the {len(open_ids)} scans that are left could not be predicted. "
-            f"{failed[0].case_id}: {failed[0].message}"
-        )
-
-
-def _require_scans(pool: Pool, batch: Batch, labelled: Labelled) -> None:
-    gone = [i for i in (*labelled.labels, *_open(batch, labelled)) if i not in pool]
-    if gone:
-        raise DataError(
-            f"{len(gone)} scan(s) of the batch are not where they were: {', '.join(gone[:5])}; bring them back to "
-            f"{pool.source}"
-        )
-
-
-def _source(
-    run: Run, config: NextConfig, labelled: Labelled, pool: Pool, batch: Batch
-) -> tuple[Source, tuple[str, ...]]:
-    """Return where predictions come from, and the classes that no label map holds."""
-    if config.predictions is not None:
-        wanted = _open(batch, labelled)
-        files = find_predictions(config.predictions, {*wanted, *labelled.labels, *batch.selection.case_ids})
-        missing = [i for i in wanted if i not in files]
-        if missing:
-            raise DataError(
-                f"{len(missing)} of {len(wanted)} scans that are left have no prediction in {config.predictions}: "
-                f"{', '.join(missing[:5])}; predict them, or leave --predictions out"
-            )
-        grids = grids_of(pool.only(files), batch.features)
-        ordered = dict(sorted(labelled.classes.items(), key=lambda kv: kv[1]))
-        others = ByOthers(files, grids, ordered)
-        return others, check_class_order(others, labelled)
-    unet = Unet(**({} if config.steps is None else {"iterations": config.steps}), device=_device(run.settings.device))
-    unet.check()
-    contents = {case.case_id: _content(batch, case.case_id, case.paths) for case in pool}
-    seeds = [int(identity(config.seed, "member", m), 16) % 2**31 for m in range(config.members)]
-    trained = train_members(run, labelled, pool, contents, unet, seeds=seeds)
-    as_stored = all_linkable(pool.only(labelled.labels))
-    source = ByModel(trained.models, unet, pool, as_stored, trained.classes, contents, trained.networks)
-    return source, trained.absent
-
-
-def _device(asked: str) -> Any:
-    return asked if asked == "cuda" else "cpu"
-
-
-def _content(batch: Batch, case_id: str, paths: tuple[str, ...]) -> str:
-    """Return what a scan's voxels depend on: what was read then, and whether its files were touched since."""
-    stats = [Path(p).stat() for p in paths]
-    return identity(batch.manifest.inputs.get(case_id, ""), [[s.st_size, s.st_mtime_ns] for s in stats])
 
 
 def _chosen(
