@@ -153,8 +153,9 @@ def given_of(options: dict[str, Any]) -> dict[str, Any]:
             given[name] = read_ids(given[name])
     if "severity" in given:
         given["severity"] = read_severities(given["severity"])
-    if "option" in given:
-        given["option"] = read_options(given["option"])
+    for name in ("option", "setting"):
+        if name in given:
+            given[name] = read_options(given[name])
     if "classes" in given:
         given["classes"] = read_classes(given["classes"])
     return given

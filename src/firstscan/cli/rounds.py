@@ -31,6 +31,12 @@ def next_(
     members: Annotated[int, typer.Option(help="Networks to train, from several seeds.")] = 3,
     steps: Annotated[int | None, typer.Option(help="Training steps of each network, instead of unet's.")] = None,
     seed: o.Seed = 42,
+    segmenter: Annotated[str, typer.Option(help="What is trained: unet (small, built in) or nnunet.")] = "unet",
+    setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a setting of the segmenter.")] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="What `firstscan train` made, instead of training; repeat for an ensemble."),
+    ] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Probability maps of another program, instead of training; see docs/next.md.")
     ] = None,

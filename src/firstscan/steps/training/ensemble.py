@@ -14,6 +14,7 @@ from firstscan.domain.errors import DataError
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
 from firstscan.segmentation.dataset import check_dataset, read_dataset
+from firstscan.segmentation.protocol import Segmenter
 from firstscan.segmentation.registry import resolved
 from firstscan.segmentation.unet.segmenter import SETTINGS, WEIGHTS, Unet
 from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
@@ -56,12 +57,7 @@ def train_members(
     ------
     DataError : label maps that cannot be trained on.
     """
-    told = [__version__, resolved(settings), dict(labelled.classes), labelled.ignore, dict(labelled.hashes)]
-    scans = {i: contents[i] for i in labelled.labels}
-    folder = run.workspace.folder("models", identity(*told, scans))
-    dataset, absent = _dataset(folder / "dataset", labelled, pool)
-    if absent:
-        run.progress.say(f"No label map holds {', '.join(absent)}: no model can learn it from them.")
+    folder, dataset, absent = labelled_dataset(run, labelled, pool, contents, settings)
     models = {seed: folder / f"seed-{seed}" for seed in seeds}
     members = enumerate(models.items(), start=1)
     items = [(f"network {k}", (settings, dataset, m, s)) for k, (s, m) in members if not (m / DONE).is_file()]
@@ -74,6 +70,24 @@ def train_members(
     made = tuple(models.values())
     networks = identity([load_json(model / DONE)["weights"] for model in made])
     return Trained(made, dict(read_dataset(dataset).classes), absent, networks)
+
+
+def labelled_dataset(
+    run: Run, labelled: Labelled, pool: Pool, contents: Mapping[str, str], settings: Segmenter
+) -> tuple[Path, Path, tuple[str, ...]]:
+    """Return the folder of all trainings with these settings and labels, its data set, and the absent classes.
+
+    Raises
+    ------
+    DataError : label maps that cannot be trained on.
+    """
+    told = [__version__, resolved(settings), dict(labelled.classes), labelled.ignore, dict(labelled.hashes)]
+    scans = {i: contents[i] for i in labelled.labels}
+    folder = run.workspace.folder("models", identity(*told, scans))
+    dataset, absent = _dataset(folder / "dataset", labelled, pool)
+    if absent:
+        run.progress.say(f"No label map holds {', '.join(absent)}: no model can learn it from them.")
+    return folder, dataset, absent
 
 
 def with_modality(pool: Pool, modalities: Mapping[str, str]) -> Pool:

@@ -32,7 +32,7 @@ class GivenModels:
 
     def nnunet(self, device: str) -> NnUnet:
         """Return the settings to predict with."""
-        made = segmenter("nnunet", {**self.settings, "device": device})
+        made = segmenter("nnunet", {**self.settings, "device": device if device in {"cuda", "mps"} else "cpu"})
         assert isinstance(made, NnUnet)
         return made
 

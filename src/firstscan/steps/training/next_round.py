@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from firstscan._version import __version__
-from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.errors import UsageError
 from firstscan.domain.finding import Finding
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
 from firstscan.handoff.names import safe_names
 from firstscan.segmentation.dataset import ENDING
-from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.selection.amend import ROUNDS
 from firstscan.selection.queries.measures import VERSION, Aggregate, CaseMeasures
 from firstscan.selection.queries.registry import DEFAULT_RULE, rule_class
 from firstscan.selection.queries.rounds import next_round
 from firstscan.steps.annotating.predicted import PREDICTIONS
-from firstscan.steps.annotating.tool_folder import all_linkable
 from firstscan.steps.measuring.index import index
 from firstscan.steps.reporting.report import STORY
 from firstscan.steps.running.config import Config, Scalar
@@ -39,12 +37,12 @@ from firstscan.steps.steering.amend import (
     require_folder,
     write_batch,
 )
-from firstscan.store import file_sha256, identity, load_json, open_workspace
+from firstscan.store import identity, load_json, open_workspace
 
-from .ensemble import Labelled, train_members, with_modality
+from .ensemble import Labelled, with_modality
 from .labelled_scans import came_labelled
-from .predicted import check_class_order, grids_of, keep_label_maps
-from .predictions import ByModel, ByOthers, Source, find_predictions, measured_pool
+from .predicted import keep_label_maps
+from .predictions import measured_pool
 
 
 class NextConfig(Config):
@@ -52,8 +50,9 @@ class NextConfig(Config):
 
     ``rule`` chooses them, with parameters ``option`` and ``seed``; ``aggregate`` says which voxels stand for a scan
     (None: the predicted foreground, for rules that ask). ``members`` networks are trained from several seeds, ``steps``
-    training steps each (None: the segmenter's); ``predictions`` is a folder of another program's probability maps,
-    which takes their place. ``classes`` names the label values where nothing beside the labels does.
+    training steps each (None: the segmenter's); with ``segmenter`` nnunet they are its folds. ``setting`` holds
+    settings of the segmenter. A ``model`` or several that were trained before take their place, or ``predictions``, a
+    folder of another program's probability maps. ``classes`` names the label values where nothing beside the labels does.
     """
 
     labels: Path
@@ -63,9 +62,27 @@ class NextConfig(Config):
     members: int = Field(default=3, ge=1)
     steps: int | None = Field(default=None, ge=1)
     seed: int = Field(default=42, ge=0, lt=2**32)
+    segmenter: Literal["unet", "nnunet"] = "unet"
+    setting: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
+    model: tuple[Path, ...] = ()
     predictions: Path | None = None
     classes: Mapping[str, int] = Field(default_factory=dict)
     option: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> NextConfig:
+        if self.model and self.predictions is not None:
+            raise ValueError("--model and --predictions: one of them predicts; leave the other out")
+        place = "--model" if self.model else "--predictions" if self.predictions is not None else None
+        trained = {"segmenter": self.segmenter != "unet", "setting": bool(self.setting), "steps": self.steps}
+        given = next((name for name, value in trained.items() if value), None)
+        if place is not None and given is not None:
+            raise ValueError(f"--{given} is about training, and with {place} nothing is trained; leave one of them out")
+        if self.steps is not None and self.segmenter == "nnunet":
+            raise ValueError("--steps is about unet; for nnunet say --setting epochs=N")
+        if self.steps is not None and "iterations" in self.setting:
+            raise ValueError("--steps and --setting iterations say the same; leave one of them out")
+        return self
 
     def rule_options(self) -> dict[str, Any]:
         """Return the parameters of the rule.
@@ -111,29 +128,29 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
     DataError : labels or predictions that do not serve, or fewer scans left than asked for.
     """
     options = config.rule_options()
-    if config.predictions is None:
-        _require_members(config)
+    wanted = wanted_source(config, settings)
+    wanted.require_members(config.rule)
     require_folder(out)
     with open_workspace(out) as workspace:
         run = Run(workspace, settings)
         batch = read_batch(out)
         last = batch.manifest.config.get(AMENDMENTS, [{}])[-1]
         labelled, findings = came_labelled(batch, config.labels, config.classes, key_of(out))
-        if "next" in last and last["key"] == _key(config, labelled, batch.selection.case_ids[: last["before"]]):
+        if "next" in last and last["key"] == _key(config, wanted, labelled, batch.selection.case_ids[: last["before"]]):
             return NextRound(out, batch.selection, last["next"], findings, already=True)
-        key = _key(config, labelled, batch.selection.case_ids)
+        key = _key(config, wanted, labelled, batch.selection.case_ids)
         require_room(batch, labelled, config.more)
         pool = with_modality(
             index(scans_of(out), known_headers(run, *folders_behind(out)), key_file(out)).only(batch.features.case_ids),
             _modalities(workspace.work / STORY),
         )
         require_scans(pool, batch, labelled)
-        source, absent = _source(run, config, labelled, pool, batch)
         left = open_ids(batch, labelled)
+        source, absent = wanted.made(run, labelled, pool, batch, left)
         measures, failed = measured_pool(run, source, left)
         require_left(left, failed, config.more)
         selection = _chosen(batch, config, options, measures, labelled=labelled, failed=failed)
-        told = _told(config, labelled, absent, failed)
+        told = _told(config, wanted, labelled, absent, failed)
         selection = _with_told(selection, told)
         pending = [i for i in selection.case_ids if i not in labelled.labels and i in pool and source.covers(i)]
         lost = keep_label_maps(run, source, _targets(out, pending, pool), selection)
@@ -148,19 +165,9 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
     return NextRound(out, selection, config.more, (*findings, *failed, *lost))
 
 
-def _require_members(config: NextConfig) -> None:
-    least = getattr(rule_class(config.rule), "least_members", 1)
-    if config.members < least:
-        raise UsageError(f"--members {config.members}: rule {config.rule} needs at least {least} members to compare")
-
-
-def _key(config: NextConfig, labelled: Labelled, before: tuple[str, ...]) -> str:
-    asked = {k: v for k, v in config.resolved().items() if k not in {"labels", "predictions"}}
-    given = None
-    if config.predictions is not None:
-        files = sorted(p for p in config.predictions.rglob("*") if p.is_file())
-        given = [[p.relative_to(config.predictions).as_posix(), file_sha256(p)] for p in files]
-    return identity(__version__, VERSION, asked, dict(labelled.hashes), labelled.ignore, list(before), given)
+def _key(config: NextConfig, wanted: Wanted, labelled: Labelled, before: tuple[str, ...]) -> str:
+    asked = {k: v for k, v in config.resolved().items() if k not in {"labels", "predictions", "model"}}
+    return identity(__version__, VERSION, asked, dict(labelled.hashes), labelled.ignore, list(before), wanted.given)
 
 
 def _chosen(
@@ -190,13 +197,13 @@ def _chosen(
 
 
 def _told(
-    config: NextConfig, labelled: Labelled, absent: tuple[str, ...], failed: tuple[Finding, ...]
+    config: NextConfig, wanted: Wanted, labelled: Labelled, absent: tuple[str, ...], failed: tuple[Finding, ...]
 ) -> dict[str, Any]:
     return {
         "labels": len(labelled.labels),
         "classes": dict(labelled.classes),
         "classes_absent": list(absent),
-        "model": "predictions of another program" if config.predictions is not None else "unet",
+        "model": wanted.name,
         "steps": config.steps,
         "not_predicted": {f.case_id: f.message for f in failed},
     }

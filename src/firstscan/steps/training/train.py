@@ -60,10 +60,10 @@ def train(
     if absent := check_dataset(read_dataset(dataset)):
         shown.say(f"No label map holds {', '.join(absent)}: no model can learn it from them.")
     model.mkdir(parents=True, exist_ok=True)
-    with _Stage(shown, f"Training {segmenter.name}") as report:
+    with Staged(shown, f"Training {segmenter.name}") as report:
         segmenter.train(dataset, model, seed=seed, progress=report)
     if images is not None and out is not None:
-        with _Stage(shown, "Predicting") as report:
+        with Staged(shown, "Predicting") as report:
             segmenter.predict(model, images, out, progress=report)
 
 
@@ -128,11 +128,11 @@ def to_predict(source: Path, out: Path, channels: Sequence[str]) -> Pool | None:
     return pool
 
 
-def laid_out(pool: Pool, folder: Path) -> Path:
+def laid_out(pool: Pool, folder: Path, names: Mapping[str, str] | None = None) -> Path:
     """Write the scans into ``folder`` as nnU-Net names them; what is NIfTI already is linked."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    names = safe_names(pool.case_ids)
+    names = names or safe_names(pool.case_ids)
     place = placer("link", convert)
     for case in pool:
         for i, channel in enumerate(case.channels):
@@ -201,7 +201,7 @@ def batch_behind(folder: Path) -> Path | None:
     return results if results is not None and results.is_dir() else None
 
 
-class _Stage:
+class Staged:
     """Shows a segmenter's ``(done, total, note)`` as one stage, which begins when its size is known."""
 
     def __init__(self, progress: Progress, name: str) -> None:

@@ -1,0 +1,280 @@
+"""Where the predictions of a round come from: networks trained now, models trained before, or another program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.domain.pool import Pool
+from firstscan.handoff.names import safe_names
+from firstscan.segmentation.grids import read_labels
+from firstscan.segmentation.nnunet.folds import PROBABLE, left_out, predict_folds, train_folds
+from firstscan.segmentation.nnunet.segmenter import DATASET, NnUnet, told_of
+from firstscan.segmentation.registry import segmenter
+from firstscan.segmentation.unet.segmenter import Unet
+from firstscan.selection.queries.registry import rule_class
+from firstscan.steps.annotating.tool_folder import all_linkable
+from firstscan.steps.running.run import Run, Settings
+from firstscan.steps.steering.amend import Batch
+from firstscan.store import file_sha256, identity
+
+from .ensemble import Labelled, labelled_dataset, train_members
+from .given_models import GivenModels, given_models, require_fit
+from .predicted import check_class_order, grids_of
+from .predictions import ByModel, ByOthers, Source, find_predictions
+from .train import Staged, laid_out
+
+Made = tuple[Source, tuple[str, ...]]
+"""A source, and the classes that no label map holds."""
+
+
+class Asked(Protocol):
+    """What of the settings of a round says where predictions come from."""
+
+    segmenter: Any
+    setting: Any
+    model: tuple[Path, ...]
+    predictions: Path | None
+    members: int
+    steps: int | None
+    seed: int
+
+
+class Wanted(Protocol):
+    """Where predictions are to come from, before anything of the pool is read."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+
+    @property
+    def given(self) -> Any:
+        """Return what the round's key has to know besides its settings and labels: a hash of what was handed in."""
+
+    def require_members(self, rule: str) -> None:
+        """Raise UsageError where the rule compares more members of an ensemble than there will be."""
+
+    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+        """Return the source, trained where needed; ``wanted`` are the scans that can be picked."""
+
+
+def wanted_source(config: Asked, settings: Settings) -> Wanted:
+    """Return where predictions come from.
+
+    Raises
+    ------
+    UsageError : nnU-Net is not installed, an unknown setting, no GPU where one is asked for, or no model in a folder.
+    """
+    if config.predictions is not None:
+        return OtherProgram(config.predictions)
+    if config.model:
+        models = given_models(config.model)
+        if models.kind == "nnunet":
+            models.nnunet(settings.device).check()
+        return TrainedBefore(models, settings.device)
+    if config.segmenter == "nnunet":
+        made = segmenter("nnunet", {"device": _nnunet_device(settings.device), **config.setting})
+        assert isinstance(made, NnUnet)
+        made.check()
+        return NnUnetFolds(made, config.members, config.seed)
+    steps = {} if config.steps is None else {"iterations": config.steps}
+    unet = segmenter("unet", {"device": device_of(settings.device), **config.setting, **steps})
+    assert isinstance(unet, Unet)
+    unet.check()
+    seeds = tuple(int(identity(config.seed, "member", m), 16) % 2**31 for m in range(config.members))
+    return UnetEnsemble(unet, seeds)
+
+
+@dataclass(frozen=True)
+class UnetEnsemble:
+    """``unet`` from several seeds."""
+
+    settings: Unet
+    seeds: tuple[int, ...]
+    name: str = "unet"
+    given: Any = None
+
+    def require_members(self, rule: str) -> None:
+        """Raise UsageError where the rule compares more members than are asked for."""
+        _require(rule, len(self.seeds), f"--members {len(self.seeds)}")
+
+    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+        """Train, or find what was trained."""
+        contents = contents_of(batch, pool)
+        trained = train_members(run, labelled, pool, contents, self.settings, seeds=self.seeds)
+        as_stored = all_linkable(pool.only(labelled.labels))
+        source = ByModel(trained.models, self.settings, pool, as_stored, trained.classes, contents, trained.networks)
+        return source, trained.absent
+
+
+@dataclass(frozen=True)
+class NnUnetFolds:
+    """nnU-Net trained on the labels; its folds are the ensemble."""
+
+    settings: NnUnet
+    folds: int
+    seed: int
+    name: str = "nnunet"
+    given: Any = None
+
+    def require_members(self, rule: str) -> None:
+        """Raise UsageError where the rule compares more members than there are folds."""
+        _require(rule, self.folds, f"--members {self.folds}")
+
+    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+        """Train the folds and predict; what is there already is used again."""
+        left_out(tuple(labelled.labels), self.folds)
+        contents = contents_of(batch, pool)
+        folder, dataset, absent = labelled_dataset(run, labelled, pool, contents, self.settings)
+        model = folder / f"folds-{self.folds}-seed-{self.seed}"
+        with Staged(run.progress, "Training nnU-Net on the labels") as report:
+            train_folds(self.settings, dataset, model, folds=self.folds, seed=self.seed, progress=report)
+        ordered = dict(sorted(labelled.classes.items(), key=lambda kv: kv[1]))
+        content = identity(folder.name, told_of(model), checkpoints(model))
+        scans = pool.only(_to_predict(batch, labelled, pool, wanted))
+        return _by_nnunet(run, [model], self.settings, content, scans, batch, ordered), absent
+
+
+@dataclass(frozen=True)
+class TrainedBefore:
+    """Models that ``firstscan train`` made."""
+
+    models: GivenModels
+    device: str
+
+    @property
+    def name(self) -> str:
+        """Their kind, and that they were there before."""
+        return f"{self.models.kind}, trained before"
+
+    @property
+    def given(self) -> Any:
+        """Return a hash of the models."""
+        return self.models.content
+
+    def require_members(self, rule: str) -> None:
+        """Raise UsageError where the rule compares more members than there are models."""
+        count = len(self.models.folders)
+        if self.models.kind == "nnunet":
+            count = sum(int(told_of(folder).get("folds", 1)) for folder in self.models.folders)
+        _require(rule, count, f"--model names {count} network(s)")
+
+    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+        """Return predictions of the models, if they fit labels and scans."""
+        ids = _to_predict(batch, labelled, pool, wanted)
+        require_fit(self.models, labelled, pool.only(ids))
+        absent = _absent(labelled)
+        if self.models.kind == "nnunet":
+            settings = self.models.nnunet(self.device)
+            ordered = dict(sorted(self.models.classes.items(), key=lambda kv: kv[1]))
+            found = _by_nnunet(run, self.models.folders, settings, self.given, pool.only(ids), batch, ordered)
+            return found, absent
+        unet = Unet(device=device_of(self.device))
+        unet.check()
+        contents = contents_of(batch, pool)
+        as_stored = all_linkable(pool.only(ids))
+        source = ByModel(self.models.folders, unet, pool, as_stored, self.models.classes, contents, self.given)
+        return source, absent
+
+
+@dataclass(frozen=True)
+class OtherProgram:
+    """Probability maps that another program wrote."""
+
+    folder: Path
+    name: str = "predictions of another program"
+
+    @property
+    def given(self) -> Any:
+        """Return the names and hashes of all files."""
+        files = sorted(p for p in self.folder.rglob("*") if p.is_file())
+        return [[p.relative_to(self.folder).as_posix(), file_sha256(p)] for p in files]
+
+    def require_members(self, rule: str) -> None:
+        """Do nothing: how many there are shows when they are read."""
+
+    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+        """Find the files and look whether they mean the same classes."""
+        files = find_predictions(self.folder, {*wanted, *labelled.labels, *batch.selection.case_ids})
+        missing = [i for i in wanted if i not in files]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {len(wanted)} scans that are left have no prediction in {self.folder}: "
+                f"{', '.join(missing[:5])}; predict them, or leave --predictions out"
+            )
+        grids = grids_of(pool.only(files), batch.features)
+        ordered = dict(sorted(labelled.classes.items(), key=lambda kv: kv[1]))
+        others = ByOthers(files, grids, ordered)
+        return others, check_class_order(others, labelled)
+
+
+def device_of(asked: str) -> Any:
+    """Return where ``unet`` runs: the processor, unless a GPU is asked for by name."""
+    return asked if asked == "cuda" else "cpu"
+
+
+def contents_of(batch: Batch, pool: Pool) -> dict[str, str]:
+    """Return what each scan's voxels depend on: what was read then, and whether its files were touched since."""
+    return {case.case_id: _content(batch, case.case_id, case.paths) for case in pool}
+
+
+def checkpoints(model: Path) -> list[list[str]]:
+    """Return (fold, hash) of each last checkpoint of an nnU-Net."""
+    return [
+        [p.parent.name, file_sha256(p)] for p in sorted(model.glob(f"results/{DATASET}/*/fold_*/checkpoint_final.pth"))
+    ]
+
+
+def _nnunet_device(asked: str) -> str:
+    return asked if asked in {"cuda", "mps"} else "cpu"
+
+
+def _content(batch: Batch, case_id: str, paths: tuple[str, ...]) -> str:
+    stats = [Path(p).stat() for p in paths]
+    return identity(batch.manifest.inputs.get(case_id, ""), [[s.st_size, s.st_mtime_ns] for s in stats])
+
+
+def _require(rule: str, members: int, given: str) -> None:
+    least = getattr(rule_class(rule), "least_members", 1)
+    if members < least:
+        raise UsageError(f"{given}: rule {rule} needs at least {least} members to compare")
+
+
+def _to_predict(batch: Batch, labelled: Labelled, pool: Pool, wanted: Sequence[str]) -> list[str]:
+    """Return the scans that can be picked, and the picks without a label, whose predictions are handed over."""
+    pending = (i for i in batch.selection.case_ids if i not in labelled.labels and i in pool)
+    return sorted({*wanted, *pending})
+
+
+def _absent(labelled: Labelled) -> tuple[str, ...]:
+    seen: set[int] = set()
+    for path in labelled.labels.values():
+        seen |= set(np.unique(read_labels(Path(path))[0]).tolist())
+    return tuple(name for name, value in labelled.classes.items() if value not in seen)
+
+
+def _by_nnunet(
+    run: Run,
+    models: Sequence[Path],
+    settings: NnUnet,
+    content: str,
+    scans: Pool,
+    batch: Batch,
+    classes: dict[str, int],
+) -> ByOthers:
+    """Return nnU-Net's predictions of ``scans``; what it saved before is kept, by weights and content of the scan."""
+    folder = run.workspace.folder("probabilities", identity(content, settings.configuration, settings.mirroring))
+    names = safe_names(scans.case_ids)
+    tagged = {case.case_id: f"{names[case.case_id]}-{_content(batch, case.case_id, case.paths)[:12]}" for case in scans}
+    images = laid_out(scans, folder / "images", tagged)
+    places: list[Path] = []
+    for k, model in enumerate(models):
+        with Staged(run.progress, "Predicting with nnU-Net") as report:
+            places += predict_folds(settings, model, images, folder / f"model-{k}", progress=report)
+    files = {i: tuple(place / f"{name}{PROBABLE}" for place in places) for i, name in tagged.items()}
+    return ByOthers(files, grids_of(scans, batch.features), classes)
