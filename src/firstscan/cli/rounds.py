@@ -35,7 +35,7 @@ def next_(
     setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a setting of the segmenter.")] = None,
     model: Annotated[
         list[Path] | None,
-        typer.Option(help="What `firstscan train` made, instead of training; repeat for an ensemble."),
+        typer.Option(help="What `firstscan train` made, used as it is; repeat for an ensemble."),
     ] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Probability maps of another program, instead of training; see docs/next.md.")

@@ -39,7 +39,8 @@ def train_folds(settings: NnUnet, dataset: Path, model: Path, *, folds: int, see
 
     Raises
     ------
-    UsageError : fewer cases than folds, or nnU-Net is not installed.  DataError : it failed, or the labels do not serve.
+    UsageError : fewer cases than folds, or nnU-Net is not installed.
+    DataError : it failed, or the labels do not serve.
     """
     names = [case.name for case in read_dataset(dataset).cases]
     out = left_out(names, folds)

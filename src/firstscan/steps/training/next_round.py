@@ -39,10 +39,12 @@ from firstscan.steps.steering.amend import (
 )
 from firstscan.store import identity, load_json, open_workspace
 
+from .candidates import open_ids, require_left, require_room, require_scans
 from .ensemble import Labelled, with_modality
 from .labelled_scans import came_labelled
 from .predicted import keep_label_maps
 from .predictions import measured_pool
+from .sources import Standing, Wanted, wanted_source
 
 
 class NextConfig(Config):
@@ -52,7 +54,8 @@ class NextConfig(Config):
     (None: the predicted foreground, for rules that ask). ``members`` networks are trained from several seeds, ``steps``
     training steps each (None: the segmenter's); with ``segmenter`` nnunet they are its folds. ``setting`` holds
     settings of the segmenter. A ``model`` or several that were trained before take their place, or ``predictions``, a
-    folder of another program's probability maps. ``classes`` names the label values where nothing beside the labels does.
+    folder of another program's probability maps. ``classes`` names the label values where nothing beside the labels
+    does.
     """
 
     labels: Path
@@ -146,7 +149,7 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
         )
         require_scans(pool, batch, labelled)
         left = open_ids(batch, labelled)
-        source, absent = wanted.made(run, labelled, pool, batch, left)
+        source, absent = wanted.made(Standing(run, labelled, pool, batch))
         measures, failed = measured_pool(run, source, left)
         require_left(left, failed, config.more)
         selection = _chosen(batch, config, options, measures, labelled=labelled, failed=failed)
@@ -167,7 +170,7 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
 
 def _key(config: NextConfig, wanted: Wanted, labelled: Labelled, before: tuple[str, ...]) -> str:
     asked = {k: v for k, v in config.resolved().items() if k not in {"labels", "predictions", "model"}}
-    return identity(__version__, VERSION, asked, dict(labelled.hashes), labelled.ignore, list(before), wanted.given)
+    return identity(__version__, VERSION, asked, dict(labelled.hashes), labelled.ignore, list(before), wanted.given())
 
 
 def _chosen(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from firstscan.domain.case import Case
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.pool import Pool
 from firstscan.handoff.names import safe_names
@@ -23,6 +24,7 @@ from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.steering.amend import Batch
 from firstscan.store import file_sha256, identity
 
+from .candidates import open_ids
 from .ensemble import Labelled, labelled_dataset, train_members
 from .given_models import GivenModels, given_models, require_fit
 from .predicted import check_class_order, grids_of
@@ -33,6 +35,7 @@ Made = tuple[Source, tuple[str, ...]]
 """A source, and the classes that no label map holds."""
 
 
+@runtime_checkable
 class Asked(Protocol):
     """What of the settings of a round says where predictions come from."""
 
@@ -45,6 +48,7 @@ class Asked(Protocol):
     seed: int
 
 
+@runtime_checkable
 class Wanted(Protocol):
     """Where predictions are to come from, before anything of the pool is read."""
 
@@ -52,15 +56,14 @@ class Wanted(Protocol):
     def name(self) -> str:
         """What the report calls it."""
 
-    @property
     def given(self) -> Any:
         """Return what the round's key has to know besides its settings and labels: a hash of what was handed in."""
 
     def require_members(self, rule: str) -> None:
         """Raise UsageError where the rule compares more members of an ensemble than there will be."""
 
-    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
-        """Return the source, trained where needed; ``wanted`` are the scans that can be picked."""
+    def made(self, at: Standing) -> Made:
+        """Return the source, trained where needed."""
 
 
 def wanted_source(config: Asked, settings: Settings) -> Wanted:
@@ -90,6 +93,37 @@ def wanted_source(config: Asked, settings: Settings) -> Wanted:
     return UnetEnsemble(unet, seeds)
 
 
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """Where a round begins: the run, what is labelled, the scans, and the batch so far."""
+
+    run: Run
+    labelled: Labelled
+    pool: Pool
+    batch: Batch
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """What each scan's voxels depend on: what was read then, and whether its files were touched since."""
+        return {case.case_id: self.content(case) for case in self.pool}
+
+    def content(self, case: Case) -> str:
+        """Return the hash of one scan."""
+        stats = [Path(p).stat() for p in case.paths]
+        return identity(self.batch.manifest.inputs.get(case.case_id, ""), [[s.st_size, s.st_mtime_ns] for s in stats])
+
+    @property
+    def to_predict(self) -> list[str]:
+        """The scans that can be picked, and the picks without a label, whose predictions are handed over."""
+        pending = (i for i in self.batch.selection.case_ids if i not in self.labelled.labels and i in self.pool)
+        return sorted({*open_ids(self.batch, self.labelled), *pending})
+
+    @property
+    def ordered(self) -> dict[str, int]:
+        """The classes by value."""
+        return dict(sorted(self.labelled.classes.items(), key=lambda kv: kv[1]))
+
+
 @dataclass(frozen=True)
 class UnetEnsemble:
     """``unet`` from several seeds."""
@@ -97,18 +131,20 @@ class UnetEnsemble:
     settings: Unet
     seeds: tuple[int, ...]
     name: str = "unet"
-    given: Any = None
+
+    def given(self) -> Any:
+        """Return nothing: it is all in the settings."""
 
     def require_members(self, rule: str) -> None:
         """Raise UsageError where the rule compares more members than are asked for."""
         _require(rule, len(self.seeds), f"--members {len(self.seeds)}")
 
-    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+    def made(self, at: Standing) -> Made:
         """Train, or find what was trained."""
-        contents = contents_of(batch, pool)
-        trained = train_members(run, labelled, pool, contents, self.settings, seeds=self.seeds)
-        as_stored = all_linkable(pool.only(labelled.labels))
-        source = ByModel(trained.models, self.settings, pool, as_stored, trained.classes, contents, trained.networks)
+        contents = at.contents
+        trained = train_members(at.run, at.labelled, at.pool, contents, self.settings, seeds=self.seeds)
+        as_stored = all_linkable(at.pool.only(at.labelled.labels))
+        source = ByModel(trained.models, self.settings, at.pool, as_stored, trained.classes, contents, trained.networks)
         return source, trained.absent
 
 
@@ -120,24 +156,23 @@ class NnUnetFolds:
     folds: int
     seed: int
     name: str = "nnunet"
-    given: Any = None
+
+    def given(self) -> Any:
+        """Return nothing: it is all in the settings."""
 
     def require_members(self, rule: str) -> None:
         """Raise UsageError where the rule compares more members than there are folds."""
         _require(rule, self.folds, f"--members {self.folds}")
 
-    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+    def made(self, at: Standing) -> Made:
         """Train the folds and predict; what is there already is used again."""
-        left_out(tuple(labelled.labels), self.folds)
-        contents = contents_of(batch, pool)
-        folder, dataset, absent = labelled_dataset(run, labelled, pool, contents, self.settings)
+        left_out(tuple(at.labelled.labels), self.folds)
+        folder, dataset, absent = labelled_dataset(at.run, at.labelled, at.pool, at.contents, self.settings)
         model = folder / f"folds-{self.folds}-seed-{self.seed}"
-        with Staged(run.progress, "Training nnU-Net on the labels") as report:
+        with Staged(at.run.progress, "Training nnU-Net on the labels") as report:
             train_folds(self.settings, dataset, model, folds=self.folds, seed=self.seed, progress=report)
-        ordered = dict(sorted(labelled.classes.items(), key=lambda kv: kv[1]))
         content = identity(folder.name, told_of(model), checkpoints(model))
-        scans = pool.only(_to_predict(batch, labelled, pool, wanted))
-        return _by_nnunet(run, [model], self.settings, content, scans, batch, ordered), absent
+        return _by_nnunet(at, [model], self.settings, content, at.ordered), absent
 
 
 @dataclass(frozen=True)
@@ -152,7 +187,6 @@ class TrainedBefore:
         """Their kind, and that they were there before."""
         return f"{self.models.kind}, trained before"
 
-    @property
     def given(self) -> Any:
         """Return a hash of the models."""
         return self.models.content
@@ -164,21 +198,19 @@ class TrainedBefore:
             count = sum(int(told_of(folder).get("folds", 1)) for folder in self.models.folders)
         _require(rule, count, f"--model names {count} network(s)")
 
-    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+    def made(self, at: Standing) -> Made:
         """Return predictions of the models, if they fit labels and scans."""
-        ids = _to_predict(batch, labelled, pool, wanted)
-        require_fit(self.models, labelled, pool.only(ids))
-        absent = _absent(labelled)
+        scans = at.pool.only(at.to_predict)
+        require_fit(self.models, at.labelled, scans)
+        absent = _absent(at.labelled)
         if self.models.kind == "nnunet":
-            settings = self.models.nnunet(self.device)
             ordered = dict(sorted(self.models.classes.items(), key=lambda kv: kv[1]))
-            found = _by_nnunet(run, self.models.folders, settings, self.given, pool.only(ids), batch, ordered)
-            return found, absent
+            settings = self.models.nnunet(self.device)
+            return _by_nnunet(at, self.models.folders, settings, self.given(), ordered), absent
         unet = Unet(device=device_of(self.device))
         unet.check()
-        contents = contents_of(batch, pool)
-        as_stored = all_linkable(pool.only(ids))
-        source = ByModel(self.models.folders, unet, pool, as_stored, self.models.classes, contents, self.given)
+        as_stored = all_linkable(scans)
+        source = ByModel(self.models.folders, unet, at.pool, as_stored, self.models.classes, at.contents, self.given())
         return source, absent
 
 
@@ -189,7 +221,6 @@ class OtherProgram:
     folder: Path
     name: str = "predictions of another program"
 
-    @property
     def given(self) -> Any:
         """Return the names and hashes of all files."""
         files = sorted(p for p in self.folder.rglob("*") if p.is_file())
@@ -198,29 +229,23 @@ class OtherProgram:
     def require_members(self, rule: str) -> None:
         """Do nothing: how many there are shows when they are read."""
 
-    def made(self, run: Run, labelled: Labelled, pool: Pool, batch: Batch, wanted: Sequence[str]) -> Made:
+    def made(self, at: Standing) -> Made:
         """Find the files and look whether they mean the same classes."""
-        files = find_predictions(self.folder, {*wanted, *labelled.labels, *batch.selection.case_ids})
+        wanted = open_ids(at.batch, at.labelled)
+        files = find_predictions(self.folder, {*wanted, *at.labelled.labels, *at.batch.selection.case_ids})
         missing = [i for i in wanted if i not in files]
         if missing:
             raise DataError(
                 f"{len(missing)} of {len(wanted)} scans that are left have no prediction in {self.folder}: "
                 f"{', '.join(missing[:5])}; predict them, or leave --predictions out"
             )
-        grids = grids_of(pool.only(files), batch.features)
-        ordered = dict(sorted(labelled.classes.items(), key=lambda kv: kv[1]))
-        others = ByOthers(files, grids, ordered)
-        return others, check_class_order(others, labelled)
+        others = ByOthers(files, grids_of(at.pool.only(files), at.batch.features), at.ordered)
+        return others, check_class_order(others, at.labelled)
 
 
 def device_of(asked: str) -> Any:
     """Return where ``unet`` runs: the processor, unless a GPU is asked for by name."""
     return asked if asked == "cuda" else "cpu"
-
-
-def contents_of(batch: Batch, pool: Pool) -> dict[str, str]:
-    """Return what each scan's voxels depend on: what was read then, and whether its files were touched since."""
-    return {case.case_id: _content(batch, case.case_id, case.paths) for case in pool}
 
 
 def checkpoints(model: Path) -> list[list[str]]:
@@ -234,21 +259,10 @@ def _nnunet_device(asked: str) -> str:
     return asked if asked in {"cuda", "mps"} else "cpu"
 
 
-def _content(batch: Batch, case_id: str, paths: tuple[str, ...]) -> str:
-    stats = [Path(p).stat() for p in paths]
-    return identity(batch.manifest.inputs.get(case_id, ""), [[s.st_size, s.st_mtime_ns] for s in stats])
-
-
 def _require(rule: str, members: int, given: str) -> None:
     least = getattr(rule_class(rule), "least_members", 1)
     if members < least:
         raise UsageError(f"{given}: rule {rule} needs at least {least} members to compare")
-
-
-def _to_predict(batch: Batch, labelled: Labelled, pool: Pool, wanted: Sequence[str]) -> list[str]:
-    """Return the scans that can be picked, and the picks without a label, whose predictions are handed over."""
-    pending = (i for i in batch.selection.case_ids if i not in labelled.labels and i in pool)
-    return sorted({*wanted, *pending})
 
 
 def _absent(labelled: Labelled) -> tuple[str, ...]:
@@ -259,22 +273,17 @@ def _absent(labelled: Labelled) -> tuple[str, ...]:
 
 
 def _by_nnunet(
-    run: Run,
-    models: Sequence[Path],
-    settings: NnUnet,
-    content: str,
-    scans: Pool,
-    batch: Batch,
-    classes: dict[str, int],
+    at: Standing, models: Sequence[Path], settings: NnUnet, content: str, classes: Mapping[str, int]
 ) -> ByOthers:
-    """Return nnU-Net's predictions of ``scans``; what it saved before is kept, by weights and content of the scan."""
-    folder = run.workspace.folder("probabilities", identity(content, settings.configuration, settings.mirroring))
+    """Return nnU-Net's predictions; what it saved before is kept, by weights and content of the scan."""
+    scans = at.pool.only(at.to_predict)
+    folder = at.run.workspace.folder("probabilities", identity(content, settings.configuration, settings.mirroring))
     names = safe_names(scans.case_ids)
-    tagged = {case.case_id: f"{names[case.case_id]}-{_content(batch, case.case_id, case.paths)[:12]}" for case in scans}
+    tagged = {case.case_id: f"{names[case.case_id]}-{at.content(case)[:12]}" for case in scans}
     images = laid_out(scans, folder / "images", tagged)
     places: list[Path] = []
     for k, model in enumerate(models):
-        with Staged(run.progress, "Predicting with nnU-Net") as report:
+        with Staged(at.run.progress, "Predicting with nnU-Net") as report:
             places += predict_folds(settings, model, images, folder / f"model-{k}", progress=report)
     files = {i: tuple(place / f"{name}{PROBABLE}" for place in places) for i, name in tagged.items()}
-    return ByOthers(files, grids_of(scans, batch.features), classes)
+    return ByOthers(files, grids_of(scans, at.batch.features), classes)
