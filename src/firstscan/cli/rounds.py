@@ -20,7 +20,22 @@ def next_(
     results: Annotated[Path, typer.Argument(help="Results folder of `firstscan select` or `firstscan pick`.")],
     *,
     labels: Annotated[Path, typer.Option(help="Label maps that came back: what collect made, or a folder of them.")],
-    more: Annotated[int, typer.Option(help="How many scans to add; the earlier picks stay.")],
+    more: Annotated[
+        int | None, typer.Option(help="How many scans to add; the earlier picks stay. Or --slices.")
+    ] = None,
+    slices: o.Slices = None,
+    every: o.Every = None,
+    least: o.Least = 1,
+    slice_axis: o.SliceAxis = None,
+    range: o.Range = None,
+    minutes_per_scan: o.MinutesPerScan = 5.0,
+    minutes_per_slice: o.MinutesPerSlice = 1.5,
+    slices_by: Annotated[
+        str, typer.Option(help="even spacing, or where the model is unsure: entropy, information or margin.")
+    ] = "even",
+    slice_aggregate: Annotated[
+        str, typer.Option(help="sum or mean of a slice's voxels in and beside the predicted foreground.")
+    ] = "sum",
     rule: Annotated[str, typer.Option(help="How to pick; `firstscan rules` lists the names.")] = "herding",
     aggregate: Annotated[
         str | None,
@@ -47,7 +62,8 @@ def next_(
 ) -> None:
     """Train on the labels so far, predict the rest of the pool, and add the scans that help most."""
     options = locals()
-    from firstscan.steps.training.next_round import NextConfig, run_next
+    from firstscan.steps.training.next_config import NextConfig
+    from firstscan.steps.training.next_round import run_next
 
     from . import terminal
 
@@ -61,6 +77,8 @@ def next_(
     for pick in done.selection.picks[-done.added :]:
         terminal.say(f"{pick.rank:>4}  {pick.case_id}  {pick.reason}")
     terminal.say(f"Selection: {results / 'selection.csv'}, now {len(done.selection)} scans")
+    if done.selection.slices is not None:
+        terminal.say(f"Slices:    {results / 'slices.csv'}")
     table = labels / "labelled.csv" if labels.is_dir() else labels
     without = f" --without {terminal.typed(table)}" if table.is_file() else ""
     terminal.next_step(f"firstscan handoff {terminal.typed(results)} --to TOOL --prelabel{without} --out FOLDER")

@@ -169,7 +169,8 @@ def support(runs: Sequence[Compared] = RUNS, work: float | None = None) -> str:
 
 def _work(data: ReportData) -> float | None:
     """Return how many whole scans the slices of a batch make; None where that is not known."""
-    plan, picks = data.selection.slices, len(data.selection)
+    plan = data.selection.slices
+    picks = len(data.selection) if plan is None else len(plan.cases)
     stacks = _stacks(data, plan)
     if plan is None or stacks is None:
         return float(picks)
@@ -178,7 +179,8 @@ def _work(data: ReportData) -> float | None:
 
 def _other_way(data: ReportData) -> str:
     """Return how many whole scans the planned slices make, or how many scans the slices of whole ones would reach."""
-    plan, picks = data.selection.slices, len(data.selection)
+    plan = data.selection.slices
+    picks = len(data.selection) if plan is None else len(plan.cases)
     stacks = _stacks(data, plan)
     if stacks is None or not picks:
         return ""
@@ -203,7 +205,9 @@ def _other_way(data: ReportData) -> str:
 
 
 def _stacks(data: ReportData, plan: SlicePlan | None) -> Stacks | None:
-    return _stacks_of(data.selection.case_ids, data.features, None if plan is None else slicing_of(plan))
+    if plan is None:
+        return _stacks_of(data.selection.case_ids, data.features, None)
+    return _stacks_of([case.case_id for case in plan], data.features, slicing_of(plan))
 
 
 def _stacks_of(case_ids: Sequence[str], features: FeatureTable, slicing: Slicing | None) -> Stacks | None:

@@ -63,6 +63,9 @@ def sentence(text: str) -> str:
 def headline(data: ReportData) -> str:
     """Return the answer in one line."""
     n, plan = len(data.selection), data.selection.slices
+    if plan is not None and len(plan.cases) < n:
+        whole = count(n - len(plan.cases), "whole scan")
+        return f"Annotate {whole} and {count(len(plan), 'slice')} of {count(len(plan.cases), 'other')} first"
     if plan is not None:
         return f"Annotate {count(len(plan), 'slice')} of {'this scan' if n == 1 else f'these {n:,} scans'} first"
     return "Annotate this scan first" if n == 1 else f"Annotate these {n:,} scans first"

@@ -9,7 +9,7 @@ import sys
 from firstscan import cli
 from firstscan.cli import rounds
 from firstscan.selection.queries.registry import BUILT_IN, DEFAULT_RULE
-from firstscan.steps.training.next_round import NextConfig
+from firstscan.steps.training.next_config import NextConfig
 
 EMPTY = (None, (), {})
 

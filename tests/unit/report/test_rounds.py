@@ -2,8 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
+from firstscan.domain.slices import PlannedSlices, SlicePlan
 from firstscan.report import ReportData, rounds, trust, words
 from firstscan.report.methods.paragraph import methods
+from firstscan.report.slices import plan_told
 
 TOLD = {
     "rule": "entropy",
@@ -51,3 +53,21 @@ def test_what_is_unsure_of_a_round_is_said(data: ReportData, grown: ReportData) 
     assert "scan_09" in titles["Scans without any prediction"].text
     assert "rim" in titles["Classes that were never labelled"].text
     assert "scan_10" in titles["Scans that could not be predicted"].text
+
+
+def test_a_batch_that_goes_on_by_slice_tells_whole_scans_and_slices(
+    grown: ReportData, with_selection: Callable[..., ReportData]
+) -> None:
+    ids = grown.selection.case_ids
+    case = PlannedSlices(ids[-1], len(ids), 2, "axial", 20, (3, 8), (9.0, 24.0), "two of them")
+    settings = {"every": 5, "whole": list(ids[:-1]), "slices_by": "entropy"}
+    data = with_selection(diagnostics=grown.selection.diagnostics, slices=SlicePlan((case,), 5, settings))
+    assert words.headline(data) == f"Annotate {len(ids) - 1} whole scans and 2 slices of 1 other first"
+    told = plan_told(data)
+    assert told is not None
+    assert [strip.case_id for strip in told.strips] == [ids[-1]]
+    assert told.sentence.startswith("2 axial slices of 1 scan")
+    text = methods(data).paragraph
+    assert "Of 1 of the volumes not all slices were to be annotated but as many as every 5th axial slice" in text
+    assert "those with the highest entropy of the prediction" in text
+    assert "staggered" not in text

@@ -22,7 +22,8 @@ from firstscan.steps.running.origin import note_origin
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import run_pick
 from firstscan.steps.steering.amend import replace
-from firstscan.steps.training.next_round import NextConfig, run_next
+from firstscan.steps.training.next_config import NextConfig
+from firstscan.steps.training.next_round import run_next
 from firstscan.store import read_manifest, verified, write_features
 
 NOW = Settings(workers=1)
@@ -46,7 +47,10 @@ def make_world(root: Path) -> SimpleNamespace:
         write_image(images / f"{case_id}.nii.gz", voxels.astype(np.float32), AFFINE)
     for case_id in PICKED:
         write_image(labels / f"{case_id}.nii.gz", balls[case_id].astype("uint8"), AFFINE)
-    table = FeatureTable(IDS, rng.normal(size=(8, 4)), rng.random(8))
+    ends = [n for side in SHAPE for n in (0, side - 1)]
+    stored = [*SHAPE, 1, 1, 2, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, *ends]
+    geometry = np.tile(np.array(stored, dtype=float), (8, 1))
+    table = FeatureTable(IDS, rng.normal(size=(8, 4)), rng.random(8), geometry=geometry)
     write_features(root / "own.parquet", table)
     others = tuple(i for i in IDS if i not in PICKED)
     run_pick(root / "own.parquet", PickConfig(budget=2, include=PICKED, exclude=others[-1:]), root / "out", NOW)
@@ -358,7 +362,7 @@ DRIVER = '''
 """Adds a round in forked children; a child kills itself with SIGKILL at its n-th replacing of a file."""
 import os, pathlib, signal, sys
 root, die_at = pathlib.Path(sys.argv[1]), [int(n) for n in sys.argv[2].split(",")]
-import firstscan.steps.training.next_round as step, scipy.special
+import firstscan.steps.training.next_round as step, firstscan.steps.training.next_config as configs, scipy.special
 from firstscan.steps.running.run import Settings
 
 def child(n):
@@ -370,7 +374,7 @@ def child(n):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(self, target)
     pathlib.Path.replace = replace
-    config = step.NextConfig(labels=root / "labels", more=2, rule="entropy", predictions=root / "predicted")
+    config = configs.NextConfig(labels=root / "labels", more=2, rule="entropy", predictions=root / "predicted")
     step.run_next(root / "out", config, Settings(workers=1))
     print("done", count, flush=True)
     os._exit(0)
@@ -420,3 +424,232 @@ def test_training_goes_on_with_the_member_that_was_missing(world):
     go(world, more=1, members=2, steps=1)
     assert (second / "unet.pt").read_bytes() == held
     assert (first / "unet.pt").stat().st_mtime_ns == stamp
+
+
+# ---- models that were trained before, and nnU-Net
+
+
+FAKE = """#!{python}
+import os, pathlib, sys
+import numpy as np
+import SimpleITK as sitk
+name, arguments = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
+with open({calls!r}, "a") as log:
+    log.write(" ".join([name, *arguments]) + "\\n")
+if name == "nnUNetv2_plan_and_preprocess":
+    pathlib.Path(os.environ["nnUNet_preprocessed"], "Dataset001_Picks").mkdir(parents=True)
+if name == "nnUNetv2_train":
+    fold = "fold_" + arguments[2]
+    if pathlib.Path({broken!r}).exists() and fold == "fold_1":
+        sys.exit(1)
+    fold = pathlib.Path(os.environ["nnUNet_results"], "Dataset001_Picks", "T__nnUNetPlans__3d_fullres", fold)
+    fold.mkdir(parents=True, exist_ok=True)
+    (fold / "checkpoint_final.pth").write_text(arguments[2])
+if name == "nnUNetv2_predict":
+    told = dict(zip(arguments[::2], arguments[1::2]))
+    for image in sorted(pathlib.Path(told["-i"]).iterdir()):
+        case = image.name.removesuffix("_0000.nii.gz")
+        voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(image)))
+        ball = voxels > 50
+        p = np.where(ball, 0.99 - 0.3 * ball.mean() - 0.1 * int(told["-f"]), 0.01)
+        np.savez(pathlib.Path(told["-o"], case + ".npz"), probabilities=np.stack([1 - p, p]).astype("float32"))
+"""
+
+
+@pytest.fixture
+def nnunet(tmp_path, monkeypatch):
+    """Programs named as nnU-Net's: they mark what is bright, the less surely the more of it there is."""
+    folder, calls, broken = tmp_path / "nnunet", tmp_path / "calls", tmp_path / "broken"
+    folder.mkdir()
+    for name in ("plan_and_preprocess", "train", "predict"):
+        path = folder / f"nnUNetv2_{name}"
+        path.write_text(FAKE.format(python=sys.executable, calls=str(calls), broken=str(broken)))
+        path.chmod(0o755)
+    monkeypatch.setenv("FIRSTSCAN_NNUNET", str(folder))
+    return SimpleNamespace(calls=lambda: [line.split() for line in calls.read_text().splitlines()], broken=broken)
+
+
+def test_nnunet_s_folds_are_the_ensemble(world, nnunet):
+    done = go(world, rule="bald", members=2, segmenter="nnunet", setting={"trainer": "short"})
+    told = done.selection.diagnostics["rounds"][0]
+    assert (told["model"], told["members"], told["predicted"]) == ("nnunet", 2, 5)
+    assert [c[0].removeprefix("nnUNetv2_") for c in nnunet.calls()] == [
+        "plan_and_preprocess", "train", "train", "predict", "predict",
+    ]  # fmt: skip
+    split = json.loads(next((world.out / "work" / "models").glob("*/*/preprocessed/*/splits_final.json")).read_text())
+    assert split == [{"train": ["s1"], "val": ["s0"]}, {"train": ["s0"], "val": ["s1"]}]
+    added = done.selection.case_ids[2:]
+    assert all((read_labels(world.out / "predictions" / f"{i}.nii.gz")[0] == world.balls[i]).all() for i in added)
+    count = len(nnunet.calls())
+    assert len(go(world, more=1, members=2, segmenter="nnunet", setting={"trainer": "short"}).selection) == 5
+    assert len(nnunet.calls()) == count  # another rule trains and predicts nothing
+
+
+def test_a_fold_that_failed_is_trained_when_the_command_is_run_again(world, nnunet):
+    nnunet.broken.touch()
+    asked = {"members": 2, "segmenter": "nnunet"}
+    refused(DataError, "nnUNetv2_train failed with exit code 1", lambda: go(world, **asked))
+    nnunet.broken.unlink()
+    assert len(go(world, **asked).selection) == 4
+    trained = [c[3] for c in nnunet.calls() if c[0] == "nnUNetv2_train"]
+    assert trained == ["0", "1", "1"]
+
+
+def test_nnunet_that_is_missing_is_said_before_anything_is_read(world, monkeypatch):
+    monkeypatch.setenv("FIRSTSCAN_NNUNET", str(world.root / "nowhere"))
+    before = contents(world.out)
+    refused(UsageError, "nnU-Net is not installed.*pip install nnunetv2",
+            lambda: go(world, segmenter="nnunet", labels=world.root / "no labels either"))  # fmt: skip
+    assert contents(world.out) == before
+
+
+def test_more_folds_than_labelled_scans(world, nnunet):
+    refused(
+        UsageError, "--members 3: .* there are 2; ask for at most --members 2", lambda: go(world, segmenter="nnunet")
+    )
+
+
+def trained_before(world, name="trained", channel="0000", values=None, classes=None) -> Path:
+    """Train unet for a step on the two labelled scans, with train as users run it."""
+    from firstscan.segmentation.unet.segmenter import Unet
+    from firstscan.steps.training.train import run_train
+
+    folder = world.root / f"Dataset001_{name}"
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True)
+    for case_id in PICKED:
+        (folder / "imagesTr" / f"{case_id}_0000.nii.gz").write_bytes((world.images / f"{case_id}.nii.gz").read_bytes())
+        mark = world.balls[case_id].astype("uint8") * (values or 1)
+        write_image(folder / "labelsTr" / f"{case_id}.nii.gz", mark, AFFINE)
+    labels = {"background": 0, **(classes or {"class 1": 1})}
+    told = {"channel_names": {"0": channel}, "labels": labels, "numTraining": 2, "file_ending": ".nii.gz"}
+    (folder / "dataset.json").write_text(json.dumps(told))
+    run_train(folder, Unet(iterations=1), world.root / name, NOW, seed=len(name))
+    return world.root / name
+
+
+def test_models_that_were_trained_before(world):
+    first, second = trained_before(world), trained_before(world, "another")
+    done = go(world, rule="bald", model=(first, second / "model"))
+    told = done.selection.diagnostics["rounds"][0]
+    assert (told["model"], told["members"]) == ("unet, trained before", 2)
+    assert not (world.out / "work" / "models").exists()
+    assert go(world, rule="bald", model=(first, second / "model")).already
+    settings = second / "model" / "unet.json"
+    settings.write_text(settings.read_text() + "\n")
+    assert not go(world, more=1, rule="bald", model=(first, second)).already
+
+
+def test_models_that_do_not_fit(world, nnunet):
+    first = trained_before(world)
+    refused(UsageError, "--model names 1 network.*needs at least 2", lambda: go(world, rule="bald", model=(first,)))
+    refused(UsageError, "is named twice", lambda: go(world, model=(first, first / "model")))
+    refused(UsageError, "holds no trained model", lambda: go(world, model=(world.images,)))
+    refused(UsageError, "is not a folder", lambda: go(world, model=(world.root / "nowhere",)))
+    refused(UsageError, "--model and --predictions", lambda: go(world, model=(first,), predictions=world.images))
+    refused(UsageError, "--steps is about training", lambda: go(world, model=(first,), steps=3))
+    two = trained_before(world, "two", classes={"ball": 1, "rim": 2})
+    refused(DataError, "the model predicts ball = 1, rim = 2, the labels have class 1 = 1",
+            lambda: go(world, model=(two,)))  # fmt: skip
+    refused(DataError, "another order of classes than the labels: rim is 2 there and 1 here",
+            lambda: go(world, model=(two,), classes={"rim": 1, "ball": 2}))  # fmt: skip
+    refused(DataError, "were trained on different classes", lambda: go(world, model=(first, two)))
+
+
+def test_a_model_of_another_modality_or_channel_count(world):
+    ct = trained_before(world, "ct", channel="CT")
+    told = {"modalities": dict.fromkeys(IDS, "mr")}
+    (world.out / "work" / "story.json").write_text(json.dumps(told))
+    refused(DataError, "trained on CT, and these scans are MR", lambda: go(world, model=(ct,)))
+    (world.out / "work" / "story.json").unlink()
+    settings = ct / "model" / "unet.json"
+    kept = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**kept, "channel_names": ["T1", "T2"]}))
+    refused(DataError, r"trained on 2 channel.s. .T1, T2.; s2 has 1", lambda: go(world, model=(ct,)))
+
+
+def test_a_trained_nnunet(world, nnunet):
+    from firstscan.segmentation.nnunet.segmenter import NnUnet
+    from firstscan.steps.training.train import run_train
+
+    trained_before(world)
+    run_train(world.root / "Dataset001_trained", NnUnet(trainer="short"), world.root / "nn", NOW, seed=1)
+    done = go(world, model=(world.root / "nn",))
+    assert done.selection.diagnostics["rounds"][0]["model"] == "nnunet, trained before"
+    assert done.selection.case_ids[2:] == ("s6", "s5")
+    assert "FirstscanTrainerShort" in nnunet.calls()[-1]
+    refused(UsageError, "do not make one ensemble",
+            lambda: go(world, model=(world.root / "nn", world.root / "trained")))  # fmt: skip
+
+
+# ---- plans by slice
+
+
+def indices_of(selection) -> dict[str, tuple[int, ...]]:
+    return {case.case_id: case.indices for case in selection.slices}
+
+
+def test_new_picks_are_planned_by_slice_and_earlier_ones_stay_whole(world):
+    done = given(world, every=4)
+    assert set(indices_of(done.selection)) == {"s5", "s6"}
+    assert done.selection.slices.settings["whole"] == list(PICKED)
+    assert fs.read_selection(world.out).slices.settings["whole"] == list(PICKED)
+    assert "s0" not in (world.out / "slices.csv").read_text()
+    again = given_again_by_slice(world)
+    assert again.already
+    replace(world.out, "s6", "motion", NOW)
+    after = fs.read_selection(world.out)
+    assert set(indices_of(after)) == set(after.case_ids) - set(PICKED)
+    longer = go(world, more=1, predictions=world.root / "predicted", rule="random")
+    assert set(indices_of(fs.read_selection(world.out))) == set(longer.selection.case_ids) - set(PICKED)
+
+
+def given_again_by_slice(world):
+    return go(world, predictions=world.root / "predicted", every=4)
+
+
+def test_a_budget_in_slices_says_how_many_scans(world):
+    done = given(world, more=None, slices=6)
+    assert done.added == 2  # 10 slices a scan, every 4th
+    assert len(done.selection.slices) == 6
+    more = go(world, more=1, slices=4, predictions=world.root / "predicted")
+    assert len(more.selection.slices) == 10
+    assert more.selection.slices.settings["slices"] == 10
+
+
+@pytest.mark.parametrize("model", [False, True])
+def test_slices_where_the_model_is_unsure(world, model):
+    def doubtful(p):
+        p = np.where(np.arange(SHAPE[2]) == 6, 0.5, np.where(p > 0.5, 0.999, 0.001))
+        return np.stack([1 - p[1], p[1]])
+
+    asked = {"members": 1, "steps": 1} if model else {"predictions": predict(world, of=doubtful)}
+    done = go(world, slices=2, slices_by="entropy", **asked)
+    assert [len(i) for i in indices_of(done.selection).values()] == [1, 1]
+    if not model:
+        assert set(indices_of(done.selection).values()) == {(6,)}
+    assert all("least sure of by entropy" in case.reason for case in done.selection.slices)
+    told = done.selection.diagnostics["rounds"][0]
+    assert (told["slices_by"], told["slice_aggregate"]) == ("entropy", "sum")
+
+
+def test_slices_that_are_asked_for_wrongly(world):
+    refused(UsageError, "say how much to add", lambda: go(world, more=None))
+    refused(UsageError, "--slices-by entropy is about a plan by slice", lambda: go(world, slices_by="entropy"))
+    refused(UsageError, "--slice-aggregate is about", lambda: go(world, every=2, slice_aggregate="mean"))
+    refused(DataError, "no slices can be planned in any of the 5", lambda: given(world, every=2, least=11))
+    given(world, more=1, every=2)
+    refused(UsageError, "planned with another --slice-axis", lambda: go(
+        world, more=1, every=2, slice_axis="coronal", predictions=world.root / "predicted"))  # fmt: skip
+
+
+def test_a_mixed_batch_is_handed_over_with_whole_labels_and_planned_slices(world):
+    from firstscan.steps.annotating.handoff import run_handoff
+    from firstscan.steps.annotating.tool_folder import HandoffConfig
+
+    given(world, every=5)
+    run_handoff(world.out, HandoffConfig(target="itksnap", labels=world.labels), world.root / "tool", NOW)
+    picks = {p["case_id"]: p for p in json.loads((world.root / "tool" / "handoff.json").read_text())["picks"]}
+    whole, planned = (read_labels(world.root / "tool" / picks[i]["given"])[0] for i in ("s0", "s6"))
+    assert (whole == world.balls["s0"]).all()
+    assert sorted(np.unique(planned)) == [0, 2]

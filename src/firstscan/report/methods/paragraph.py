@@ -244,12 +244,17 @@ def _slices(data: ReportData) -> list[str]:
     planes = sorted({case.plane for case in plan})
     kind = planes[0] if len(planes) == 1 else "acquired"
     which = f"every {ordinal(plan.every)} {kind} slice" if plan.every > 1 else f"every {kind} slice"
+    if plan.settings.get("slices_by"):
+        which = f"as many as every {ordinal(plan.every)} {kind} slice"
     within = plan.settings.get("within")
     where = f", {within[0]:g} to {within[1]:g} {within[2]} from its top," if isinstance(within, list | tuple) else ""
+    each = "each volume" if len(plan.cases) == len(data.selection) else f"{len(plan.cases):,} of the volumes"
+    how = "the first one was staggered from volume to volume so that positions along the body are covered evenly"
+    if by := plan.settings.get("slices_by"):
+        how = f"in the last round they were those with the highest {by} of the prediction, none close to another"
     return [
-        f"Of each volume not all slices were to be annotated but {which} within the patient{where} "
-        f"({count(len(plan), 'slice')} in all); the first one was staggered from volume to volume so that positions "
-        "along the body are covered evenly. All other slices are ignored in training."
+        f"Of {each} not all slices were to be annotated but {which} within the patient{where} "
+        f"({count(len(plan), 'slice')} in all); {how}. All other slices are ignored in training."
     ]
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Shaped
 
 from firstscan.domain.arrays import Bool, Float, Int, PerCase
 from firstscan.domain.errors import DataError
+from firstscan.selection.slices.unsure import Profiles, profiles
 
 Measure = Literal["entropy", "information", "margin"]
 Aggregate = Literal["foreground", "boundary", "top", "classes"]
@@ -25,8 +26,10 @@ TOP_SHARE = 0.1
 """``top`` averages the largest values of a map, as many as this share of the expected foreground."""
 TOLERANCE = 0.01
 """How far the probabilities of a voxel may be from adding up to 1: they are often stored in half precision."""
-VERSION = 1
+VERSION = 2
 """Raised whenever a number changes: measures that were kept are then computed again."""
+
+_SLICES = ("slices_x", "slices_y", "slices_z")
 
 Probabilities = Float[np.ndarray, "class x y z"]
 Map = Float[np.ndarray, "x y z"]
@@ -46,6 +49,9 @@ class CaseMeasures:
     residuals : (class, class) mean over voxels of the likely foreground predicted as class i (row) of p − onehot(i),
         weighted with their share: the gradient of the cross-entropy to the model's own prediction.
     members : predictions of this scan; mutual information is 0 with one.
+    slices : how unsure the model is of each slice across each of the patient's axes, from the top
+        (:func:`firstscan.selection.slices.unsure.profiles`), over the predicted foreground and the voxels beside it;
+        None where it is not known how the scan lies in the patient.
     """
 
     maps: Float[np.ndarray, "measure aggregate"]
@@ -53,6 +59,7 @@ class CaseMeasures:
     voxels: Int[np.ndarray, " class"]
     residuals: Float[np.ndarray, "class class"]
     members: int
+    slices: Profiles | None = None
 
     @property
     def empty(self) -> bool:
@@ -67,12 +74,15 @@ class CaseMeasures:
             "voxels": self.voxels,
             "residuals": self.residuals,
             "members": np.array(self.members),
+            **dict(zip(_SLICES, self.slices or (), strict=False)),
         }
 
     @classmethod
     def of_arrays(cls, kept: Mapping[str, np.ndarray]) -> CaseMeasures:
         """Return what :meth:`as_arrays` made plain.  Raises KeyError where an array is missing."""
-        return cls(kept["maps"], kept["by_class"], kept["voxels"], kept["residuals"], int(kept["members"]))
+        x, y, z = (kept.get(name) for name in _SLICES)
+        slices = None if x is None or y is None or z is None else (x, y, z)
+        return cls(kept["maps"], kept["by_class"], kept["voxels"], kept["residuals"], int(kept["members"]), slices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +127,16 @@ def gathered(case_ids: Sequence[str], found: Mapping[str, CaseMeasures]) -> Meas
     return Measures(maps, by_class, residuals, known, min(found[i].members for i in case_ids if i in found))
 
 
-def measured(members: Iterable[Shaped[np.ndarray, "..."]]) -> CaseMeasures:
+def measured(
+    members: Iterable[Shaped[np.ndarray, "..."]], cosines: Float[np.ndarray, "3 3"] | None = None
+) -> CaseMeasures:
     """Return the measures of one scan from the class probabilities of each member of an ensemble.
 
     Parameters
     ----------
     members : at least one array (class, x, y, z) within [0, 1], background first, adding up to 1 in every voxel; they
         are read one after the other, so that they need not all be in memory.
+    cosines : direction of the axes x, y, z in the patient (LPS), a column an axis; None: slices are not measured.
 
     Raises
     ------
@@ -158,6 +171,7 @@ def measured(members: Iterable[Shaped[np.ndarray, "..."]]) -> CaseMeasures:
         voxels=np.bincount(winner.ravel(), minlength=len(mean)),
         residuals=_residuals(mean[:, regions.foreground], winner[regions.foreground]),
         members=count,
+        slices=None if cosines is None else profiles([maps[m] for m in MEASURES], regions.near, cosines),
     )
 
 
@@ -194,6 +208,11 @@ class _Regions:
         self.boundary = _beside_another(winner)
         if not self.boundary.any():
             self.boundary = self.foreground
+
+    @property
+    def near(self) -> Bool[np.ndarray, "x y z"]:
+        """The foreground and the band of voxels on both sides of every border."""
+        return self.foreground | self.boundary
 
     def mean(self, values: Map, aggregate: Aggregate) -> float:
         if aggregate == "foreground":

@@ -18,7 +18,7 @@ PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
 """Planes by the patient's axis they are cut across: x (left), y (posterior), z (superior)."""
 ALIKE = 1.1
 """Axes whose spacing is coarser or finer by no more than this factor count as equally coarse."""
-_FROM_TOP = np.array([1, 1, -1])
+FROM_TOP = np.array([1, 1, -1])
 """Whether slices are counted along LPS or against it: from the right, the front and the head."""
 _TO_RAS = np.array([-1.0, -1.0, 1.0])
 _ORDERS = np.array(list(permutations(range(3))))
@@ -70,7 +70,7 @@ def stacks_of(scans: Scans, plane: Plane | None, within: Within | None) -> Stack
     axis = stored[rows, along]
     n, step = shape[rows, axis], spacing[rows, axis]
     cosine = cosines[rows, along, axis]
-    turned = cosine * _FROM_TOP[along] < 0
+    turned = cosine * FROM_TOP[along] < 0
     ends = box[rows, axis]
     first = np.where(turned, n - 1 - ends[:, 1], ends[:, 0])
     last = np.where(turned, n - 1 - ends[:, 0], ends[:, 1])

@@ -126,7 +126,7 @@ def handoff(
             selection,
             pool,
             name=config.name,
-            labels=maps,
+            labels={**found, **maps},
             classes=named,
             ignore=ignore,
             given=found,

@@ -38,6 +38,10 @@ NO_GEOMETRY = (
 )
 
 
+WHOLE = "whole"
+"""In the settings of a plan: picks of earlier rounds that are annotated whole."""
+
+
 @dataclass(frozen=True, eq=False)
 class Settled:
     """A request with its number of scans decided.
@@ -144,9 +148,10 @@ def replanned(selection: Selection, before: SlicePlan | None, features: FeatureT
     if before is None:
         return replace(selection, slices=None)
     slicing = slicing_of(before)
-    ranks = {pick.case_id: pick.rank for pick in selection}
+    whole = {str(i) for i in before.settings.get(WHOLE, ())}  # type: ignore[attr-defined]
+    ranks = {pick.case_id: pick.rank for pick in selection if pick.case_id not in whole}
     kept = {case.case_id: case for case in before if case.case_id in ranks}
-    new = [pick.case_id for pick in selection if pick.case_id not in kept]
+    new = [i for i in ranks if i not in kept]
     made: dict[str, PlannedSlices] = {}
     if new:
         scans, numbers = geometries(features, new), [ranks[i] for i in new]
@@ -157,7 +162,7 @@ def replanned(selection: Selection, before: SlicePlan | None, features: FeatureT
         else:
             plan = plan_slices(scans, replace(slicing, every=before.every), ranks=numbers)
         made = {case.case_id: case for case in plan}
-    cases = [replace(made.get(i) or kept[i], rank=ranks[i]) for i in selection.case_ids]
+    cases = [replace(made.get(i) or kept[i], rank=ranks[i]) for i in ranks]
     return replace(selection, slices=replace(before, cases=tuple(cases)))
 
 

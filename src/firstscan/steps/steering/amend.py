@@ -160,12 +160,12 @@ def require_folder(out: Path) -> None:
         raise UsageError(f"{out} is not a results folder of firstscan select or firstscan pick")
 
 
-def write_batch(run: Run, batch: Batch, selection: Selection, entry: dict[str, Any]) -> None:
+def write_batch(run: Run, batch: Batch, selection: Selection, entry: dict[str, Any], *, planned: bool = False) -> None:
     """Put ``selection`` in the place of the batch, in one step; ``entry`` goes into the manifest's log of changes.
 
-    A plan by slice goes on: see :func:`firstscan.steps.selecting.slicing.replanned`.
+    A plan by slice goes on: see :func:`firstscan.steps.selecting.slicing.replanned`; ``planned``: it has done so.
     """
-    selection = replanned(selection, batch.selection.slices, batch.features)
+    selection = selection if planned else replanned(selection, batch.selection.slices, batch.features)
     with amending(run.workspace.out, (*SELECTION, SLICES, REPORT)):
         _write(run, selection, batch.features, batch.manifest, entry)
 

@@ -24,10 +24,9 @@ def open_ids(batch: Batch, labelled: Labelled) -> list[str]:
     return sorted(set(batch.features.case_ids) - closed)
 
 
-def require_room(batch: Batch, labelled: Labelled, more: int) -> None:
+def require_room(left: int, more: int) -> None:
     """Raise DataError where fewer scans are left than asked for."""
-    left = len(open_ids(batch, labelled))
-    if more > left:
+    if more > left or not left:
         remedy = "Ask for fewer, or add scans." if left else "The pool is used up: add scans."
         raise DataError(f"--more {more}: only {left} scan(s) are left to add. {remedy}")
 

@@ -233,8 +233,8 @@ def _members(models: tuple[Path, ...], settings: Unet) -> Any:
 
 
 def _measure_scan(members: Any, item: tuple[Case, bool]) -> dict[str, np.ndarray]:
-    voxels, spacing_mm, _ = _scan(*item)
-    return measured(members.probabilities(voxels, spacing_mm)).as_arrays()
+    voxels, spacing_mm, place = _scan(*item)
+    return measured(members.probabilities(voxels, spacing_mm), _cosines(place)).as_arrays()
 
 
 def _label_scan(members: Any, asked: tuple[tuple[Case, bool], Path]) -> None:
@@ -257,8 +257,14 @@ def _scan(case: Case, as_stored: bool) -> tuple[np.ndarray, Sequence[float], Gri
     return np.ascontiguousarray(raw.voxels), raw.spacing_mm, raw.affine
 
 
+def _cosines(place: Grid | np.ndarray) -> np.ndarray:
+    """Return the direction of stored axes in the patient (LPS), a column an axis, of a grid or an affine (LPS)."""
+    axes = place.affine[:3, :3] if isinstance(place, Grid) else place[:3, :3]
+    return np.asarray(axes / np.linalg.norm(axes, axis=0))
+
+
 def _measure_files(item: tuple[tuple[Path, ...], Grid, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    return measured(_maps(item)).as_arrays()
+    return measured(_maps(item), _cosines(item[1])).as_arrays()
 
 
 def _label_files(asked: tuple[tuple[tuple[Path, ...], Grid, tuple[int, ...]], Path]) -> None:
