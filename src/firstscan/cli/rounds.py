@@ -55,6 +55,10 @@ def next_(
     predictions: Annotated[
         Path | None, typer.Option(help="Probability maps of another program, instead of training; see docs/next.md.")
     ] = None,
+    curve: Annotated[
+        bool,
+        typer.Option("--curve", help="Measure what another round can be expected to gain: 8 small trainings more."),
+    ] = False,
     classes: o.Classes = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: a further parameter of the rule.")] = None,
     workers: o.Workers = None,
@@ -79,6 +83,9 @@ def next_(
     terminal.say(f"Selection: {results / 'selection.csv'}, now {len(done.selection)} scans")
     if done.selection.slices is not None:
         terminal.say(f"Slices:    {results / 'slices.csv'}")
+    from firstscan.report.gain import when_to_stop
+
+    terminal.say(when_to_stop(done.selection))
     table = labels / "labelled.csv" if labels.is_dir() else labels
     without = f" --without {terminal.typed(table)}" if table.is_file() else ""
     terminal.next_step(f"firstscan handoff {terminal.typed(results)} --to TOOL --prelabel{without} --out FOLDER")

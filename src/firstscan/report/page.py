@@ -19,12 +19,15 @@ from firstscan.domain.finding import SEVERITIES, Finding, count_by_code
 from . import batch_words, words
 from .cards import MOST_CARDS, Card, cards, worst
 from .charts.figures import MOST_NUMBERED, MOST_POINTS, audit_figure, plane_figure, pool_figure, training_figure
+from .charts.gain import gain_figure
 from .charts.maps import pool_map
 from .charts.theme import DARK, FONT, LIGHT, chart_layout, chart_marks, stratum_style
 from .charts.thumbnails import data_uri, stretched
 from .data import ReportData
+from .gain import curve_of, when_to_stop
 from .methods.paragraph import methods
 from .privacy import flat, last_part, nameless, without_folders
+from .rounds import rounds_of
 from .slices import advice, plan_told
 from .trust import trust, warned_picks
 
@@ -74,6 +77,7 @@ def render(data: ReportData) -> str:
         "cards_left": max(len(data.selection) - MOST_CARDS, 0),
         "plan": plan_told(data),
         "advice": advice(data),
+        "gain_sentence": when_to_stop(data.selection),
         "uncertain": data.features.uncertainty is not None,
         "verdicts": trust(data),
         "reading": words.reading(data),
@@ -152,6 +156,8 @@ def _charts(data: ReportData) -> tuple[dict[str, Chart], dict[str, Any], str]:
     """Return the charts by name, their plotly figures as plain values, and the caption of the map."""
     layout = pool_map(data.features.embeddings, seed=data.selection.seed)
     n, b = len(data.features), len(data.selection)
+    rounds = rounds_of(data)
+    curve = curve_of(rounds[-1]) if rounds else None
     found: list[tuple[Chart, go.Figure | None]] = [
         (
             Chart("map", f"Map of {n:,} scans; the {b:,} picks are marked and numbered by rank.", 450),
@@ -164,6 +170,10 @@ def _charts(data: ReportData) -> tuple[dict[str, Chart], dict[str, Any], str]:
         (
             Chart("training", "Losses of the pretext training by step, with the learning rate below.", 390),
             training_figure(data.history) if data.history else None,
+        ),
+        (
+            Chart("gain", "Dice of held-out labelled scans by the scans trained on, and where the line leads.", 390),
+            gain_figure(curve) if curve is not None else None,
         ),
         (
             Chart(

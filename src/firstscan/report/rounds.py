@@ -9,6 +9,7 @@ from firstscan.selection.amend import ROUNDS
 from firstscan.selection.queries.registry import registry
 
 from .data import ReportData
+from .gain import when_to_stop
 from .privacy import without_folders
 
 
@@ -62,6 +63,7 @@ def on_trust(data: ReportData) -> list[tuple[Literal["caution", "note"], str, st
         "volumes find none that beats a random draw everywhere."
     )
     made: list[tuple[Literal["caution", "note"], str, str]] = [("note", "The last round", text)]
+    made.append(("note", "Whether another round helps", when_to_stop(data.selection)))
     if empty := told.get("nothing_predicted"):
         text = (
             f"The model marked nothing in {len(empty)} scan(s): {_listed(empty)}. How unsure it is was averaged over "

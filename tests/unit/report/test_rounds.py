@@ -4,7 +4,9 @@ import pytest
 
 from firstscan.domain.slices import PlannedSlices, SlicePlan
 from firstscan.report import ReportData, rounds, trust, words
+from firstscan.report.gain import when_to_stop
 from firstscan.report.methods.paragraph import methods
+from firstscan.report.page import render
 from firstscan.report.slices import plan_told
 
 TOLD = {
@@ -71,3 +73,49 @@ def test_a_batch_that_goes_on_by_slice_tells_whole_scans_and_slices(
     assert "Of 1 of the volumes not all slices were to be annotated but as many as every 5th axial slice" in text
     assert "those with the highest entropy of the prediction" in text
     assert "staggered" not in text
+
+
+ROWS = [
+    {"fold": fold, "scans": scans, "dice": 0.7 + gain * (scans == 6)}
+    for fold, gain in enumerate((0.03, 0.05, 0.04, 0.08))
+    for scans in (3, 6)
+]
+CORRECTED = {"scans": 4, "dice": 0.8, "touched": 0.25}
+
+
+def told_by(with_selection: Callable[..., ReportData], *rounds: dict) -> ReportData:
+    return with_selection(diagnostics={"rounds": [{**TOLD, **told} for told in rounds]})
+
+
+def test_when_to_stop_is_said_by_the_curve_and_by_corrections(with_selection: Callable[..., ReportData]) -> None:
+    curve = {"labelled": 8, "rows": ROWS}
+    data = told_by(
+        with_selection, {"corrections": CORRECTED}, {"curve": curve, "corrections": CORRECTED | {"dice": 0.85}}
+    )
+    said = when_to_stop(data.selection)
+    assert "From labelling the 2 scans of this round expect +0.016 Dice (95 % interval +0.005 to +0.027)" in said
+    assert "0.700 with 3 scans and 0.750 with 6" in said
+    assert "Dice of 0.850, after 0.800 before (4 scans, 25 % of the slices touched)" in said
+    page = render(data)
+    assert '<section id="gain">' in page
+    assert '"gain"' in page
+    assert said.split(":")[0] in page.replace("\u00a0", " ")
+
+
+def test_what_is_not_enough_to_say_is_not_said(data: ReportData, with_selection: Callable[..., ReportData]) -> None:
+    assert when_to_stop(data.selection) == ""
+
+    def said(**told: object) -> str:
+        return when_to_stop(told_by(with_selection, told).selection)
+
+    assert said() == "Not enough to say whether another round helps: no learning curve was measured (--curve)."
+    few = said(
+        curve={"labelled": 5, "why": "it takes 8 labelled scans, and there are 5"}, corrections=CORRECTED | {"scans": 2}
+    )
+    assert few.startswith("Not enough to say whether another round helps: it takes 8 labelled scans, and there are 5.")
+    assert "Corrections of 2 scan(s) are too few" in few
+    unscored = [row | {"dice": None} if row["fold"] else row for row in ROWS]
+    assert "too few folds" in said(curve={"labelled": 8, "rows": unscored})
+    flat = [row | {"dice": 0.7 + 0.1 * (row["fold"] % 2) * (row["scans"] == 6)} for row in ROWS]
+    assert said(curve={"labelled": 8, "rows": flat}).endswith("It may as well be nothing.")
+    assert '<section id="gain">' not in render(told_by(with_selection, {}))

@@ -652,4 +652,67 @@ def test_a_mixed_batch_is_handed_over_with_whole_labels_and_planned_slices(world
     picks = {p["case_id"]: p for p in json.loads((world.root / "tool" / "handoff.json").read_text())["picks"]}
     whole, planned = (read_labels(world.root / "tool" / picks[i]["given"])[0] for i in ("s0", "s6"))
     assert (whole == world.balls["s0"]).all()
-    assert sorted(np.unique(planned)) == [0, 2]
+    assert sorted(np.unique(planned)) == [0, 255]  # classes have no names: the ignore value is 255
+
+
+# ---- when to stop
+
+
+def test_a_learning_curve_on_the_labels(world):
+    for case_id in IDS:
+        if case_id != "s5":
+            write_image(world.labels / f"{case_id}.nii.gz", world.balls[case_id].astype("uint8"), AFFINE)
+    few = given(world, more=1, curve=True)
+    told = few.selection.diagnostics["rounds"][0]["curve"]
+    assert told == {"labelled": 7, "why": "it takes 8 labelled scans, and there are 7"}
+    assert not (world.out / "work" / "models").exists()
+
+
+def test_parts_of_a_curve_hold_every_scan_out_once_and_train_on_no_held_out_one():
+    from firstscan.steps.training.curve import FOLDS, parts
+
+    made = parts([f"a{i}" for i in range(9)], seed=1)
+    assert made == parts([f"a{i}" for i in range(8, -1, -1)], seed=1)
+    assert sorted(i for part in made[::2] for i in part.held_out) == [f"a{i}" for i in range(9)]
+    assert len(made) == 2 * FOLDS
+    for small, whole in zip(made[::2], made[1::2], strict=True):
+        assert small.held_out == whole.held_out
+        assert set(small.trained) < set(whole.trained)
+        assert not set(whole.trained) & set(whole.held_out)
+        assert len(small.trained) == len(whole.trained) // 2
+
+
+def test_a_curve_is_measured_once_and_kept(world):
+    more = (*IDS, "s8", "s9")
+    rng = np.random.default_rng(1)
+    table = FeatureTable(more, rng.normal(size=(10, 4)), rng.random(10))
+    write_features(world.root / "ten.parquet", table)
+    for case_id in ("s8", "s9"):
+        for place in (world.images, world.labels):
+            (place / f"{case_id}.nii.gz").write_bytes((place / "s1.nii.gz").read_bytes())
+    for case_id in IDS[:6]:
+        write_image(world.labels / f"{case_id}.nii.gz", world.balls[case_id].astype("uint8"), AFFINE)
+    world.out = world.root / "ten"
+    run_pick(world.root / "ten.parquet", PickConfig(budget=2, include=PICKED), world.out, NOW)
+    note_origin(world.out, world.root, IndexConfig(source=str(world.images)))
+    done = go(world, more=1, steps=1, members=1, curve=True)
+    told = done.selection.diagnostics["rounds"][0]["curve"]
+    assert [row["scans"] for row in told["rows"]] == [3, 6] * 4
+    assert all(0 <= row["dice"] <= 1 for row in told["rows"])
+    kept = {p: p.stat().st_mtime_ns for p in (world.out / "work" / "models").rglob("scores-*.json")}
+    assert len(kept) == 8
+    again = go(world, more=1, steps=1, members=1, curve=True, rule="random")
+    assert again.selection.diagnostics["rounds"][1]["curve"]["rows"] == told["rows"]
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+
+
+def test_what_was_corrected_is_told(world):
+    from firstscan.steps.collecting.corrections import CORRECTIONS, corrected_before
+
+    assert corrected_before(world.labels) is None
+    head = "case_id,reader,label,class,dice,hd95_mm,nsd,status,slices,slices_touched,voxels_changed\n"
+    rows = ["s0,a,1,ball,0.5,1,1,ok,10,4,9", "s0,a,2,rim,1,0,1,both_empty,10,4,9", "s1,a,1,ball,0.9,1,1,ok,10,1,2"]
+    (world.labels / CORRECTIONS).write_text(head + "\n".join(rows) + "\n")
+    expected = {"scans": 2, "dice": pytest.approx(0.7), "touched": 0.25}
+    assert corrected_before(world.labels) == expected
+    assert given(world).selection.diagnostics["rounds"][0]["corrections"] == expected

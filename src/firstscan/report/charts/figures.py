@@ -83,7 +83,7 @@ def training_figure(history: Sequence[TrainingRow]) -> go.Figure:
         line={"width": 1.5, "dash": "dash"}, meta={"role": "quiet"},
         hovertemplate="learning rate: %{y:.2g}<extra></extra>", row=2, col=1,
     )  # fmt: skip
-    _base(figure)
+    base(figure)
     top = float(f"{max(row.learning_rate for row in rows):.1g}") or 1.0
     figure.update_layout(
         hovermode="x unified",
@@ -123,7 +123,7 @@ def audit_figure(rows: Sequence[SignalCorrelation], stated_share: float = 0.1) -
                        for row in mine],
             hovertemplate="%{hovertext}<extra></extra>",
         )  # fmt: skip
-    _base(figure)
+    base(figure)
     figure.update_layout(showlegend=True, margin={"l": 12, "r": 12, "t": 12, "b": 48}, legend=_LEGEND)
     figure.add_shape(
         type="line", layer="below", x0=100 * stated_share, x1=100 * stated_share, y0=0, y1=1, yref="paper",
@@ -180,7 +180,7 @@ def _scatter(data: ReportData, xy: Float[np.ndarray, "case 2"], *, coloured: boo
         x=np.round(xy[picks, 0], 4), y=np.round(xy[picks, 1], 4), mode="markers", name="pick", meta={"role": "target"},
         marker={"size": 44 if numbered else 18, "opacity": 0}, **_hover(data, picks, picks=True),
     )  # fmt: skip
-    return _base(figure)
+    return base(figure)
 
 
 def _hover(data: ReportData, index: np.ndarray, *, picks: bool = False) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _significant(value: float) -> float | None:
     return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
-def _base(figure: go.Figure) -> go.Figure:
+def base(figure: go.Figure) -> go.Figure:
     """Set what all charts share; colours are set in the browser, by the scheme."""
     figure.update_layout(
         template="none",

@@ -128,6 +128,25 @@ def corrections_table(rows: Sequence[Correction]) -> str:
     return text.getvalue()
 
 
+def corrected_before(labels: Path) -> dict[str, float] | None:
+    """Return what a collection says of predictions that came back: scans, mean Dice to the final, share of slices.
+
+    ``labels`` is the folder that ``firstscan collect`` wrote; None where it tells nothing of corrections.
+    """
+    table = labels / CORRECTIONS
+    if not table.is_file():
+        return None
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    dice = [float(row["dice"]) for row in rows if row["status"] != "both_empty"]
+    scans = {(row["case_id"], row["reader"]): row for row in rows}.values()
+    slices = sum(int(row["slices"]) for row in scans)
+    if not dice or not slices:
+        return None
+    touched = sum(int(row["slices_touched"]) for row in scans) / slices
+    return {"scans": len({row["case_id"] for row in rows}), "dice": float(np.mean(dice)), "touched": touched}
+
+
 def summed(rows: Sequence[Correction]) -> str:
     """Return in one line how much was corrected; empty where no prediction was handed over."""
     if not rows:

@@ -59,17 +59,28 @@ def train_members(
     """
     folder, dataset, absent = labelled_dataset(run, labelled, pool, contents, settings)
     models = {seed: folder / f"seed-{seed}" for seed in seeds}
-    members = enumerate(models.items(), start=1)
-    items = [(f"network {k}", (settings, dataset, m, s)) for k, (s, m) in members if not (m / DONE).is_file()]
+    say_absent(run, absent)
+    train_networks(run, settings, [(dataset, model, seed) for seed, model in models.items()], "Training on the labels")
+    made = tuple(models.values())
+    networks = identity([load_json(model / DONE)["weights"] for model in made])
+    return Trained(made, dict(read_dataset(dataset).classes), absent, networks)
+
+
+def train_networks(run: Run, settings: Unet, wanted: Sequence[tuple[Path, Path, int]], stage: str) -> None:
+    """Train each (data set, model folder, seed) that is not complete yet, several at once where there is room.
+
+    Raises
+    ------
+    DataError : label maps that cannot be trained on.
+    """
+    numbered = enumerate(wanted, start=1)
+    items = [(f"network {k}", (settings, d, m, s)) for k, (d, m, s) in numbered if not (m / DONE).is_file()]
     if items:
-        with run.stage("Training on the labels", len(items)) as progress:
+        with run.stage(stage, len(items)) as progress:
             for name, result in run.cases(_train, items, gpu=None, workers=1 if settings.fills_machine else None):
                 if isinstance(result, Exception):
                     raise result
                 progress.advance(1, name)
-    made = tuple(models.values())
-    networks = identity([load_json(model / DONE)["weights"] for model in made])
-    return Trained(made, dict(read_dataset(dataset).classes), absent, networks)
 
 
 def labelled_dataset(
@@ -85,9 +96,13 @@ def labelled_dataset(
     scans = {i: contents[i] for i in labelled.labels}
     folder = run.workspace.folder("models", identity(*told, scans))
     dataset, absent = _dataset(folder / "dataset", labelled, pool)
+    return folder, dataset, absent
+
+
+def say_absent(run: Run, absent: Sequence[str]) -> None:
+    """Say which classes no label map holds."""
     if absent:
         run.progress.say(f"No label map holds {', '.join(absent)}: no model can learn it from them.")
-    return folder, dataset, absent
 
 
 def with_modality(pool: Pool, modalities: Mapping[str, str]) -> Pool:

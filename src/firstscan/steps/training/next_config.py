@@ -40,6 +40,7 @@ class NextConfig(SlicesConfig):
     predictions: Path | None = None
     slices_by: Literal["even", "entropy", "information", "margin"] = "even"
     slice_aggregate: SliceAggregate = "sum"
+    curve: bool = False
     classes: Mapping[str, int] = Field(default_factory=dict)
     option: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
 

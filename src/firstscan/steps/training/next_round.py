@@ -87,7 +87,8 @@ def run_next(out: Path, config: NextConfig, settings: Settings) -> NextRound:
             _modalities(workspace.work / STORY),
         )
         require_scans(pool, batch, labelled)
-        source, absent = wanted.made(Standing(run, labelled, pool, batch))
+        standing = Standing(run, labelled, pool, batch)
+        source, absent = wanted.made(standing)
         measures, failed = measured_pool(run, source, left)
         gone = (*failed, *unplanned)
         require_left(left, gone, more)

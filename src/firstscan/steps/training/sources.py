@@ -25,7 +25,7 @@ from firstscan.steps.steering.amend import Batch
 from firstscan.store import file_sha256, identity
 
 from .candidates import open_ids
-from .ensemble import Labelled, labelled_dataset, train_members
+from .ensemble import Labelled, labelled_dataset, say_absent, train_members
 from .given_models import GivenModels, given_models, require_fit
 from .predicted import check_class_order, grids_of
 from .predictions import ByModel, ByOthers, Source, find_predictions
@@ -168,6 +168,7 @@ class NnUnetFolds:
         """Train the folds and predict; what is there already is used again."""
         left_out(tuple(at.labelled.labels), self.folds)
         folder, dataset, absent = labelled_dataset(at.run, at.labelled, at.pool, at.contents, self.settings)
+        say_absent(at.run, absent)
         model = folder / f"folds-{self.folds}-seed-{self.seed}"
         with Staged(at.run.progress, "Training nnU-Net on the labels") as report:
             train_folds(self.settings, dataset, model, folds=self.folds, seed=self.seed, progress=report)
