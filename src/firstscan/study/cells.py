@@ -10,6 +10,7 @@ import numpy as np
 
 from firstscan.domain.errors import FirstscanError, UsageError
 from firstscan.domain.features import FeatureTable
+from firstscan.domain.selection import Selection
 from firstscan.domain.slices import SlicePlan
 from firstscan.selection import select
 from firstscan.selection.slices.planning import Slicing, plan_slices
@@ -30,7 +31,8 @@ class Cell:
     picks is annotated (``whole``, ``every 4``), and ``slices`` which slices those are. ``work`` holds the slices
     that somebody has to look at: these, or all slices of the patient in whole scans; None where that is not known.
     ``budget`` is the work of so many whole
-    scans: with every 4th slice, four times as many scans are picked.
+    scans: with every 4th slice, four times as many scans are picked. ``round`` counts from 1 where the plan has rounds,
+    and ``budget`` and ``picks`` are then all that is labelled after it.
     """
 
     strategy: str
@@ -43,6 +45,7 @@ class Cell:
     annotation: str = WHOLE
     slices: SlicePlan | None = None
     work: SlicePlan | None = None
+    round: int = 0
 
     @property
     def name(self) -> str:
@@ -78,7 +81,9 @@ def expand(
             for budget in plan.budgets_for(len(ids)):
                 for seed in range(plan.seeds_of(entry)):
                     for annotation in plan.annotations_of(entry):
-                        cell = Cell(entry.label, budget, seed, 0, subpool=number, annotation=_named(annotation))
+                        cell = Cell(
+                            entry.label, budget, seed, 0, subpool=number, annotation=annotation_name(annotation)
+                        )
                         picked = _picked(cell, entry, annotation, ids, features)
                         on_cell(entry.label)
                         cells += [replace(picked, training_seed=t) for t in range(plan.training_seeds)]
@@ -111,7 +116,8 @@ def training_key(cell: Cell, settings: Mapping[str, object], inputs: Mapping[str
     return identity(sorted(cell.picks), cell.training_seed, settings, read, slices)
 
 
-def _named(annotation: Annotation) -> str:
+def annotation_name(annotation: Annotation) -> str:
+    """Return what is annotated as cells tell it: ``whole``, ``every 4``."""
     return f"every {annotation.every}" if isinstance(annotation, Every) else WHOLE
 
 
@@ -121,22 +127,46 @@ def _picked(
     """Return the cell with its picks and, where only slices are annotated, with these."""
     if features is None:
         return replace(cell, reason="nothing was picked")
-    every = annotation.every if isinstance(annotation, Every) else 1
-    seed = cell.selection_seed if cell.subpool == WHOLE_POOL else child_seed(cell.subpool, cell.selection_seed)
     try:
         table = features(entry)
         table = table if cell.subpool == WHOLE_POOL else table.only(ids)
-        groups = entry.features or None
-        options: dict[str, Any] = dict(entry.options)
-        chosen = select(table, cell.budget * every, entry.name, seed, groups=groups, **options)
-        geometries = [table.geometry_of(case_id) for case_id in chosen.case_ids]
-        known = [g for g in geometries if g is not None]
-        work = plan_slices(known, Slicing(every=every)) if len(known) == len(geometries) else None
-        if every > 1 and work is None:
-            raise UsageError("the feature table does not tell how scans are stored; extract it again to plan slices")
-        return replace(cell, picks=chosen.case_ids, slices=work if every > 1 else None, work=work)
+        return with_picks(cell, first_batch(cell, entry, annotation, table), table, annotation)
     except FirstscanError as error:
         return replace(cell, reason=str(error))
+
+
+def every_of(annotation: Annotation) -> int:
+    """Return the spacing of annotated slices; 1 for whole scans."""
+    return annotation.every if isinstance(annotation, Every) else 1
+
+
+def first_batch(cell: Cell, entry: StrategyEntry, annotation: Annotation, table: FeatureTable) -> Selection:
+    """Return what an entry picks of ``table``, the pool or sub-pool of ``cell``.
+
+    Raises
+    ------
+    UsageError : it cannot pick so many, or has wrong options.
+    """
+    seed = cell.selection_seed if cell.subpool == WHOLE_POOL else child_seed(cell.subpool, cell.selection_seed)
+    options: dict[str, Any] = dict(entry.options)
+    count = cell.budget * every_of(annotation)
+    return select(table, count, entry.name, seed, groups=entry.features or None, **options)
+
+
+def with_picks(cell: Cell, chosen: Selection, table: FeatureTable, annotation: Annotation) -> Cell:
+    """Return the cell with the picks of ``chosen`` and the slices that are annotated and looked at.
+
+    Raises
+    ------
+    UsageError : slices are to be planned, and ``table`` does not tell how scans are stored.
+    """
+    every = every_of(annotation)
+    geometries = [table.geometry_of(case_id) for case_id in chosen.case_ids]
+    known = [g for g in geometries if g is not None]
+    work = plan_slices(known, Slicing(every=every)) if len(known) == len(geometries) else None
+    if every > 1 and work is None:
+        raise UsageError("the feature table does not tell how scans are stored; extract it again to plan slices")
+    return replace(cell, picks=chosen.case_ids, slices=work if every > 1 else None, work=work)
 
 
 def child_seed(subpool: int, selection_seed: int) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 from firstscan.domain.errors import UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.pool import Pool
 from firstscan.selection.checks import check_uncertainty
+from firstscan.selection.queries.registry import asks_a_model, rule_class
 from firstscan.selection.registry import strategy_class
 from firstscan.steps.measuring.pipeline import extracted, opened, settled
 from firstscan.steps.running.config import INSTANT, ExtractCommand
@@ -66,6 +68,35 @@ def check_strategies(plan: Plan) -> None:
         except (TypeError, UsageError):  # wrong options fail the cells of this entry, with a reason
             continue
         check_uncertainty(entry.label, needed=needed, measured=False)
+
+
+def check_queries(plan: Plan) -> None:
+    """Look whether every rule of a plan with rounds can be asked, before anything is trained.
+
+    Raises
+    ------
+    UsageError : an unknown rule or option, too few members for one, or a trainer whose networks cannot be asked.
+    """
+    asking = []
+    for entry in plan.queries:
+        kind = rule_class(entry.name)
+        known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+        if unknown := sorted(set(entry.options) - known):
+            valid = f"its options are {', '.join(sorted(known))}" if known else "it has no options"
+            raise UsageError(f"rule {entry.name!r} has no option {', '.join(map(repr, unknown))}; {valid}")
+        kind(**entry.options)
+        if not asks_a_model(kind):
+            continue
+        asking.append(entry.label)
+        least = getattr(kind, "least_members", 1)
+        if plan.members < least:
+            raise UsageError(
+                f"rule {entry.name} compares the members of an ensemble: members has to be at least {least}; found "
+                f"{plan.members}"
+            )
+    if plan.segmenter.name != "unet" and (asking or plan.restart == "warm"):
+        what = f"rules that ask a model ({', '.join(asking)})" if asking else "restart: warm"
+        raise UsageError(f"{what} need segmenter unet; the plan has {plan.segmenter.name}")
 
 
 def feature_seconds(work: Path) -> dict[str, float]:

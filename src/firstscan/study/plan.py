@@ -2,150 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from firstscan.domain.errors import UsageError
 
-RANDOM = "random"
-CEILING = "full supervision"
-Scalar = bool | int | float | str
+from .entries import (
+    CEILING,
+    JOIN,
+    RANDOM,
+    ROUND_ENTRIES,
+    Annotation,
+    Budget,
+    Every,
+    Expected,
+    Part,
+    PoolScans,
+    QueryEntry,
+    Scans,
+    Segmenter,
+    Share,
+    StrategyEntry,
+    SubPools,
+    annotations,
+)
+
+__all__ = [
+    "CEILING",
+    "JOIN",
+    "RANDOM",
+    "ROUND_ENTRIES",
+    "Annotation",
+    "Every",
+    "Plan",
+    "PoolScans",
+    "QueryEntry",
+    "Scans",
+    "Share",
+    "StrategyEntry",
+    "SubPools",
+    "plan_of",
+    "read_plan",
+]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Plan(Part):
+    """A study: which scans, which strategies, which budgets, how often, and how they are trained on.
 
-
-class Scans(_Part):
-    """Scans with their label maps: two folders."""
-
-    source: str
-    labels: str
-
-
-class PoolScans(Scans):
-    """The scans to select from; ``table`` has more columns of them, joined by case id.
-
-    ``part``: once the test set is cut off, whole groups are parted into two halves, the same for every study with the
-    same ``part_seed``: on one, settings are developed, on the other they are confirmed, once.
+    With ``rounds`` in the place of ``budgets``, every strategy chooses the first ``rounds[0]`` scans, and each of
+    ``queries`` goes on from there with as many scans a round as ``rounds`` says. Before a rule chooses, ``members``
+    networks are trained on what is labelled so far and predict the rest; ``restart`` says whether a round's training
+    begins anew (``cold``) or from the weights of the round before (``warm``).
     """
-
-    table: Path | None = None
-    part: Literal["all", "development", "confirmation"] = "all"
-    part_seed: int = Field(0, ge=0)
-
-
-class SubPools(_Part):
-    """Resampled sub-pools, the unit of replication: ``draws`` of them, each a ``share`` of the pool's groups."""
-
-    draws: int = Field(ge=2)
-    share: float = Field(0.6, gt=0, le=1)
-    seed: int = Field(0, ge=0)
-    disjoint: bool = False
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> SubPools:
-        if self.disjoint and self.draws * self.share > 1 + 1e-9:
-            raise ValueError(f"{self.draws} disjoint sub-pools of {self.share:g} are more than the pool; lower one")
-        return self
-
-
-class Every(_Part):
-    """Annotate every so manyth slice instead of whole scans."""
-
-    every: int = Field(ge=1)
-
-
-class Share(_Part):
-    """A test set cut from the pool: ``fraction`` of its groups, drawn with ``seed``; a patient is never split."""
-
-    fraction: float = Field(gt=0, lt=1)
-    seed: int = Field(0, ge=0)
-    group_by: str = "patient"
-
-
-Annotation = Literal["whole"] | Every
-
-
-def _annotations(value: Any) -> Any:
-    return [value] if isinstance(value, str | dict) else value
-
-
-class StrategyEntry(_Part):
-    """One strategy with its ``options``; ``label`` tells two entries of one strategy apart.
-
-    ``region`` and ``preset`` replace the study's own for the features of this entry; ``features`` names the feature
-    groups that it sees, and ``annotation`` what is annotated of its picks, where these are not the study's own.
-    """
-
-    name: str
-    label: str
-    region: Literal["foreground", "all"] | None = None
-    preset: Literal["fast", "paper", "instant"] | None = None
-    features: tuple[str, ...] = ()
-    annotation: Annotated[tuple[Annotation, ...], BeforeValidator(_annotations)] = ()
-    options: Mapping[str, Scalar | tuple[Scalar, ...]] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_short(cls, value: Any) -> Any:
-        """Read ``cscs`` or ``{name: cscs, label: x, thin_strata: score}``."""
-        if isinstance(value, str):
-            value = {"name": value}
-        if not isinstance(value, dict) or "name" not in value:
-            return value
-        own = {k: v for k, v in value.items() if k in cls.model_fields}
-        extra = {k: v for k, v in value.items() if k not in cls.model_fields}
-        return {"label": value["name"], **own, "options": {**own.get("options", {}), **extra}}
-
-
-class Segmenter(_Part):
-    """The trainer and its options, flat as in ``{name: unet, iterations: 250}``."""
-
-    name: str = "unet"
-    options: Mapping[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_flat(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, dict) and "options" not in value:
-            return {"name": value.get("name", "unet"), "options": {k: v for k, v in value.items() if k != "name"}}
-        return value
-
-
-def _budget(value: Any) -> Any:
-    if isinstance(value, str) and value.strip().endswith("%"):
-        share = float(value.strip()[:-1])
-        if not 0 < share <= 100:
-            raise ValueError("a percentage lies above 0 and up to 100")
-        return f"{share:g}%"
-    if isinstance(value, bool | str):
-        raise ValueError(f"a budget is a whole number, or a share such as 10%; found {value!r}")
-    return value
-
-
-Budget = Annotated[Annotated[int, Field(ge=1)] | str, BeforeValidator(_budget)]
-
-
-class Expected(_Part):
-    """How many scans the study that a plan repeats had, before a test set is cut off; another number is refused."""
-
-    scans: int = Field(ge=1)
-    because: str = ""
-
-
-class Plan(_Part):
-    """A study: which scans, which strategies, which budgets, how often, and how they are trained on."""
 
     pool: PoolScans
     test: Scans | Share
-    budgets: tuple[Budget, ...] = Field(min_length=1)
+    budgets: tuple[Budget, ...] = ()
+    rounds: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)] | None = None
+    queries: tuple[QueryEntry, ...] = ()
+    restart: Literal["cold", "warm"] = "cold"
+    members: int = Field(3, ge=1)
     strategies: tuple[StrategyEntry, ...] = Field(min_length=1)
     selection_seeds: Mapping[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=lambda: {RANDOM: 15, "default": 3}
@@ -153,7 +81,7 @@ class Plan(_Part):
     training_seeds: int = Field(1, ge=1)
     pools: SubPools | None = None
     random_draws: int = Field(3, ge=1)
-    annotation: Annotated[tuple[Annotation, ...], BeforeValidator(_annotations)] = Field(("whole",), min_length=1)
+    annotation: Annotated[tuple[Annotation, ...], BeforeValidator(annotations)] = Field(("whole",), min_length=1)
     expects: Expected | None = None
     segmenter: Segmenter = Field(default_factory=Segmenter)
     preset: Literal["auto", "fast", "paper", "instant"] = "auto"
@@ -165,6 +93,22 @@ class Plan(_Part):
     tolerance_mm: float = Field(1.0, gt=0)
     ceiling: bool = False
     name: str = "study"
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Leave what is about rounds out of a plan without them: it is told, and known, as it was before there were."""
+        told: dict[str, Any] = handler(self)
+        return told if self.rounds is not None else {k: v for k, v in told.items() if k not in ROUND_ENTRIES}
+
+    @field_validator("queries")
+    @classmethod
+    def _rules_differ(cls, value: tuple[QueryEntry, ...]) -> tuple[QueryEntry, ...]:
+        labels = [q.label for q in value]
+        if twice := sorted({x for x in labels if labels.count(x) > 1}):
+            raise ValueError(f"two rules are called {', '.join(twice)}; give each a label of its own")
+        if posing := next((q.name for q in value if q.label == RANDOM != q.name), None):
+            raise ValueError(f"the label {RANDOM!r} is what all else is compared with; give {posing} another")
+        return value
 
     @field_validator("strategies")
     @classmethod
@@ -186,11 +130,38 @@ class Plan(_Part):
             raise ValueError(f"selection_seeds names {', '.join(unknown)}, which is no strategy of this plan")
         return self
 
+    @model_validator(mode="after")
+    def _budgets_or_rounds(self) -> Plan:
+        if self.rounds is None:
+            if not self.budgets:
+                raise ValueError(
+                    "give budgets, such as [3, 5, 10], or rounds and queries, such as [3, 3, 6] and [random]"
+                )
+            given = [name for name in ROUND_ENTRIES if name in self.model_fields_set - {"rounds"}]
+            if given:
+                raise ValueError(f"{', '.join(given)}: only for plans with rounds, such as rounds: [3, 3, 6]")
+            return self
+        if self.budgets:
+            raise ValueError("budgets and rounds cannot both be given: rounds [3, 3, 6] end at 3, 6 and 12 labels")
+        if not self.queries:
+            raise ValueError(
+                "a plan with rounds needs queries, the rules that choose after the first batch: [random, …]"
+            )
+        labels = [*(s.label for s in self.strategies), *(q.label for q in self.queries)]
+        if taken := [label for label in labels if JOIN in label]:
+            raise ValueError(
+                f"{', '.join(taken)}: with rounds a label cannot hold {JOIN!r}, which joins strategy and rule"
+            )
+        return self
+
     def seeds_of(self, entry: StrategyEntry) -> int:
         """Return how many selection seeds an entry gets: by its label, its strategy, or ``default``.
 
-        In every sub-pool a strategy chooses once, and random ``random_draws`` times.
+        In every sub-pool a strategy chooses once, and random ``random_draws`` times; with rounds, every first batch is
+        chosen once in it.
         """
+        if self.pools is not None and self.rounds is not None:
+            return 1
         if self.pools is not None:
             return self.random_draws if entry.name == RANDOM else 1
         for key in (entry.label, entry.name, "default"):
@@ -198,12 +169,21 @@ class Plan(_Part):
                 return int(self.selection_seeds[key])
         return 15 if entry.name == RANDOM else 3
 
+    def draws_of(self, query: QueryEntry) -> int:
+        """Return how often a rule goes on from each first batch: ``random_draws`` times at random, others once."""
+        return self.random_draws if query.name == RANDOM else 1
+
     def annotations_of(self, entry: StrategyEntry) -> tuple[Annotation, ...]:
         """Return what is annotated of the picks of an entry."""
         return entry.annotation or self.annotation
 
     def budgets_for(self, cases: int) -> tuple[int, ...]:
-        """Return the budgets as numbers for a pool of ``cases``, increasing, shares rounded to the nearest case."""
+        """Return the budgets as numbers for a pool of ``cases``, increasing, shares rounded to the nearest case.
+
+        With rounds: how many are labelled after each.
+        """
+        if self.rounds is not None:
+            return tuple(accumulate(self.rounds))
         numbers = {b if isinstance(b, int) else max(1, int(float(b[:-1]) / 100 * cases + 0.5)) for b in self.budgets}
         return tuple(sorted(numbers))
 
@@ -222,7 +202,7 @@ def read_plan(path: Path) -> Plan:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
-        raise UsageError(f"{path} holds no plan; it needs at least pool, test, budgets and strategies")
+        raise UsageError(f"{path} holds no plan; it needs at least pool, test, strategies, and budgets or rounds")
     for part in ("pool", "test"):
         if isinstance(content.get(part), dict):
             content[part] = {k: _placed(path, k, v) for k, v in content[part].items()}

@@ -22,7 +22,7 @@ from firstscan.store import atomic_write, dump_json, file_sha256, identity
 from .cells import Cell, expand, trainings
 from .data import StudyData, refuse_copies, subpools
 from .features import extractor
-from .material import check_test, plain, test_images
+from .material import Material, check_test, plain, test_images
 from .plan import RANDOM, Plan, StrategyEntry
 from .publishing.publish import PLAN
 from .statistics.goes_with import batch_properties, no_batches
@@ -76,23 +76,71 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Ground:
+    """What all trainings of a study rest on.
+
+    ``place`` holds converted scans; ``names`` leads from file names of test scans to case ids; ``fixed`` is what all
+    trainings share; ``pool_linked``: scans of the pool are linked as they are stored. ``trainings`` holds results.
+    """
+
+    place: Path
+    names: Mapping[str, str]
+    test_labels: Mapping[str, Path]
+    pool_linked: bool
+    fixed: Mapping[str, Any]
+    trainings: Path
+
+    def material(self, case_ids: Sequence[str], data: StudyData, run: Run) -> Material:
+        """Return scans of the pool as trainings read them, and their label maps."""
+        chosen = data.pool.only(case_ids)
+        place = self.place / "pool"
+        return plain(chosen, data.pool_labels, place, run, "Converting the pool", linked=self.pool_linked)
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A study before it trains: every cell with its picks, and the trainings that they ask for.
 
-    ``needed`` maps each training's key to the first cell that it is for, ``fixed`` is what they all share, and
-    ``names`` leads from file names of test scans to case ids. ``batches`` holds the properties of what was picked.
+    ``needed`` maps each training's key to the first cell that it is for. ``batches`` holds the properties of what was
+    picked.
     """
 
+    ground: Ground
     cells: Sequence[Cell]
     needed: Mapping[str, Cell]
     jobs: Sequence[Job]
-    fixed: Mapping[str, Any]
-    names: Mapping[str, str]
     batches: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What strategies choose from: the feature table of each kind of features, the ids in them, and the sub-pools."""
+
+    tables: Mapping[tuple[str | None, str | None], FeatureTable]
+    usable: tuple[str, ...]
+    parts: Sequence[tuple[str, ...]]
+
+    def table(self, entry: StrategyEntry) -> FeatureTable:
+        """Return the features that an entry chooses by."""
+        return self.tables[entry.region, entry.preset]
 
 
 def prepared(order: Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> Prepared:
     """Bring scans and label maps into place, choose in every pool, and list the trainings."""
+    data = order.data
+    base = ground(order, run, trainer, inputs)
+    chosen_cells, batches = _selected(order, run)
+    cells = [c for c in chosen_cells if order.only is None or c.name == order.only.name]
+    batches = batches if order.only is None else no_batches()
+    picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
+    material = base.material(picked, data, run)
+    needed = trainings(cells, base.fixed, inputs)
+    jobs = [job_of(cell, key, order, base, material) for key, cell in needed.items()]
+    return Prepared(base, cells, needed, jobs, batches)
+
+
+def ground(order: Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> Ground:
+    """Keep the plan, and bring test scans into place once it is certain that each can be scored."""
     plan, data = order.plan, order.data
     workspace = run.workspace
     refuse_copies(data, inputs)
@@ -105,12 +153,6 @@ def prepared(order: Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping
     test = plain(data.test, data.test_labels, place / "test", run, "Converting test scans", linked=linked[1])
     check_test(test, data.classes, ignore=data.ignore, workers=run.settings.workers)
     names = test_images(test.pool, place / "imagesTs")
-    chosen_cells, batches = _selected(order, run)
-    cells = [c for c in chosen_cells if order.only is None or c.name == order.only.name]
-    batches = batches if order.only is None else no_batches()
-    picked = [c for c in data.pool.case_ids if any(c in cell.picks for cell in cells)]
-    chosen = data.pool.only(picked)
-    pool = plain(chosen, data.pool_labels, place / "pool", run, "Converting the pool", linked=linked[0])
     fixed = {
         "config": trainer,
         "classes": dict(data.classes),
@@ -118,28 +160,31 @@ def prepared(order: Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping
         "linked": linked,
         "version": __version__,
     }
-    needed = trainings(cells, fixed, inputs)
-    jobs = [
-        Job(
-            key=key,
-            picks=cell.picks,
-            training_seed=cell.training_seed,
-            pool=pool.pool.only(cell.picks),
-            labels={c: pool.labels[c] for c in cell.picks if c in pool.labels},
-            classes=data.classes,
-            segmenter=plan.segmenter.name,
-            options=plan.segmenter.options,
-            images=place / "imagesTs",
-            test_labels={name: Path(test.labels[case_id]) for name, case_id in names.items()},
-            tolerance_mm=plan.tolerance_mm,
-            folder=workspace.folder("cells"),
-            ignore=data.ignore,
-            slices=cell.slices,
-            work=cell.work,
-        )
-        for key, cell in needed.items()
-    ]
-    return Prepared(cells, needed, jobs, fixed, names, batches)
+    return Ground(
+        place, names, {n: Path(test.labels[i]) for n, i in names.items()}, linked[0], fixed, workspace.folder("cells")
+    )
+
+
+def job_of(cell: Cell, key: str, order: Order, base: Ground, material: Material) -> Job:
+    """Return the training that a cell asks for; ``material`` holds its picks."""
+    plan, data = order.plan, order.data
+    return Job(
+        key=key,
+        picks=cell.picks,
+        training_seed=cell.training_seed,
+        pool=material.pool.only(cell.picks),
+        labels={c: material.labels[c] for c in cell.picks if c in material.labels},
+        classes=data.classes,
+        segmenter=plan.segmenter.name,
+        options=plan.segmenter.options,
+        images=base.place / "imagesTs",
+        test_labels=base.test_labels,
+        tolerance_mm=plan.tolerance_mm,
+        folder=base.trainings,
+        ignore=data.ignore,
+        slices=cell.slices,
+        work=cell.work,
+    )
 
 
 def _selected(order: Order, run: Run) -> tuple[list[Cell], pd.DataFrame]:
@@ -153,6 +198,22 @@ def _selected(order: Order, run: Run) -> tuple[list[Cell], pd.DataFrame]:
     except UsageError as error:
         cells = expand(plan, data.pool.case_ids, None, lambda _: None)
         return [replace(c, picks=(), reason=str(error)) for c in cells], no_batches()
+    there = offered(order, run)
+    a_pool = sum(plan.seeds_of(e) * len(plan.annotations_of(e)) for e in plan.strategies)
+    total = a_pool * len(plan.budgets) * max(len(there.parts), 1)
+    with run.stage("Choosing", total) as progress:
+        cells = expand(plan, there.usable, there.table, lambda label: progress.advance(1, label), there.parts)
+    return cells, properties_of(plan, cells, there)
+
+
+def offered(order: Order, run: Run) -> Offered:
+    """Extract features once for each kind of them, and draw the sub-pools.
+
+    Raises
+    ------
+    UsageError : features of scans that are not in the pool.  DataError : sub-pools too small for the plan.
+    """
+    plan, data = order.plan, order.data
     source = order.features or extractor(plan, run)
     tables: dict[tuple[str | None, str | None], FeatureTable] = {}
     for entry in plan.strategies:
@@ -167,11 +228,10 @@ def _selected(order: Order, run: Run) -> tuple[list[Cell], pd.DataFrame]:
     if plan.pools is not None:
         largest = max(plan.budgets_for(round(plan.pools.share * len(usable))))
         parts = subpools(data.pool, usable, plan.pools, largest_budget=largest)
-    a_pool = sum(plan.seeds_of(e) * len(plan.annotations_of(e)) for e in plan.strategies)
-    total = a_pool * len(plan.budgets) * max(len(parts), 1)
-    with run.stage("Choosing", total) as progress:
-        cells = expand(
-            plan, usable, lambda e: tables[e.region, e.preset], lambda label: progress.advance(1, label), parts
-        )
+    return Offered(tables, usable, parts)
+
+
+def properties_of(plan: Plan, cells: Sequence[Cell], there: Offered) -> pd.DataFrame:
+    """Return the properties of what was picked, by the features that random draws go with."""
     told = next((e for e in plan.strategies if e.name == RANDOM), plan.strategies[0])
-    return cells, batch_properties(plan.name, cells, tables[told.region, told.preset], parts)
+    return batch_properties(plan.name, cells, there.table(told), there.parts)

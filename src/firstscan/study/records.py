@@ -19,11 +19,16 @@ KEYS = ("strategy", "budget", "selection_seed", "training_seed", "subpool", "ann
 
 
 def write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
-    """Write what every cell picked and lacks, and what it cost; costs hold times: no part of the result's bytes."""
+    """Write what every cell picked and lacks, and what it cost; costs hold times: no part of the result's bytes.
+
+    In studies with rounds a column tells them, and costs are those of all that is labelled after the round.
+    """
+    in_rounds = any(c.round for c, _ in told)
     cells = pd.DataFrame(
         [
             {
                 **{k: getattr(c, k) for k in KEYS},
+                **({"round": c.round} if in_rounds else {}),
                 "status": r["status"],
                 "reason": r["reason"],
                 "absent_classes": "; ".join(r.get("absent_classes", ())),
@@ -37,6 +42,7 @@ def write_tables(out: Path, told: Sequence[tuple[Cell, Mapping[str, Any]]]) -> N
         [
             {
                 **{k: getattr(c, k) for k in KEYS},
+                **({"round": c.round} if in_rounds else {}),
                 "cases": len(c.picks),
                 "foreground_voxels": r.get("foreground_voxels"),
                 "slices": r.get("slices"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from firstscan._version import __version__
-from firstscan.domain.errors import DataError
-from firstscan.execution import Progress, check_engine, engine_session
+from firstscan.domain.errors import DataError, UsageError
+from firstscan.execution import check_engine, engine_session
 from firstscan.segmentation.registry import resolved, segmenter
 from firstscan.steps.running.results import finished, guard
 from firstscan.steps.running.run import Run, Settings
@@ -21,16 +21,16 @@ from firstscan.store.manifest import NAME as MANIFEST
 
 from .cells import Cell, training_key
 from .data import StudyData, read_data
-from .features import check_strategies, feature_seconds
+from .features import check_queries, check_strategies, feature_seconds
 from .plan import Plan
 from .prepared import FeatureSource, Order, fingerprints, prepared, told_plan
 from .publishing.page import About
 from .publishing.publish import ABOUT, CELLS, RESULT, SCORES, background_of, publish, read_batches, write_batches
 from .publishing.sentences import beforehand
-from .publishing.tables import label_count
 from .records import KEYS, write_tables
+from .rounds.running import rounds
 from .table import read_scores, score_rows, write_scores
-from .training import Job, read_result, run_job
+from .training import Done, Job, read_result, title, trained, without_picks
 from .versions import versions
 
 
@@ -59,6 +59,7 @@ def study(
     began = time.perf_counter()
     trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
     check_strategies(plan)
+    check_queries(plan)
     check_engine(settings.engine)
     config = {**plan.model_dump(mode="json"), "segmenter": resolved(trainer)}
     if only is not None:
@@ -91,6 +92,10 @@ def pending(plan: Plan, out: Path, settings: Settings) -> list[Job]:
     ------
     UsageError, DataError : see :func:`study`.
     """
+    if plan.rounds is not None:
+        raise UsageError(
+            "a plan with rounds has no list of trainings: what is trained later depends on what was before"
+        )
     trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
     with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)
@@ -102,18 +107,29 @@ def pending(plan: Plan, out: Path, settings: Settings) -> list[Job]:
 def _run(order: Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Do the work of a study and write every file but the manifest."""
     plan, data = order.plan, order.data
-    ready = prepared(order, run, trainer, inputs)
-    done = sum(read_result(job.result) is not None for job in ready.jobs)
-    run.settings.progress.say(beforehand(plan, len(ready.jobs), done))
-    sees = [Path(p.source) for p in (data.pool, data.test)]
-    results = _trained(ready.jobs, {k: _title(c) for k, c in ready.needed.items()}, run, sees)
-    told = [(c, results[training_key(c, ready.fixed, inputs)] if c.picks else _without_picks(c)) for c in ready.cells]
+    if plan.rounds is None:
+        told, names, batches = _budgets(order, run, trainer, inputs)
+    else:
+        told, names, batches = rounds(order, run, trainer, inputs)
     out = run.workspace.out
-    write_scores(out / SCORES, score_rows(plan.name, told, ready.names))
+    write_scores(out / SCORES, score_rows(plan.name, told, names))
     write_tables(out, told)
-    write_batches(out, ready.batches, read_scores(out / SCORES))
+    write_batches(out, batches, read_scores(out / SCORES))
     atomic_write(out / ABOUT, dump_json(_about(plan, data, run, brought=order.features is not None)))
     publish(out, read_scores(out / SCORES), background_of([out]), read_batches([out]))
+
+
+def _budgets(order: Order, run: Run, trainer: Mapping[str, Any], inputs: Mapping[str, str]) -> Done:
+    """Let every entry pick at every budget, and train on all that."""
+    ready = prepared(order, run, trainer, inputs)
+    done = sum(read_result(job.result) is not None for job in ready.jobs)
+    run.settings.progress.say(beforehand(order.plan, len(ready.jobs), done))
+    sees = [Path(p.source) for p in (order.data.pool, order.data.test)]
+    results = trained(ready.jobs, {k: title(c) for k, c in ready.needed.items()}, run, sees)
+    told = [
+        (c, results[training_key(c, ready.ground.fixed, inputs)] if c.picks else without_picks(c)) for c in ready.cells
+    ]
+    return told, ready.ground.names, ready.batches
 
 
 def _about(plan: Plan, data: StudyData, run: Run, *, brought: bool) -> About:
@@ -131,6 +147,8 @@ def _about(plan: Plan, data: StudyData, run: Run, *, brought: bool) -> About:
         work=feature_seconds(run.workspace.work),
         versions=versions(trainer),
         subpool_cases=round(plan.pools.share * len(data.pool)) if plan.pools is not None else 0,
+        rounds=plan.rounds or (),
+        restart=plan.restart if plan.rounds else "",
     )
 
 
@@ -139,59 +157,6 @@ def _unsettled(out: Path) -> bool:
     if not all((out / name).is_file() for name in RESULT):
         return True
     return bool((pd.read_csv(out / CELLS)["status"] == "failed").any())
-
-
-def _trained(
-    jobs: Sequence[Job], titles: Mapping[str, str], run: Run, sees: Sequence[Path]
-) -> dict[str, dict[str, Any]]:
-    """Return the result of every job, training only what is missing; workers must see the paths in ``sees``."""
-    results = {job.key: found for job in jobs if (found := read_result(job.result)) is not None}
-    missing = [(job.key, job) for job in jobs if job.key not in results]
-    missing.sort(key=lambda item: -len(item[1].picks))  # the longest first, so that at the end no worker waits for long
-    alone = bool(jobs) and segmenter(jobs[0].segmenter, jobs[0].options).fills_machine
-    workers = run.settings.workers or (1 if alone and run.settings.engine == "local" else None)
-    with run.stage("Training models", len(jobs)) as progress:
-        progress.advance(len(results), "done before" if results else "")
-        here = workers == 1 and run.settings.engine == "local"
-        work = _relayed(progress) if here else run_job
-        for key, result in run.cases(work, missing, gpu=_on_gpu(jobs), workers=workers, sees=sees):
-            if isinstance(result, Exception):
-                result = {"status": "failed", "reason": str(result), "scores": [], "seconds": {}}  # noqa: PLW2901
-            results[key] = result
-            if result["status"] == "ok":
-                mean = sum(s["dice"] if isinstance(s, dict) else s.dice for s in result["scores"])
-                progress.advance(1, f"{titles[key]}: Dice {mean / max(len(result['scores']), 1):.3f}")
-                if absent := result.get("absent_classes"):
-                    progress.say(
-                        f"{titles[key]}: no pick holds {', '.join(absent)}, which no model can learn from them"
-                    )
-            else:
-                progress.say(f"{titles[key]} failed: {result['reason']}")
-                progress.advance(1)
-    fresh = {job.key: read_result(job.result) for job in jobs}
-    return {key: fresh[key] or result for key, result in results.items()}
-
-
-def _on_gpu(jobs: Sequence[Job]) -> bool:
-    """Tell whether the plan's segmenter trains on a GPU, which a worker of a cluster then has to itself."""
-    return bool(jobs) and str(jobs[0].options.get("device", "cpu")).startswith("cuda")
-
-
-def _relayed(progress: Progress) -> Callable[[Job], dict[str, Any]]:
-    """Return :func:`run_job` telling how far the training at hand is."""
-
-    def work(job: Job) -> dict[str, Any]:
-        return run_job(job, lambda done, total, note: progress.advance(0, f"{done}/{total} {note}"))
-
-    return work
-
-
-def _title(cell: Cell) -> str:
-    return f"{cell.strategy}, {label_count(cell.budget)}"
-
-
-def _without_picks(cell: Cell) -> dict[str, Any]:
-    return {"status": "failed", "reason": cell.reason or "no picks", "scores": [], "seconds": {}}
 
 
 def run_plan_file(path: Path, out: Path, settings: Settings) -> Studied:

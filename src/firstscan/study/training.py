@@ -1,27 +1,35 @@
-"""One training of a study, in whatever process it runs: hand-off → train → predict → scores, then one atomic file."""
+"""Trainings of a study, in whatever process each runs: hand-off → train → predict → scores, then one atomic file."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from firstscan.domain.errors import DataError, FirstscanError
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
 from firstscan.domain.slices import SlicePlan
+from firstscan.execution import Progress as Shown
 from firstscan.segmentation.evaluate import score_folder
 from firstscan.segmentation.grids import read_labels
 from firstscan.segmentation.protocol import Progress, silent
 from firstscan.segmentation.registry import segmenter
 from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
+from firstscan.steps.running.run import Run
 from firstscan.store import atomic_write, dump_json, load_json
 
+from .cells import Cell
+from .publishing.tables import label_count
+
+Done = tuple[list[tuple[Cell, Mapping[str, Any]]], Mapping[str, str], pd.DataFrame]
+"""Every cell with its result, what leads from file names of test scans to case ids, and properties of batches."""
 _EXPECTED = (FirstscanError, OSError, RuntimeError, ArithmeticError, ValueError, MemoryError)
 
 
@@ -30,6 +38,8 @@ class Job:
     """Everything one training needs, picklable. ``test_labels`` maps names in ``images`` to label files.
 
     ``slices``: all that is annotated, None where whole scans are; ``work``: what somebody has to look at, for costs.
+    ``keep_model`` leaves the trained network in :attr:`model`; ``start`` is such a folder, whose weights training
+    begins with.
     """
 
     key: str
@@ -48,6 +58,13 @@ class Job:
     ignore: int | None = None
     slices: SlicePlan | None = None
     work: SlicePlan | None = None
+    keep_model: bool = False
+    start: Path | None = None
+
+    @property
+    def model(self) -> Path:
+        """Where the trained network is kept for what comes after; it is there complete, or not at all."""
+        return self.folder / "models" / self.key
 
     @property
     def result(self) -> Path:
@@ -99,7 +116,8 @@ def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
     begun = time.perf_counter()
     trainer.load()
     clock = time.perf_counter()
-    trainer.train(handed.open_this, scratch / "model", seed=job.training_seed, progress=progress)
+    begin_with: dict[str, Any] = {} if job.start is None else {"start": job.start}
+    trainer.train(handed.open_this, scratch / "model", seed=job.training_seed, progress=progress, **begin_with)
     trained = time.perf_counter()
     trainer.predict(scratch / "model", job.images, scratch / "predictions", progress=progress)
     predicted = time.perf_counter()
@@ -107,6 +125,9 @@ def _trained(job: Job, scratch: Path, progress: Progress) -> dict[str, Any]:
         scratch / "predictions", job.test_labels, job.classes, tolerance_mm=job.tolerance_mm, ignore=job.ignore
     )
     voxels, foreground_slices = _annotated(labels, job)
+    if job.keep_model and not job.model.is_dir():
+        job.model.parent.mkdir(parents=True, exist_ok=True)
+        (scratch / "model").rename(job.model)
     seconds = {
         "load": round(clock - begun, 3),
         "train": round(trained - clock, 3),
@@ -155,8 +176,68 @@ def read_result(path: Path) -> dict[str, Any] | None:
     return result if result.get("status") == "ok" else None
 
 
+def is_done(job: Job) -> bool:
+    """Tell whether a training has its result and, where the network is needed, left that too."""
+    return read_result(job.result) is not None and (not job.keep_model or job.model.is_dir())
+
+
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno == 28:
         return "the disk is full; free some space and run the study again"
     text = str(error).strip() or type(error).__name__
     return text if isinstance(error, FirstscanError) else f"{type(error).__name__}: {text.splitlines()[-1]}"
+
+
+def trained(
+    jobs: Sequence[Job], titles: Mapping[str, str], run: Run, sees: Sequence[Path], stage: str = "Training models"
+) -> dict[str, dict[str, Any]]:
+    """Return the result of every job, training only what is missing; workers must see the paths in ``sees``."""
+    results = {job.key: read_result(job.result) or {} for job in jobs if is_done(job)}
+    missing = [(job.key, job) for job in jobs if job.key not in results]
+    missing.sort(key=lambda item: -len(item[1].picks))  # the longest first, so that at the end no worker waits for long
+    alone = bool(jobs) and segmenter(jobs[0].segmenter, jobs[0].options).fills_machine
+    workers = run.settings.workers or (1 if alone and run.settings.engine == "local" else None)
+    with run.stage(stage, len(jobs)) as progress:
+        progress.advance(len(results), "done before" if results else "")
+        here = workers == 1 and run.settings.engine == "local"
+        work = _relayed(progress) if here else run_job
+        for key, result in run.cases(work, missing, gpu=_on_gpu(jobs), workers=workers, sees=sees):
+            if isinstance(result, Exception):
+                result = {"status": "failed", "reason": str(result), "scores": [], "seconds": {}}  # noqa: PLW2901
+            results[key] = result
+            if result["status"] == "ok":
+                mean = sum(s["dice"] if isinstance(s, dict) else s.dice for s in result["scores"])
+                progress.advance(1, f"{titles[key]}: Dice {mean / max(len(result['scores']), 1):.3f}")
+                if absent := result.get("absent_classes"):
+                    progress.say(
+                        f"{titles[key]}: no pick holds {', '.join(absent)}, which no model can learn from them"
+                    )
+            else:
+                progress.say(f"{titles[key]} failed: {result['reason']}")
+                progress.advance(1)
+    fresh = {job.key: read_result(job.result) for job in jobs}
+    return {key: fresh[key] or result for key, result in results.items()}
+
+
+def _on_gpu(jobs: Sequence[Job]) -> bool:
+    """Tell whether the plan's segmenter trains on a GPU, which a worker of a cluster then has to itself."""
+    return bool(jobs) and str(jobs[0].options.get("device", "cpu")).startswith("cuda")
+
+
+def _relayed(progress: Shown) -> Callable[[Job], dict[str, Any]]:
+    """Return :func:`run_job` telling how far the training at hand is."""
+
+    def work(job: Job) -> dict[str, Any]:
+        return run_job(job, lambda done, total, note: progress.advance(0, f"{done}/{total} {note}"))
+
+    return work
+
+
+def title(cell: Cell) -> str:
+    """Return what a training is called on the screen."""
+    return f"{cell.strategy}, {label_count(cell.budget)}"
+
+
+def without_picks(cell: Cell) -> dict[str, Any]:
+    """Return the result of a cell that has no picks."""
+    return {"status": "failed", "reason": cell.reason or "no picks", "scores": [], "seconds": {}}

@@ -73,8 +73,13 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
         """Return nothing: it runs in this environment."""
         return {}
 
-    def train(self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent) -> None:
-        """Train on every case of ``dataset`` and write ``unet.pt`` and ``unet.json`` into ``model``."""
+    def train(
+        self, dataset: Path, model: Path, *, seed: int, progress: Progress = silent, start: Path | None = None
+    ) -> None:
+        """Train on every case of ``dataset`` and write ``unet.pt`` and ``unet.json`` into ``model``.
+
+        ``start``: a model folder of the same classes and channels, whose weights training begins with.
+        """
         raw = read_dataset(dataset)
         absent = check_dataset(raw)
         model.mkdir(parents=True, exist_ok=True)
@@ -83,7 +88,10 @@ class Unet(BaseModel, frozen=True, extra="forbid"):
         cases, spacing, scales = _prepared(raw, self.largest_voxels)
         patch = patch_of([c[0].shape[1:] for c in cases], self.patch)
         with training.pinned(self.threads, seed):
-            weights = training.fit(self, cases, len(raw.classes), patch, spacing, seed=seed, progress=progress)
+            before = None if start is None else training.weights_of(start / WEIGHTS)
+            weights = training.fit(
+                self, cases, len(raw.classes), patch, spacing, seed=seed, progress=progress, before=before
+            )
         training.save(weights, model / WEIGHTS)
         settings = {
             "settings": self.model_dump(),

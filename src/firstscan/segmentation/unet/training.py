@@ -67,8 +67,9 @@ def fit(
     *,
     seed: int,
     progress: Progress,
+    before: dict[str, torch.Tensor] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Train on (channels, class indices) pairs and return the weights on the CPU."""
+    """Train on (channels, class indices) pairs, from the weights ``before`` if given; return weights on the CPU."""
     steps = settings.steps(sparse=any((labels == IGNORED).any() for _, labels in cases))
     padded = [_padded(image, labels, patch) for image, labels in cases]
     draws = draw(
@@ -81,6 +82,8 @@ def fit(
         seed=seed,
     )
     network = build(settings, len(cases[0][0]), classes + 1)
+    if before is not None:
+        network.load_state_dict(before)
     if settings.device == "cuda":
         from .graph import Lane
 
@@ -244,8 +247,14 @@ def save(weights: dict[str, torch.Tensor], path: Path) -> None:
     part.replace(path)
 
 
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    """Return the weights that :func:`save` wrote, read as data."""
+    weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
 def load(settings: Unet, path: Path, channels: int, outputs: int) -> torch.nn.Module:
     """Return the trained network, ready to predict."""
     network = build(settings, channels, outputs)
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    network.load_state_dict(weights_of(path))
     return network.to(settings.device).eval()

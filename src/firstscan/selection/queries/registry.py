@@ -12,6 +12,7 @@ from firstscan.selection.registry import merge
 from firstscan.selection.strategies.coverage import Coverage
 from firstscan.selection.strategies.random_ import Random
 
+from .protocol import Query
 from .rules.badge import Badge
 from .rules.bald import Bald
 from .rules.clasp import Clasp
@@ -72,3 +73,8 @@ def rule_class(name: str) -> type[Strategy]:
     if name not in known:
         raise UsageError(f"unknown rule {name!r}; choose one of: {', '.join(known)}")
     return known[name]
+
+
+def asks_a_model(rule: type[Strategy]) -> bool:
+    """Tell whether a rule is shown predictions; ``random`` and ``coverage`` choose without."""
+    return issubclass(rule, Query)

@@ -15,7 +15,7 @@ from firstscan.selection.gating.constraints import Constraints
 from firstscan.selection.history import ROUND, with_entry
 
 from .measures import CaseMeasures
-from .registry import DEFAULT_RULE, rule_class
+from .registry import DEFAULT_RULE, asks_a_model, rule_class
 
 
 def next_round(
@@ -37,7 +37,8 @@ def next_round(
 
     Parameters
     ----------
-    measures : what is predicted, by case id; every scan that can be picked needs an entry, others are ignored.
+    measures : what is predicted, by case id; every scan that can be picked needs an entry, others are ignored. Rules
+        that ask no model, such as random, do without.
     seed, options : of the rule.  groups : as in :func:`firstscan.selection.select`.
 
     Raises
@@ -48,7 +49,7 @@ def next_round(
     wanted = as_labelled(selection, constraints or Constraints())
     closed = {*wanted.labelled, *wanted.exclude}
     missing = [c for c in features.case_ids if c not in closed and c not in measures]
-    if missing:
+    if missing and asks_a_model(kind):
         raise UsageError(
             f"{len(missing)} scan(s) that could be picked have no prediction: {', '.join(missing[:5])}; predict them, "
             "or exclude them"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
@@ -45,7 +45,8 @@ class About:
     """What a study is besides its scores.
 
     ``work``: seconds of checking, pretraining and extraction by kind of features;
-    ``brought``: the features came from the caller, so what they were learned on is not known here.
+    ``brought``: the features came from the caller, so what they were learned on is not known here; ``rounds``: how many
+    scans each adds, empty where there are none.
     """
 
     name: str
@@ -60,6 +61,8 @@ class About:
     work: Mapping[str, float]
     versions: Mapping[str, str]
     subpool_cases: int = 0
+    rounds: Sequence[int] = ()
+    restart: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -87,12 +88,22 @@ def reach(subpools: int) -> str:
 def beforehand(plan: Plan, trainings: int, done: int) -> str:
     """Say, before anything is trained, how much there is to do and what it will be able to tell."""
     work = f"{trainings} trainings, {done} of them done before."
+    if plan.rounds is not None:
+        pools = 0 if plan.pools is None else plan.pools.draws
+        told = reach(pools) if pools else "One pool: this compares batches, not rules on other scans."
+        return f"Up to {trainings} trainings in rounds of {in_words(plan.rounds)} scans. {told}"
     if all(entry.name == RANDOM for entry in plan.strategies):
         return f"{work} {_of_random(plan)}"
     if plan.pools is None:
         draws = max((plan.seeds_of(s) for s in plan.strategies if s.name == RANDOM), default=0)
         return f"{work} One pool, {draws} random draws: this compares batches, not strategies on other scans."
     return f"{work} {plan.pools.draws} sub-pools. {reach(plan.pools.draws)}"
+
+
+def in_words(numbers: Sequence[int]) -> str:
+    """Return numbers as a list in words: 3, 3 and 6."""
+    told = [str(n) for n in numbers]
+    return f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else "".join(told)
 
 
 def _of_random(plan: Plan) -> str:
