@@ -135,7 +135,7 @@ class Plan(Part):
         if self.rounds is None:
             if not self.budgets:
                 raise ValueError(
-                    "give budgets, such as [3, 5, 10], or rounds and queries, such as [3, 3, 6] and [random]"
+                    "give budgets, such as [3, 5, 10], or rounds, such as [3, 3, 6], with queries: [random]"
                 )
             given = [name for name in ROUND_ENTRIES if name in self.model_fields_set - {"rounds"}]
             if given:
@@ -144,14 +144,10 @@ class Plan(Part):
         if self.budgets:
             raise ValueError("budgets and rounds cannot both be given: rounds [3, 3, 6] end at 3, 6 and 12 labels")
         if not self.queries:
-            raise ValueError(
-                "a plan with rounds needs queries, the rules that choose after the first batch: [random, …]"
-            )
+            raise ValueError("a plan with rounds needs queries: the rules that choose after the first batch")
         labels = [*(s.label for s in self.strategies), *(q.label for q in self.queries)]
         if taken := [label for label in labels if JOIN in label]:
-            raise ValueError(
-                f"{', '.join(taken)}: with rounds a label cannot hold {JOIN!r}, which joins strategy and rule"
-            )
+            raise ValueError(f"{', '.join(taken)}: a label cannot hold {JOIN!r}, which joins strategy and rule")
         return self
 
     def seeds_of(self, entry: StrategyEntry) -> int:

@@ -56,9 +56,13 @@ def rerun(
     manifest = read_manifest(recorded)
     if manifest is None or manifest.kind != "study":
         raise UsageError(f"{recorded} holds no finished study; name the folder that firstscan study wrote")
-    wanted = _found(cell, pd.read_csv(recorded / CELLS, keep_default_na=False), recorded)
     kept = recorded / "work" / PLAN
     told = plan_of(load_json(kept if kept.is_file() else recorded / PLAN))
+    if told.rounds is not None:
+        raise UsageError(
+            f"{recorded} is a study with rounds, whose cells rest on one another; run its plan into another folder"
+        )
+    wanted = _found(cell, pd.read_csv(recorded / CELLS, keep_default_na=False), recorded)
     if plan is not None:
         told = _same_settings(told, read_plan(plan))
     study(_only(told, wanted), out, settings, features, only=wanted)

@@ -25,7 +25,17 @@ from .features import check_queries, check_strategies, feature_seconds
 from .plan import Plan
 from .prepared import FeatureSource, Order, fingerprints, prepared, told_plan
 from .publishing.page import About
-from .publishing.publish import ABOUT, CELLS, RESULT, SCORES, background_of, publish, read_batches, write_batches
+from .publishing.publish import (
+    ABOUT,
+    CELLS,
+    RESULT,
+    SCORES,
+    background_of,
+    publish,
+    read_batches,
+    write_batches,
+    written,
+)
 from .publishing.sentences import beforehand
 from .records import KEYS, write_tables
 from .rounds.running import rounds
@@ -75,7 +85,9 @@ def study(
         if not finished(out, manifest, "study", inputs) or _unsettled(out):
             (out / MANIFEST).unlink(missing_ok=True)
             _run(Order(plan, data, features, only), run, resolved(trainer), inputs)
-            write_manifest(out, kind="study", version=__version__, config=config, inputs=inputs, files=RESULT)
+            write_manifest(
+                out, kind="study", version=__version__, config=config, inputs=inputs, files=written(out, RESULT)
+            )
         workspace.log("end", kind="study", seconds=round(time.perf_counter() - began, 3))
     scores = read_scores(out / SCORES)
     cells = scores.drop_duplicates(list(KEYS))
@@ -93,9 +105,7 @@ def pending(plan: Plan, out: Path, settings: Settings) -> list[Job]:
     UsageError, DataError : see :func:`study`.
     """
     if plan.rounds is not None:
-        raise UsageError(
-            "a plan with rounds has no list of trainings: what is trained later depends on what was before"
-        )
+        raise UsageError("a plan with rounds has no list of trainings: later ones depend on what earlier ones predict")
     trainer = segmenter(plan.segmenter.name, plan.segmenter.options)
     with open_workspace(out) as workspace, engine_session(settings.engine):
         run = Run(workspace, settings)

@@ -14,10 +14,16 @@ from firstscan.domain.slices import ScanGeometry
 from firstscan.segmentation.unet.members import UnetMembers
 from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.steps.running.run import Settings
+from firstscan.store import read_manifest
 from firstscan.study.plan import plan_of
+from firstscan.study.publishing.sentences import headlines
+from firstscan.study.publishing.typeset import markdown
+from firstscan.study.rerun import rerun
 from firstscan.study.rounds.arms import arms_of, begun, continued, with_keys
 from firstscan.study.rounds.running import most_trainings
 from firstscan.study.run import pending, study
+from firstscan.study.statistics.rounds import by_rule
+from firstscan.study.statistics.summary import summarise
 
 HERE = Settings(workers=1)
 UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -167,6 +173,13 @@ def test_from_plan_to_page(content, tmp_path, trained):
     costs = pd.read_csv(tmp_path / "o" / "costs.csv")
     assert costs.groupby("round")["slices"].unique().map(list).to_dict() == {1: [12], 2: [24], 3: [48]}
     assert not (tmp_path / "o" / "work" / "cells" / "models").exists()
+    page = (tmp_path / "o" / "study.html").read_text()
+    for word in ("rounds of 1, 1 and 2 scans", 'id="chart-slices-0"', 'id="chart-minutes-0"'):
+        assert word in page
+    assert (tmp_path / "o" / "work.svg").read_bytes().startswith(b"<?xml")
+    assert "work.svg" in read_manifest(tmp_path / "o").files
+    with pytest.raises(UsageError, match="a study with rounds, whose cells rest on one another"):
+        rerun(tmp_path / "o", "strided+entropy:4:0", tmp_path / "again", HERE)
 
     before, n = (tmp_path / "o" / "scores.parquet").read_bytes(), len(trained)
     (tmp_path / "o" / "study.html").unlink()
@@ -203,15 +216,92 @@ def test_a_warm_restart_begins_every_round_but_the_first_with_weights(content, t
     warm = study(plan, tmp_path / "o", HERE, features)
     assert (warm.cells, warm.failed) == (6, 0)
     assert [started for _, started in trained].count(False) == 1
-    cold = study(
-        plan_of({**content(), "queries": ["random", "entropy"], "random_draws": 1}), tmp_path / "c", HERE, features
-    )
-    first = [s[s["budget"] == 1]["dice"].tolist() for s in (warm.scores, cold.scores)]
-    later = [
-        s[(s["budget"] == 2) & (s["strategy"] == "strided+random")]["dice"].tolist() for s in (warm.scores, cold.scores)
-    ]
-    assert first[0] == first[1]
-    assert later[0] != later[1]
+    plan = plan_of(content(queries=["random", "entropy"], random_draws=1))
+    cold = study(plan, tmp_path / "c", HERE, features)
+
+    def dice(scores, budget):
+        mine = scores[(scores["budget"] == budget) & (scores["strategy"] == "strided+random")]
+        return mine["dice"].tolist()
+
+    assert dice(warm.scores, 1) == dice(cold.scores, 1)
+    assert dice(warm.scores, 2) != dice(cold.scores, 2)
+
+
+def test_a_failed_training_stops_the_rules_that_ask_it_and_no_other(content, tmp_path, monkeypatch):
+    real = Unet.train
+
+    def train(self, dataset, model, *, seed, **kwargs):
+        if seed == 1:
+            raise RuntimeError("no luck")
+        return real(self, dataset, model, seed=seed, **kwargs)
+
+    monkeypatch.setattr(Unet, "train", train)
+    result = study(plan_of(content(members=2, random_draws=1)), tmp_path / "o", HERE, features)
+    failed = result.scores[result.scores["status"] == "failed"]
+    assert failed["strategy"].tolist() == ["strided+entropy"] * 2
+    assert failed["budget"].tolist() == [2, 4]
+    assert failed["reason"].str.contains("round 1 was not trained: RuntimeError: no luck").all()
+
+
+def scores_of(gain, *, firsts=("coverage",), subpools=6):
+    """Rows of a study with rounds in which a rule gains ``gain`` over random after the first batch."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for subpool in range(subpools):
+        for first in firsts:
+            for budget in (3, 6, 12):
+                for rule, draws in (("random", 2), ("coverage", 1), ("entropy", 1)):
+                    for seed in range(draws):
+                        noise = 0 if budget == 3 else rng.normal(0, 0.002) + (gain if rule == "entropy" else 0)
+                        rows += [
+                            {
+                                "pool": "p", "strategy": f"{first}+{rule}", "budget": budget, "selection_seed": seed,
+                                "training_seed": 0, "subpool": subpool, "annotation": "whole", "case_id": f"t{case}",
+                                "label": 1, "class": "a", "dice": 0.6 + budget / 100 + case / 50 + noise,
+                                "hd95_mm": 1.0, "nsd": 0.5, "status": "ok", "reason": "",
+                            }
+                            for case in range(4)
+                        ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_shared_first_batch_does_not_dilute_the_difference_to_random():
+    scores = by_rule(scores_of(0.05), {"p"})
+    found = summarise(scores, sizes={"p": (60, 36, 3)})
+    diluted = summarise(scores, sizes={"p": (60, 36)})
+    gain = {
+        name: s.primary.set_index("strategy")["difference"]["entropy"] for name, s in (("a", found), ("b", diluted))
+    }
+    assert gain["a"] == pytest.approx(0.05, abs=0.003)
+    assert gain["b"] == pytest.approx(0.05 * 2 / 3, abs=0.003)
+    first = found.curves[found.curves["budget"] == 3]
+    assert first["difference"].isna().all()
+    assert first["dice"].notna().all()
+    assert all(harm.cell.budget > 3 for _, harm in found.harmful)
+    assert found.primary.set_index("strategy")["verdict"].to_dict() == {"entropy": "better", "coverage": "cannot tell"}
+    against = summarise(scores, sizes={"p": (60, 36, 3)}, reference="coverage")
+    told = against.primary.set_index("strategy")
+    assert set(told.index) == {"random", "entropy"}
+    assert told["difference"]["entropy"] == pytest.approx(0.05, abs=0.003)
+    text = markdown(found, against=against)
+    assert "## Differences to coverage" in text
+    assert "− coverage (95 % CI)" in text
+
+
+def test_rules_are_compared_apart_for_each_strategy_of_the_first_batch():
+    scores = by_rule(scores_of(0.05, firsts=("coverage", "cscs")), {"p"})
+    assert list(dict.fromkeys(scores["pool"])) == ["p, first batch by coverage", "p, first batch by cscs"]
+    assert set(scores["strategy"]) == {"random", "coverage", "entropy"}
+    found = summarise(scores, independent=False)
+    assert found.across == {}, "two first batches in the same pool are not two pools"
+    assert len(found.primary) == 4
+    told = headlines(found)
+    assert any("on p, first batch by cscs," in sentence for sentence in told)
+
+
+def test_rows_of_studies_without_rounds_stay_as_they_are():
+    plain = scores_of(0.0).assign(strategy="a+b")
+    pd.testing.assert_frame_equal(by_rule(plain, set()), plain.reset_index(drop=True))
 
 
 def test_trainings_of_rounds_cannot_be_listed_in_advance(content, tmp_path):

@@ -12,7 +12,7 @@ from firstscan.steps.running.run import Settings
 from firstscan.store import file_sha256, open_workspace, read_manifest, write_manifest
 from firstscan.study.table import read_scores
 
-from .publish import SCORES, SUMMARY_FILES, background_of, publish, read_batches
+from .publish import SCORES, SUMMARY_FILES, background_of, publish, read_batches, written
 
 
 def compare(folders: Sequence[Path], out: Path, settings: Settings) -> Path:
@@ -46,5 +46,12 @@ def compare(folders: Sequence[Path], out: Path, settings: Settings) -> Path:
         if not finished(out, manifest, "compare", inputs):
             publish(out, read_scores(*(folder / SCORES for folder in folders)), background, read_batches(folders))
             config = {"studies": names}
-            write_manifest(out, kind="compare", version=__version__, config=config, inputs=inputs, files=SUMMARY_FILES)
+            write_manifest(
+                out,
+                kind="compare",
+                version=__version__,
+                config=config,
+                inputs=inputs,
+                files=written(out, SUMMARY_FILES),
+            )
     return out / "study.html"

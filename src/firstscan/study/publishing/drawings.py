@@ -28,6 +28,11 @@ _STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "firstscan",
 }
+_WORK = {
+    "slices": "annotated slices",
+    "foreground_slices": "of these, slices with foreground",
+    "minutes": "minutes by the cost model",
+}
 _WIDTH_IN, _LEGEND_IN, _HEIGHT_IN = 3.2, 1.3, 2.8
 
 
@@ -73,6 +78,23 @@ def differences_svg(curves: pd.DataFrame) -> bytes:
         return _svg(figure)
 
 
+def work_svg(work: pd.DataFrame) -> bytes:
+    """Return mean Dice over slices, slices with foreground and minutes: a row of panels a pool, a line an arm."""
+    pools = list(dict.fromkeys(work["pool"]))
+    styles = style_of(list(dict.fromkeys(work["strategy"])))
+    with mpl.rc_context(_STYLE):
+        size = (_WIDTH_IN * len(_WORK) + _LEGEND_IN, _HEIGHT_IN * len(pools))
+        figure = Figure(figsize=size, layout="constrained")
+        grid = np.atleast_2d(figure.subplots(len(pools), len(_WORK)))
+        for row, pool in zip(grid, pools, strict=True):
+            for axes, (column, words) in zip(row, _WORK.items(), strict=True):
+                for name, group in work[work["pool"] == pool].groupby("strategy", sort=False):
+                    _line(axes, str(name), group.sort_values(column), styles[str(name)], over=column)
+                axes.set(xlabel=words, ylabel="mean Dice", title=pool if len(pools) > 1 else "")
+        _legend(figure, list(grid.ravel()))
+        return _svg(figure)
+
+
 def _panels(count: int, height_in: float = _HEIGHT_IN) -> tuple[Figure, list[Any]]:
     count = max(count, 1)  # nothing scored: an empty panel
     figure = Figure(figsize=(_WIDTH_IN * count + _LEGEND_IN, height_in), layout="constrained")
@@ -86,10 +108,10 @@ def _band(axes: Any, draws: pd.DataFrame) -> None:
         axes.fill_between(low.index, low, high, color="0.85", linewidth=0, label="random, 5–95 %")
 
 
-def _line(axes: Any, name: str, group: pd.DataFrame, style: tuple[str, str]) -> None:
+def _line(axes: Any, name: str, group: pd.DataFrame, style: tuple[str, str], over: str = "budget") -> None:
     dash = "--" if name == RANDOM else "-"
     axes.plot(
-        group["budget"], group["dice"], dash, color=style[0], marker=_MARKERS[style[1]], markersize=3.5, linewidth=1.1,
+        group[over], group["dice"], dash, color=style[0], marker=_MARKERS[style[1]], markersize=3.5, linewidth=1.1,
         label=name,
     )  # fmt: skip
 

@@ -18,10 +18,11 @@ from firstscan.report.charts.theme import DARK, FONT, LIGHT, chart_layout, chart
 from firstscan.study.plan import CEILING, RANDOM
 from firstscan.study.statistics.costs import KINDS, work_curves
 from firstscan.study.statistics.goes_with import in_words
+from firstscan.study.statistics.rounds import COVERAGE
 from firstscan.study.statistics.summary import Summary
 
 from .figures import curve_figure, difference_figure, percentile_figure, relation_figure, work_figure
-from .sentences import headlines, limit, work_sentences
+from .sentences import headlines, limit, rounds_told, work_sentences
 from .tables import (
     CURVES_NOTE,
     absent_table,
@@ -70,7 +71,8 @@ class Background:
     """What a page tells besides scores: each study of it, and what every cell cost (``pool`` is the study's name).
 
     ``absent``: the cells whose picks lack a class, with a column ``absent_classes``. ``picks`` of (pool, arm, budget,
-    sub-pool, selection seed); ``sizes``: scans in each pool and in one of its sub-pools.
+    sub-pool, selection seed); ``sizes``: of each pool, as in :class:`firstscan.study.statistics.arms.Sizes`;
+    ``independent``: whether pools hold different scans.
     """
 
     title: str
@@ -78,13 +80,20 @@ class Background:
     costs: pd.DataFrame
     absent: pd.DataFrame
     picks: Mapping[tuple[Any, ...], frozenset[str]] = field(default_factory=dict)
-    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    independent: bool = True
+
+    @property
+    def in_rounds(self) -> list[str]:
+        """The names of the studies with rounds."""
+        return [about.name for about in self.studies if about.rounds]
 
 
-def render(summary: Summary, background: Background, related: pd.DataFrame) -> str:
+def render(summary: Summary, background: Background, related: pd.DataFrame, against: Summary | None = None) -> str:
     """Return the page as one HTML document that asks no host for anything.
 
-    ``related``: see :func:`firstscan.study.statistics.goes_with.goes_with_dice`.
+    ``related``: see :func:`firstscan.study.statistics.goes_with.goes_with_dice`. ``against``: of a study with
+    rounds, the same rules against coverage.
     """
     pools = list(dict.fromkeys(summary.curves["pool"])) if len(summary.curves) else []
     work = work_curves(summary.curves, background.costs)
@@ -111,11 +120,15 @@ def render(summary: Summary, background: Background, related: pd.DataFrame) -> s
         "work_sentences": work_sentences(work),
         "limits": [limit(name, design) for name, design in summary.designs.items()],
         "cells": len(background.costs),
-        "compared": int((~summary.cell_means["strategy"].isin([RANDOM, CEILING])).sum()),
+        "compared": _compared(summary),
+        "rounds": [
+            rounds_told(about.name, about.rounds, about.restart) for about in background.studies if about.rounds
+        ],
         "pools": pools,
         "charts": {name: _height(name, figure) for name, figure in figures.items()},
         "tables": {
             "verdicts": verdict_table(summary),
+            "against": None if against is None else verdict_table(against, COVERAGE),
             "across": across_table(summary),
             "curves": curve_table(summary.curves),
             "curves_note": CURVES_NOTE,
@@ -149,6 +162,13 @@ def render(summary: Summary, background: Background, related: pd.DataFrame) -> s
 def _strategies(costs: pd.DataFrame) -> int:
     """Return how many entries of the plan, the ceiling aside, were asked to pick."""
     return len(set(costs["strategy"]) - {CEILING})
+
+
+def _compared(summary: Summary) -> int:
+    """Return how many cells can lie below random's median."""
+    means = summary.cell_means
+    shared = means["pool"].map({name: design.shared for name, design in summary.designs.items()})
+    return int((~means["strategy"].isin([RANDOM, CEILING]) & (means["budget"] > shared)).sum())
 
 
 def _draws(summary: Summary) -> int:

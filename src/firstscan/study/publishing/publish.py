@@ -10,10 +10,12 @@ import pandas as pd
 
 from firstscan.store import atomic_write, load_json
 from firstscan.study.statistics.arms import with_arms
+from firstscan.study.statistics.costs import work_curves
 from firstscan.study.statistics.goes_with import goes_with_dice, no_batches, with_scores
+from firstscan.study.statistics.rounds import COVERAGE, begins_apart, by_rule
 from firstscan.study.statistics.summary import summarise
 
-from .drawings import curves_svg, differences_svg
+from .drawings import curves_svg, differences_svg, work_svg
 from .page import About, Background, render
 from .typeset import latex, markdown
 
@@ -21,6 +23,8 @@ SCORES, CELLS, COSTS, BATCHES = "scores.parquet", "cells.csv", "costs.csv", "bat
 GOES_WITH = "goes_with_dice.csv"
 PLAN, ABOUT = "plan.json", "about.json"
 SUMMARY_FILES = ("summary.csv", GOES_WITH, "tables.md", "tables.tex", "curves.svg", "differences.svg", "study.html")
+WORK = "work.svg"
+"""Dice over the work of annotating: only of studies in which that says more than the number of labels."""
 RESULT = (SCORES, CELLS, BATCHES, PLAN, ABOUT, *SUMMARY_FILES)
 """Every file of a study that its manifest vouches for; costs hold times and stand outside."""
 
@@ -30,15 +34,28 @@ def publish(out: Path, scores: pd.DataFrame, background: Background, batches: pd
 
     ``batches``: see :func:`firstscan.study.statistics.goes_with.batch_properties`, with their Dice.
     """
-    summary = summarise(scores, picks=background.picks, sizes=background.sizes)
+    told = background.in_rounds
+    scores = by_rule(scores, told)
+    asked = {"picks": background.picks, "sizes": background.sizes, "independent": background.independent}
+    summary = summarise(scores, **asked)
+    against = summarise(scores, **asked, reference=COVERAGE) if told and COVERAGE in set(scores["strategy"]) else None
     related = goes_with_dice(batches)
     atomic_write(out / GOES_WITH, related.to_csv(index=False, lineterminator="\n"))
     atomic_write(out / "summary.csv", summary.curves.to_csv(index=False, lineterminator="\n"))
-    atomic_write(out / "tables.md", markdown(summary, background.costs, related))
-    atomic_write(out / "tables.tex", latex(summary, background.costs, related))
+    atomic_write(out / "tables.md", markdown(summary, background.costs, related, against))
+    atomic_write(out / "tables.tex", latex(summary, background.costs, related, against))
     atomic_write(out / "curves.svg", curves_svg(summary.curves, summary.cell_means))
     atomic_write(out / "differences.svg", differences_svg(summary.curves))
-    atomic_write(out / "study.html", render(summary, background, related))
+    atomic_write(out / "study.html", render(summary, background, related, against))
+    work = work_curves(summary.curves, background.costs)
+    (out / WORK).unlink(missing_ok=True)
+    if len(work):
+        atomic_write(out / WORK, work_svg(work))
+
+
+def written(out: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the files of ``names``, and the chart of work where there is one."""
+    return (*names, WORK) if (out / WORK).is_file() else tuple(names)
 
 
 def write_batches(out: Path, batches: pd.DataFrame, scores: pd.DataFrame) -> None:
@@ -65,12 +82,21 @@ def background_of(folders: Sequence[Path]) -> Background:
         pd.read_csv(folder / CELLS, dtype={"absent_classes": str}, keep_default_na=False).assign(pool=about.name)
         for folder, about in zip(folders, studies, strict=True)
     ]
-    absent = pd.concat(cells, ignore_index=True).reindex(columns=["pool", "strategy", "budget", "absent_classes"])
+    told = {about.name: about for about in studies}
+    in_rounds = [about.name for about in studies if about.rounds]
+    together = pd.concat(cells, ignore_index=True)
+    apart = any(begins_apart(together.loc[together["pool"] == name, "strategy"]) for name in in_rounds)
+    by_pool = by_rule(together.assign(study=together["pool"]), in_rounds)
+    absent = by_pool.reindex(columns=["pool", "strategy", "budget", "absent_classes"])
     names = [about.name for about in studies]
     title = f"Study {names[0]}" if len(names) == 1 else f"Studies {', '.join(names[:-1])} and {names[-1]}"
     lacking = absent[absent["absent_classes"].fillna("") != ""]
-    sizes = {about.name: (about.pool_cases, about.subpool_cases) for about in studies}
-    return Background(title, studies, with_arms(pd.concat(costs, ignore_index=True)), lacking, _picks(cells), sizes)
+    sizes = {
+        str(pool): (told[study].pool_cases, told[study].subpool_cases, *told[study].rounds[:1])
+        for pool, study in by_pool.drop_duplicates("pool")[["pool", "study"]].itertuples(index=False)
+    }
+    spent = with_arms(by_rule(pd.concat(costs, ignore_index=True), in_rounds))
+    return Background(title, studies, spent, lacking, _picks([by_pool]), sizes, independent=not apart)
 
 
 def _picks(cells: Sequence[pd.DataFrame]) -> dict[tuple[Any, ...], frozenset[str]]:

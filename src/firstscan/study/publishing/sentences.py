@@ -27,8 +27,16 @@ def headlines(summary: Summary) -> list[str]:
         told = [(a.estimate, arm, a.low, a.high, summary.across_holm[arm]) for arm, (a, _) in summary.across.items()]
         return [_told(arm, pools, d, (low, high), p) for d, arm, low, high, p in sorted(told, key=lambda x: -x[0])]
     rows = summary.primary.sort_values("difference", ascending=False).to_dict("records")
+    several = len(summary.designs) > 1
     return [
-        _told(str(r["strategy"]), "this pool", r["difference"], (r["low"], r["high"]), r["pvalue_holm"]) for r in rows
+        _told(
+            str(r["strategy"]),
+            f"{r['pool']}," if several else "this pool",
+            r["difference"],
+            (r["low"], r["high"]),
+            r["pvalue_holm"],
+        )
+        for r in rows
     ]
 
 
@@ -98,6 +106,16 @@ def beforehand(plan: Plan, trainings: int, done: int) -> str:
         draws = max((plan.seeds_of(s) for s in plan.strategies if s.name == RANDOM), default=0)
         return f"{work} One pool, {draws} random draws: this compares batches, not strategies on other scans."
     return f"{work} {plan.pools.draws} sub-pools. {reach(plan.pools.draws)}"
+
+
+def rounds_told(name: str, rounds: Sequence[int], restart: str) -> str:
+    """Say how a study with rounds went, and what its comparisons mean."""
+    begins = "began anew" if restart == "cold" else "went on from the weights of the round before"
+    return (
+        f"{name}: rounds of {in_words(rounds)} scans. The first batch is the same for all rules and is not compared; "
+        "each rule then chose the rest, and random draws went on from the same batch. Training "
+        f"{begins} in every round."
+    )
 
 
 def in_words(numbers: Sequence[int]) -> str:

@@ -76,9 +76,17 @@ def _count(row: Mapping[Hashable, Any]) -> str:
     return str(row["batches"]) if row["batches"] == row["distinct"] else f"{row['distinct']} of {row['batches']}"
 
 
-def verdict_table(summary: Summary) -> Table:
-    """Return the primary endpoint: each arm's difference to random over all budgets, best first within a pool."""
-    header = ("Pool", "Strategy", "− random (95 % CI)", "p (Holm)", "Verdict", "Overlap", "Other collections (95 % CI)")
+def verdict_table(summary: Summary, reference: str = RANDOM) -> Table:
+    """Return the primary endpoint: each arm's difference to ``reference`` over all budgets, best first in a pool."""
+    header = (
+        "Pool",
+        "Strategy",
+        f"− {reference} (95 % CI)",
+        "p (Holm)",
+        "Verdict",
+        "Overlap",
+        "Other collections (95 % CI)",
+    )
     rows = [
         (
             str(r["pool"]), str(r["strategy"]), _interval(r["difference"], r["low"], r["high"]),

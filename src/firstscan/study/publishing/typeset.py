@@ -8,6 +8,7 @@ import pandas as pd
 
 from firstscan.study.statistics.costs import work_curves
 from firstscan.study.statistics.goes_with import in_words
+from firstscan.study.statistics.rounds import COVERAGE
 from firstscan.study.statistics.summary import Summary
 
 from .tables import (
@@ -28,20 +29,33 @@ _TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_
         "<": r"$<$", "ρ": r"$\rho$", "’": "'", ">": r"$>$", "\u2009": r"\,"}  # fmt: skip
 
 
-def markdown(summary: Summary, costs: pd.DataFrame | None = None, related: pd.DataFrame | None = None) -> str:
+def markdown(
+    summary: Summary,
+    costs: pd.DataFrame | None = None,
+    related: pd.DataFrame | None = None,
+    against: Summary | None = None,
+) -> str:
     """Return every table as one Markdown document."""
-    return "\n".join(["# Study", "", *_sections(summary, costs, related, (_markdown_table, "## {}", "{}"))]) + "\n"
+    lines = _sections(summary, costs, related, against, style=(_markdown_table, "## {}", "{}"))
+    return "\n".join(["# Study", "", *lines]) + "\n"
 
 
-def latex(summary: Summary, costs: pd.DataFrame | None = None, related: pd.DataFrame | None = None) -> str:
+def latex(
+    summary: Summary,
+    costs: pd.DataFrame | None = None,
+    related: pd.DataFrame | None = None,
+    against: Summary | None = None,
+) -> str:
     """Return every table as ``booktabs`` tables, ready for ``\\input``."""
-    return "\n".join(_sections(summary, costs, related, (_latex_table, "% {}", "% {}"))) + "\n"
+    return "\n".join(_sections(summary, costs, related, against, style=(_latex_table, "% {}", "% {}"))) + "\n"
 
 
 def _sections(
     summary: Summary,
     costs: pd.DataFrame | None,
     related: pd.DataFrame | None,
+    against: Summary | None,
+    *,
     style: tuple[Callable[[Sequence[str], Rows], str], str, str],
 ) -> list[str]:
     """Return the lines of all tables that hold something; ``style``: how a table, a title and a remark are written."""
@@ -49,6 +63,10 @@ def _sections(
     lines: list[str] = []
     for name, note, (header, rows) in (
         ("Differences to random over all budgets", "", verdict_table(summary)),
+        (
+            "Differences to coverage over all rounds but the first", "",
+            verdict_table(against, COVERAGE) if against is not None else ((), ()),
+        ),
         ("Over several pools", "", across_table(summary)),
         ("Means, and differences to random", CURVES_NOTE, curve_table(summary.curves)),
         (

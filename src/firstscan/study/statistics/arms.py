@@ -26,19 +26,24 @@ Picks = Mapping[tuple[Any, ...], frozenset[str]]
 
 @dataclass(frozen=True)
 class Design:
-    """What a pool's comparison rests on: ``subpools`` (0: one pool) and random ``draws`` in each; ``cases`` tested."""
+    """What a pool's comparison rests on: ``subpools`` (0: one pool) and random ``draws`` in each; ``cases`` tested.
+
+    Up to the budget ``shared`` all arms have the same batch, and nothing is compared.
+    """
 
     subpools: int
     draws: int
     cases: int
+    shared: int = 0
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Scans of a pool, and of one of its sub-pools, as far as they are known."""
+    """Scans of a pool, of one of its sub-pools, and of a first batch that all arms share, as far as they are known."""
 
     collection: int = 0
     subpool: int = 0
+    shared: int = 0
 
 
 def arm_of(strategy: str, annotation: str) -> str:
@@ -84,7 +89,7 @@ def of_pool(
         group = per_case[(per_case["strategy"] == arm) & (per_case["budget"] == budget)]
         other = tables.get((reference, budget))
         estimate = None
-        if other is not None and arm not in {reference, CEILING}:
+        if other is not None and budget > sizes.shared and arm not in {reference, CEILING}:
             estimate = _compared(dice, other, resampled=resampled, distinct=_distinct(dice, picks, (pool, arm, budget)))
         by_arm.setdefault(arm, {})[budget] = estimate
         curves.append(
@@ -95,14 +100,16 @@ def of_pool(
                 **{k: int(str(counts.loc[(arm, budget), k])) for k in ("both_empty", "one_empty")},
             }
         )  # fmt: skip
-    random = [t for (arm, _), t in tables.items() if arm == reference]
+    random = [t for (arm, budget), t in tables.items() if arm == reference and budget > sizes.shared]
     subpools = len({s for t in random for s in t.index.get_level_values("subpool")}) if resampled else 0
     draws = min((len(t) for t in random), default=0)
-    design = Design(subpools, draws // max(subpools, 1), int(per_case["case_id"].nunique()))
-    primary, estimates = _primary(pool, tables, by_arm, reference, resampled=resampled)
+    design = Design(subpools, draws // max(subpools, 1), int(per_case["case_id"].nunique()), sizes.shared)
+    compared = {(arm, budget): table for (arm, budget), table in tables.items() if budget > sizes.shared}
+    primary, estimates = _primary(pool, compared, by_arm, reference, resampled=resampled)
     nothing = dict.fromkeys(("overlap", "kind_low", "kind_high"), np.nan)
     primary = [
-        {**row, **(_kind(row, tables, picks, sizes, reference=reference) if resampled else nothing)} for row in primary
+        {**row, **(_kind(row, compared, picks, sizes, reference=reference) if resampled else nothing)}
+        for row in primary
     ]
     adjusted = holm([row["pvalue"] for row in primary])
     told = [

@@ -32,7 +32,8 @@ class Needed:
 def work_curves(curves: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each pool, arm and budget with its mean Dice and mean work, in the order of ``curves``.
 
-    Only where some arm annotates slices: of whole scans alone the number of labels says the same. Columns: ``pool``,
+    Only where some arm annotates slices, or in studies with rounds, where the work of what rules pick differs and adds
+    up: else the number of labels says the same. Columns: ``pool``,
     ``strategy``, ``sliced``, ``budget``, ``dice``, ``slices``, ``foreground_slices``, ``minutes``.
 
     Parameters
@@ -42,13 +43,17 @@ def work_curves(curves: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
         and are left out.
     """
     names = ["pool", "strategy", "sliced", "budget", "dice", *COLUMNS]
-    if not {"annotation", *COLUMNS} <= set(costs.columns) or not (costs["annotation"] != WHOLE).any():
+    if not {"annotation", *COLUMNS} <= set(costs.columns) or not _differs(costs):
         return pd.DataFrame(columns=names)
     known = costs.dropna(subset=["slices"]).assign(sliced=costs["annotation"] != WHOLE)
     key = ["pool", "strategy", "budget"]
     means = known.groupby(key, sort=False).agg({"sliced": "any", **dict.fromkeys(COLUMNS, "mean")}).reset_index()
     found = curves.loc[curves["strategy"] != CEILING, [*key, "dice"]].merge(means, on=key, how="inner")
     return found[names].reset_index(drop=True)
+
+
+def _differs(costs: pd.DataFrame) -> bool:
+    return bool((costs["annotation"] != WHOLE).any()) or ("round" in costs and bool(costs["round"].notna().any()))
 
 
 def needed(work: pd.DataFrame, pool: str, dice: float, kind: str) -> Needed | None:

@@ -56,15 +56,17 @@ def summarise(
     scores: pd.DataFrame,
     *,
     picks: Picks | None = None,
-    sizes: Mapping[str, tuple[int, int]] | None = None,
+    sizes: Mapping[str, tuple[int, ...]] | None = None,
     reference: str = RANDOM,
+    independent: bool = True,
 ) -> Summary:
     """Summarise the rows of ``scores.parquet`` against the arm ``reference``. Failed cells are listed and left out.
 
     Parameters
     ----------
     picks : the picks of (pool, arm, budget, sub-pool, selection seed): batches are told apart by them, else by scores.
-    sizes : scans in each pool and in one of its sub-pools, for what may be said of other collections.
+    sizes : of each pool, as in :class:`Sizes`, for what may be said of other collections and what is not compared.
+    independent : whether pools hold different scans; else nothing is said over several of them.
     """
     scores = with_arms(scores)
     good = scores[scores["status"] != "failed"]
@@ -84,7 +86,7 @@ def summarise(
         for arm, estimate in found.estimates.items():
             parts.setdefault(arm, []).append(estimate)
     curves = pd.DataFrame(curve_rows, columns=CURVE_COLUMNS)
-    everywhere = {a: p for a, p in parts.items() if len(p) == len(designs) > 1}
+    everywhere = {a: p for a, p in parts.items() if independent and len(p) == len(designs) > 1}
     across = {a: (these(p), of_this_kind(p) if len(p) >= KIND_NEEDED else None) for a, p in everywhere.items()}
     adjusted = holm([a.pvalue for a, _ in across.values()])
     return Summary(
@@ -92,7 +94,7 @@ def summarise(
         curves,
         _areas(curves, reference),
         cell_means,
-        _harmful(cell_means, reference),
+        _harmful(cell_means, reference, designs),
         failures,
         designs,
         across,
@@ -120,12 +122,12 @@ def _areas(curves: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["pool", "strategy", "aubc"])
 
 
-def _harmful(cell_means: pd.DataFrame, reference: str) -> tuple[tuple[str, Harm], ...]:
+def _harmful(cell_means: pd.DataFrame, reference: str, designs: Mapping[str, Design]) -> tuple[tuple[str, Harm], ...]:
     """Return the cells that lie below random's median at their budget, over all sub-pools, by more than 0.005."""
     found: list[tuple[str, Harm]] = []
     for pool, group in cell_means.groupby("pool", sort=False):
         medians = group[group["strategy"] == reference].groupby("budget")["dice"].median()
-        others = group[~group["strategy"].isin([reference, CEILING])]
+        others = group[~group["strategy"].isin([reference, CEILING]) & (group["budget"] > designs[str(pool)].shared)]
         cells = [
             Cell(
                 str(r["strategy"]),
