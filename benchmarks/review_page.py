@@ -32,7 +32,7 @@ from firstscan.domain.case import Case, Channel
 from firstscan.domain.features import FeatureTable
 from firstscan.imaging import fingerprint, write_image
 from firstscan.steps.reporting.report import Story, keep_story
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import run_pick
 from firstscan.store import open_workspace, write_features

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstscan.domain.slices import ScanGeometry
-from firstscan.selection.slices.planning import Slicing, located, plan_slices, share_slices
+from firstscan.selection.slices.planning import located, plan_slices, share_slices
+from firstscan.selection.slices.settings import Slicing
 
 ORIENTATIONS = [(order, flips) for order in permutations(range(3)) for flips in product((1, -1), repeat=3)]
 

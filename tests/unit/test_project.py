@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -24,6 +25,21 @@ PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 LOCKED_EXTRAS = ("dev", "ray", "review")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+CODE = ROOT / "src" / "firstscan"
+MODULES = tuple(sorted(CODE.rglob("*.py")))
+ROOMS = tuple(sorted({module.parent for module in MODULES}))
+LONGEST_MODULE, LONGEST_FUNCTION, LARGEST_ROOM = 300, 60, 15
+STILL_LONGER = {
+    "imaging/reading.py",
+    "report/methods/paragraph.py",
+    "review/session.py",
+    "audit/header.py: check_header",
+    "audit/series.py: check_series",
+    "selection/queries/rounds.py: next_round",
+    "selection/trust/stability.py: stability",
+    "study/publishing/page.py: render",
+}
+"""What is over the limits and about to be shortened; nothing may be added."""
 PAGES = tuple(sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md")))
 
 
@@ -138,3 +154,32 @@ def test_make_alone_lists_every_target():
     listed = set(re.findall(r"^make ([a-z]+)", shown, flags=re.MULTILINE))
     assert listed == make_targets()
     assert {"help", "venv", "demo", "test", "lint", "types", "format", "bench", "lock", "clean"} <= listed
+
+
+def name_of(path):
+    return path.relative_to(CODE).as_posix()
+
+
+def lengths(module):
+    """How many lines each function of a module has, its decorators left out."""
+    parts = ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+    functions = [part for part in parts if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {f"{name_of(module)}: {f.name}": f.end_lineno - f.lineno + 1 for f in functions}
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=name_of)
+def test_modules_functions_and_rooms_keep_to_their_limits(room):
+    modules = sorted(room.glob("*.py"))
+    assert len([module for module in modules if module.name != "__init__.py"]) <= LARGEST_ROOM
+    long = {name_of(m) for m in modules if len(m.read_text(encoding="utf-8").splitlines()) > LONGEST_MODULE}
+    for module in modules:
+        long |= {name for name, lines in lengths(module).items() if lines > LONGEST_FUNCTION}
+    assert long <= STILL_LONGER
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=name_of)
+def test_every_module_says_in_a_line_what_it_is_for(room):
+    for module in room.glob("*.py"):
+        said = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+        assert said.splitlines(), name_of(module)
+        assert said.splitlines()[0][-1] in ".:;?", name_of(module)

@@ -74,7 +74,7 @@ def select(
     """Scans in, a ranked and explained first batch out."""
     options = locals()
     from firstscan.steps.main_job.select import select as run
-    from firstscan.steps.running.config import SelectCommand
+    from firstscan.steps.running.batch_config import SelectCommand
 
     _show(run(SelectCommand.of(**o.given_of(options)), out, o.settings_of(options)))
 
@@ -126,7 +126,7 @@ def pick(
 ) -> None:
     """Pick from features you have: no scan is read."""
     options = locals()
-    from firstscan.steps.running.config import PickConfig
+    from firstscan.steps.running.batch_config import PickConfig
     from firstscan.steps.running.origin import known_scans
     from firstscan.steps.selecting.pick import run_pick
 

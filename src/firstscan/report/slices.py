@@ -8,15 +8,8 @@ from dataclasses import dataclass
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry, SlicePlan
 from firstscan.selection.slices.evidence import RUNS, Compared
-from firstscan.selection.slices.planning import (
-    EVERY,
-    MINUTES_PER_SCAN,
-    MINUTES_PER_SLICE,
-    Slicing,
-    minutes_of,
-    ordinal,
-    slicing_of,
-)
+from firstscan.selection.slices.planning import MINUTES_PER_SCAN, MINUTES_PER_SLICE, minutes_of, ordinal
+from firstscan.selection.slices.settings import EVERY, Slicing, slicing_of
 from firstscan.selection.slices.stacks import Stacks, stacks_of
 
 from .data import ReportData

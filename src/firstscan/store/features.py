@@ -17,7 +17,8 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import EMBEDDING, FeatureTable
 
 from .atomic import atomic_write
-from .shards import BATCH_ROWS, ShardStore
+from .shard_files import BATCH_ROWS
+from .shards import ShardStore
 
 SCHEMA_VERSION = 1
 _GROUP_ROWS = 4 * BATCH_ROWS

@@ -7,41 +7,23 @@ that of a batch. Any program may read the folder while it grows, or open it as o
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from firstscan.domain.arrays import Float
 from firstscan.domain.errors import DataError
 
-from .atomic import atomic_write
+from .shard_files import BATCH_ROWS, DamagedError, Rows, group_sizes, keys_of, row_group, row_groups, write_shard
 
-SCHEMA_VERSION = 1
-BATCH_ROWS = 1024
-"""Rows of a batch and of a row group: three megabytes at 768 dimensions."""
 FLUSH_S = 5.0
 _JOINED = 10
 _SMALL = (10, 100, 1_000, 10_000)
-_META = b"firstscan"
 _NAME = re.compile(r"shard-(\d{8})-(\d{8})\.parquet")
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows as they are stored; ``embeddings`` (row, dim) float32, ``uncertainty`` (row,) float64."""
-
-    case_ids: tuple[str, ...]
-    keys: tuple[str, ...]
-    embeddings: Float[np.ndarray, "row dim"]
-    uncertainty: Float[np.ndarray, " row"]
 
 
 @dataclass(frozen=True)
@@ -116,8 +98,8 @@ class ShardStore:
         files = tuple(self.shards())
         for number, path in enumerate(files):
             try:
-                stored = _keys(path, whole=repair)
-            except _DamagedError:
+                stored = keys_of(path, whole=repair)
+            except DamagedError:
                 if not repair:
                     raise
                 path.unlink(missing_ok=True)
@@ -130,7 +112,7 @@ class ShardStore:
     def read(self) -> Iterator[Rows]:
         """Yield every row that is there now, a row group at a time."""
         for path in self.shards():
-            yield from _row_groups(path)
+            yield from row_groups(path)
 
     def writer(self, batch: int = BATCH_ROWS, flush_s: float = FLUSH_S) -> ShardWriter:
         """Return a writer that stores rows once ``batch`` have come or the first has waited ``flush_s`` seconds."""
@@ -168,13 +150,9 @@ class ShardWriter:
         ids, keys, embeddings, uncertainty = zip(*self._waiting, strict=True)
         rows = Rows(ids, keys, np.stack(embeddings), np.array(uncertainty, dtype=np.float64))
         number = max((_span(path)[1] for path in self.store.shards()), default=-1) + 1
-        _write(self.store.folder / _name(number, number), rows.embeddings.shape[1], iter([rows]))
+        write_shard(self.store.folder / _name(number, number), rows.embeddings.shape[1], iter([rows]))
         self._waiting.clear()
         _join(self.store)
-
-
-class _DamagedError(DataError):
-    """A shard that is not what was written."""
 
 
 _Groups = dict[tuple[Path, int], Rows]
@@ -188,7 +166,7 @@ class _Shard:
     def __init__(self, path: Path, groups: _Groups) -> None:
         self._path, self._groups = path, groups
         self._file = pq.ParquetFile(path, page_checksum_verification=True)
-        self._starts = np.cumsum([0, *_group_sizes(path)])
+        self._starts = np.cumsum([0, *group_sizes(path)])
 
     def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the embeddings and uncertainties of ``rows``, in that order."""
@@ -197,7 +175,7 @@ class _Shard:
         for number in np.unique(group).tolist():
             place = (self._path, number)
             if place not in self._groups:
-                self._groups[place] = _row_group(self._path, self._file, number)
+                self._groups[place] = row_group(self._path, self._file, number)
             at = np.flatnonzero(group == number)
             inside = rows[at] - self._starts[number]
             found.append((at, self._groups[place].embeddings[inside], self._groups[place].uncertainty[inside]))
@@ -226,11 +204,11 @@ def _join(store: ShardStore) -> None:
         group = _piled_up(shards)
         if not group:
             return
-        rows = (rows for path in group for rows in _row_groups(path))
+        rows = (rows for path in group for rows in row_groups(path))
         name = _name(_span(group[0])[0], _span(group[-1])[1])
         try:
-            _write(store.folder / name, int(pq.read_schema(group[0]).field("embedding").type.list_size), rows)
-        except _DamagedError:
+            write_shard(store.folder / name, int(pq.read_schema(group[0]).field("embedding").type.list_size), rows)
+        except DamagedError:
             return  # the next run finds it and measures its cases again
         for path in group:
             path.unlink(missing_ok=True)
@@ -240,7 +218,7 @@ def _piled_up(shards: Sequence[Path]) -> list[Path]:
     """Return the latest ten or more neighbours that are all below one of the sizes; empty where there are none."""
     sizes: list[int] = []
     for path in reversed(shards):
-        sizes.append(sum(_group_sizes(path)))
+        sizes.append(sum(group_sizes(path)))
         if sizes[-1] >= _SMALL[-1]:
             break
     for small in _SMALL:
@@ -248,73 +226,3 @@ def _piled_up(shards: Sequence[Path]) -> list[Path]:
         if count >= _JOINED:
             return list(shards[len(shards) - count :])
     return []
-
-
-def _write(path: Path, dim: int, batches: Iterator[Rows]) -> None:
-    columns = [("case_id", pa.string()), ("key", pa.string())]
-    columns += [("embedding", pa.list_(pa.float32(), dim)), ("uncertainty", pa.float64())]
-    schema = pa.schema(columns, metadata={_META: json.dumps({"schema_version": SCHEMA_VERSION}).encode()})
-    options: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
-
-    def content(file: object) -> None:
-        with pq.ParquetWriter(file, schema, **options) as writer:
-            for rows in batches:
-                flat = pa.array(np.ascontiguousarray(rows.embeddings).reshape(-1))
-                names = [pa.array(rows.case_ids, pa.string()), pa.array(rows.keys, pa.string())]
-                numbers = [pa.FixedSizeListArray.from_arrays(flat, dim), pa.array(rows.uncertainty)]
-                writer.write_table(pa.table([*names, *numbers], schema=schema), row_group_size=BATCH_ROWS)
-
-    atomic_write(path, content)
-
-
-def _row_groups(path: Path) -> Iterator[Rows]:
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-    for number in range(file.num_row_groups):
-        yield _row_group(path, file, number)
-
-
-def _row_group(path: Path, file: pq.ParquetFile, number: int) -> Rows:
-    try:
-        table = file.read_row_group(number)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-    column = table["embedding"].combine_chunks()
-    return Rows(
-        tuple(table["case_id"].to_pylist()),
-        tuple(table["key"].to_pylist()),
-        np.asarray(column.flatten()).reshape(len(table), column.type.list_size),
-        np.asarray(table["uncertainty"].to_numpy()),
-    )
-
-
-def _group_sizes(path: Path) -> list[int]:
-    try:
-        meta = pq.read_metadata(path)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-    return [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-
-
-def _keys(path: Path, *, whole: bool) -> list[str]:
-    """Return the keys of a shard after a look at its schema and, with ``whole``, at every page."""
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-        meta = json.loads((file.schema_arrow.metadata or {}).get(_META, b"{}"))
-        if meta.get("schema_version", 0) > SCHEMA_VERSION:
-            raise DataError(f"{path} was written by a newer firstscan; update firstscan, or remove {path.parent}.")
-        keys: list[str] = []
-        for number in range(file.num_row_groups):
-            keys += file.read_row_group(number, columns=None if whole else ["key"])["key"].to_pylist()
-        return keys
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> Exception:
-    """Return what a failed read means: the system's own errors (no permission, a lost disk) stay what they are."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error
-    return _DamagedError(f"{path} is damaged ({error}). Remove it and run the same command again.")

@@ -12,7 +12,8 @@ from firstscan.domain.errors import FirstscanError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import SlicePlan
 from firstscan.selection import select
-from firstscan.selection.slices.planning import Slicing, plan_slices
+from firstscan.selection.slices.planning import plan_slices
+from firstscan.selection.slices.settings import Slicing
 from firstscan.store import identity
 
 from .plan import CEILING, Annotation, Every, Plan, StrategyEntry

@@ -13,15 +13,8 @@ import firstscan
 from firstscan.cli import app, run
 from firstscan.steps.annotating.tool_folder import HandoffConfig
 from firstscan.steps.collecting.collect import CollectConfig
-from firstscan.steps.running.config import (
-    CheckCommand,
-    Config,
-    ExtractCommand,
-    IndexConfig,
-    PickConfig,
-    PretrainCommand,
-    SelectCommand,
-)
+from firstscan.steps.running.batch_config import PickConfig, SelectCommand
+from firstscan.steps.running.config import CheckCommand, Config, ExtractCommand, IndexConfig, PretrainCommand
 
 EXECUTION = {"out", "workers", "engine", "device", "devices", "nodes", "overwrite", "measured", "show_metadata"}
 EMPTY = (None, (), {})

@@ -12,7 +12,8 @@ from firstscan.report import ReportData, render
 from firstscan.report.methods.paragraph import methods
 from firstscan.report.slices import advice, in_short, plan_told, support
 from firstscan.selection.slices.evidence import RUNS, Compared
-from firstscan.selection.slices.planning import Slicing, plan_slices
+from firstscan.selection.slices.planning import plan_slices
+from firstscan.selection.slices.settings import Slicing
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 

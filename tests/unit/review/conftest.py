@@ -12,7 +12,7 @@ from firstscan.domain.finding import Finding
 from firstscan.imaging import fingerprint, write_image
 from firstscan.review.session import Session
 from firstscan.steps.reporting.report import Story, keep_story
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import run_pick
 from firstscan.steps.steering.review import held

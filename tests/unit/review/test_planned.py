@@ -12,7 +12,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry
 from firstscan.review.scene import state_told
 from firstscan.review.session import Request, Session
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import run_pick
 from firstscan.steps.steering.review import held

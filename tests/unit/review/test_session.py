@@ -12,7 +12,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.report.charts.maps import pool_map
 from firstscan.review.scene import pool_told
 from firstscan.review.session import ANOTHER, Request, Session, StaleError, UnknownNameError
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import pick, run_pick
 from firstscan.steps.steering.amend import extend

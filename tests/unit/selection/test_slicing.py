@@ -8,18 +8,16 @@ import pytest
 from firstscan.domain.errors import UsageError
 from firstscan.domain.slices import ScanGeometry, ignore_value, outside_ignored
 from firstscan.selection.slices.planning import (
-    Slicing,
     located,
     minutes_of,
     most_slices,
     plan_slices,
-    read_plane,
-    read_range,
     scans_for,
     share_slices,
     slice_counts,
     unplannable,
 )
+from firstscan.selection.slices.settings import Slicing, read_plane, read_range
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 

@@ -11,7 +11,7 @@ import firstscan as fs
 from firstscan.selection import replace_pick
 from firstscan.steps.reporting import context as module
 from firstscan.steps.reporting.context import afterwards, other_choices, spreads
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.history import HANDOFFS, REVIEW, note, read_log
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.pick import pick

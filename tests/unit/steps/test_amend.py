@@ -8,7 +8,7 @@ import pytest
 import firstscan as fs
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import run_pick
 from firstscan.steps.steering import amend

@@ -17,7 +17,8 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.imaging import write_image
 from firstscan.segmentation.grids import read_grid, read_labels
-from firstscan.steps.running.config import IndexConfig, PickConfig
+from firstscan.steps.running.batch_config import PickConfig
+from firstscan.steps.running.config import IndexConfig
 from firstscan.steps.running.origin import note_origin
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import run_pick

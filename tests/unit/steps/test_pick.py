@@ -10,7 +10,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.finding import Finding
 from firstscan.execution import Silent
 from firstscan.selection.geometry import typicality
-from firstscan.steps.running.config import PickConfig, SelectCommand, parse_quota
+from firstscan.steps.running.batch_config import PickConfig, SelectCommand, parse_quota
 from firstscan.steps.running.run import Settings
 from firstscan.steps.running.typed import read_ids, read_options
 from firstscan.steps.selecting.pick import check_strategy, pick, run_pick

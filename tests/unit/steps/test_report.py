@@ -10,7 +10,7 @@ from firstscan.domain.case import Case, Channel
 from firstscan.domain.features import FeatureTable
 from firstscan.report import LearnedFeatures
 from firstscan.steps.reporting.report import Story, report, shows_metadata, write_report
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.pick import pick
 from firstscan.steps.selecting.trust import correlations, repeats

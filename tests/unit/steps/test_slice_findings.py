@@ -8,7 +8,7 @@ import numpy as np
 
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import pick, run_pick
 from firstscan.steps.selecting.slice_findings import in_words, slice_findings

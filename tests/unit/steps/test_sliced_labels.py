@@ -13,7 +13,8 @@ from firstscan.domain.selection import Pick, Selection
 from firstscan.domain.slices import ScanGeometry, outside_ignored
 from firstscan.segmentation.dataset import read_dataset
 from firstscan.segmentation.grids import Grid, read_labels, write_labels
-from firstscan.selection.slices.planning import Slicing, plan_slices
+from firstscan.selection.slices.planning import plan_slices
+from firstscan.selection.slices.settings import Slicing
 from firstscan.steps.annotating.handoff import run_handoff
 from firstscan.steps.annotating.label_maps import read_classes, read_ignore, read_label_names
 from firstscan.steps.annotating.tool_folder import HandoffConfig

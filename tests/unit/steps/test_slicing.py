@@ -11,7 +11,7 @@ from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.features import FeatureTable
 from firstscan.domain.slices import ScanGeometry
 from firstscan.imaging import write_image
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import pick, run_pick
 from firstscan.steps.selecting.slicing import MINUTES

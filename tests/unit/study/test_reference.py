@@ -5,7 +5,7 @@ import pytest
 from firstscan.domain.errors import UsageError
 from firstscan.segmentation.registry import segmenter
 from firstscan.selection.registry import strategies
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.selecting.pick import check_strategy
 from firstscan.study.plan import read_plan
 from firstscan.study.reference import plan_path, reference_plans

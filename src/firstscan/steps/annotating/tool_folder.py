@@ -97,46 +97,29 @@ def handoff(
     refuse_scans(found, [Path(channel.path) for case in pool for channel in case.channels])
     neutral = pool.pseudonyms is not None
     place = place_of(cases, config.files, anew=neutral)
+    material = Material(
+        selection,
+        pool,
+        name=config.name,
+        labels=found,
+        classes=named,
+        ignore=ignore,
+        given=found,
+        predicted=frozenset(predicted),
+        neutral=neutral,
+    )
     if selection.slices is None:
-        material = Material(
-            selection,
-            pool,
-            name=config.name,
-            labels=found,
-            classes=named,
-            ignore=ignore,
-            given=found,
-            predicted=frozenset(predicted),
-            neutral=neutral,
-        )
         return write(material, out.absolute(), place)
-    if config.target == "nnunet":
-        named = named or {"target": 1}
-    ignore = ignore_of(named) if ignore is None else ignore
+    named = named or ({"target": 1} if config.target == "nnunet" else {})
+    linked = (all_linkable(cases) and not neutral) or not cases
+    ignored = ignore_of(named) if ignore is None else ignore
+    plan = selection.slices.only(selection.case_ids)
     with TemporaryDirectory() as folder:
-        maps = prefilled(
-            selection.slices.only(selection.case_ids),
-            pool,
-            found,
-            ignore,
-            Path(folder),
-            linked=(all_linkable(cases) and not neutral) or not cases,
-        )
-        material = Material(
-            selection,
-            pool,
-            name=config.name,
-            labels=maps,
-            classes=named,
-            ignore=ignore,
-            given=found,
-            predicted=frozenset(predicted),
-            neutral=neutral,
-        )
-        handed = write(material, out.absolute(), place)
-    maps_say = f" In the label maps all other slices hold {ignore}." if any(i.given for i in handed.items) else ""
-    count = len(selection.slices.only(selection.case_ids))
-    return replace(handed, message=f"{handed.message} slices.csv lists the {count} slices to annotate.{maps_say}")
+        maps = prefilled(plan, pool, found, ignored, Path(folder), linked=linked)
+        sliced = replace(material, labels=maps, classes=named, ignore=ignored)
+        handed = write(sliced, out.absolute(), place)
+    maps_say = f" In the label maps all other slices hold {ignored}." if any(i.given for i in handed.items) else ""
+    return replace(handed, message=f"{handed.message} slices.csv lists the {len(plan)} slices to annotate.{maps_say}")
 
 
 def classes_of(config: HandoffConfig, labels: Mapping[str, str]) -> dict[str, int]:

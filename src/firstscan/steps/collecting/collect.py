@@ -12,8 +12,7 @@ from pydantic import Field, field_validator
 from firstscan._version import __version__
 from firstscan.domain.errors import DataError, UsageError
 from firstscan.domain.finding import Finding
-from firstscan.domain.pool import Pool
-from firstscan.execution import Progress, WorkerDied, run_cases
+from firstscan.execution import Progress
 from firstscan.steps.annotating import owned_files as placed
 from firstscan.steps.annotating.label_maps import COLLECTED, LABELLED
 from firstscan.steps.annotating.tool_folder import checked_classes
@@ -35,10 +34,10 @@ from firstscan.store import (
 
 from .agreement import Agreement, agreement_table, compare
 from .corrections import CORRECTIONS, Correction, corrections_table, judged
-from .pictured import images_of
+from .looking import drawn_maps, examined_maps
 from .returned import Part, parts_of, results_of, source_of
 from .returned_folders import about_missing, about_parts
-from .returned_map import Drawn, Examined, examine, finding
+from .returned_map import Drawn
 from .standing import LABELS, Marks, keys_of, labelled_table, marks_of, standing
 from .training_set import Taken, write_training_set
 
@@ -148,8 +147,10 @@ def _collect(
     out = workspace.out
     ranks = _ranks(parts)
     source = source_of(parts, Run(workspace, settings))
-    drawn, lost = _drawn(parts, known, config, workspace, source)
-    examined, corrections = judged(parts, drawn, _examined(drawn, settings), known, confirmed=config.confirm_untouched)
+    empty = {"allow_empty": config.allow_empty, "confirm_empty": config.confirm_empty}
+    drawn, lost = drawn_maps(parts, known, source, workspace, **empty)
+    found = examined_maps(drawn, settings)
+    examined, corrections = judged(parts, drawn, found, known, confirmed=config.confirm_untouched)
     usable: dict[str, dict[str, Drawn]] = {}
     for item, result in zip(drawn, examined, strict=True):
         if result.usable:
@@ -157,7 +158,7 @@ def _collect(
     values = {(d.case_id, d.reader): e.values for d, e in zip(drawn, examined, strict=True)}
     classes = dict(known) or {f"class {v}": v for v in sorted({v for key in keys_of(usable) for v in values[key]})}
     findings = [*lost, *about_parts(parts), *about_missing(parts, usable)]
-    findings += [found for result in examined for found in result.findings]
+    findings += [one for result in examined for one in result.findings]
     marks = marks_of(parts, classes)
     agreement = _compared(usable, classes, marks, settings.progress)
     labels = standing(usable, values, ranks, config.consensus, out, marks=marks)
@@ -221,71 +222,6 @@ def _ranks(parts: Sequence[Part]) -> dict[str, int]:
     """Return the rank of every scan that was handed over, in rank order."""
     ranks = {step.case_id: step.rank for part in parts for step in part.trail.steps}
     return dict(sorted(ranks.items(), key=lambda pair: (pair[1], pair[0])))
-
-
-def _drawn(
-    parts: Sequence[Part],
-    known: Mapping[str, int],
-    config: CollectConfig,
-    workspace: Workspace,
-    source: Pool | None,
-) -> tuple[list[Drawn], list[Finding]]:
-    """Return what there is to look at, and findings for labels whose scan is not known any more.
-
-    All readers of a scan are held against the image of the first, so that their label maps lie on one grid.
-    """
-    images = {i: path for part in reversed(parts) for i, path in images_of(part, source, workspace).items()}
-    drawn, lost = [], []
-    for number, part in enumerate(parts):
-        for step in part.trail.steps:
-            path = part.returned.labels[step.case_id].path
-            if path is None:
-                continue
-            copy = workspace.work / "checked" / str(number) / f"{step.name}.nii.gz"
-            if step.case_id in images:
-                image, empty = images[step.case_id], config.allow_empty
-                drawn.append(
-                    Drawn(
-                        step.case_id,
-                        part.reader,
-                        path,
-                        image,
-                        copy,
-                        known,
-                        allow_empty=empty,
-                        ignore=part.trail.ignore,
-                        plane=step.plane,
-                        positions_mm=step.positions_mm,
-                        confirm_empty=config.confirm_empty,
-                    )
-                )
-                continue
-            message = (
-                f"{part.reader}: the scan it was drawn on is not known: the hand-off was moved, or the scan is gone"
-            )
-            remedy = "collect it where it was handed off"
-            lost.append(Finding("label-no-scan", "drop", step.case_id, message, remedy, path=str(path)))
-    return drawn, lost
-
-
-def _examined(drawn: Sequence[Drawn], settings: Settings) -> list[Examined]:
-    results: dict[int, Examined] = {}
-    if drawn:
-        settings.progress.start("Checking labels", len(drawn))
-        items = [(str(i), item) for i, item in enumerate(drawn)]
-        for key, result in run_cases(examine, items, workers=settings.workers):
-            results[int(key)] = _lost(drawn[int(key)], result) if isinstance(result, Exception) else result
-            settings.progress.advance()
-        settings.progress.finish()
-    return [results[i] for i in range(len(drawn))]
-
-
-def _lost(item: Drawn, error: Exception) -> Examined:
-    """Return what is said of a label map that could not even be looked at; a fault of the program is raised."""
-    if not isinstance(error, OSError | MemoryError | WorkerDied):
-        raise error
-    message, remedy = f"it cannot be read: {error}", "copy it again, or save it anew"
-    return Examined((), (finding(item, "label-unreadable", message, remedy),))
 
 
 def _compared(

@@ -14,7 +14,8 @@ from firstscan.domain.finding import Finding
 from firstscan.domain.slices import ScanGeometry, outside_ignored
 from firstscan.segmentation.aligning import laid_on
 from firstscan.segmentation.grids import Grid, read_grid, read_labels, read_segments, write_labels
-from firstscan.selection.slices.planning import located, read_plane
+from firstscan.selection.slices.planning import located
+from firstscan.selection.slices.settings import read_plane
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from firstscan.execution import Progress, Silent, run_cases
 from firstscan.imaging import inspect
 from firstscan.steps.measuring.index import index as index_source
 from firstscan.steps.measuring.pipeline import extracted, opened, settled
-from firstscan.steps.running.config import ExtractCommand, IndexConfig, Modality, PickConfig, PresetName
+from firstscan.steps.running.batch_config import PickConfig
+from firstscan.steps.running.config import ExtractCommand, IndexConfig, Modality, PresetName
 from firstscan.steps.running.headers import HeaderReader
 from firstscan.steps.running.run import Settings, shown
 from firstscan.steps.selecting.slicing import geometries, laid

@@ -9,7 +9,7 @@ import numpy as np
 from firstscan.demo import generate
 from firstscan.domain.case import Case, Channel
 from firstscan.imaging import read_volume, write_image
-from firstscan.steps.running.config import SelectCommand
+from firstscan.steps.running.batch_config import SelectCommand
 from firstscan.steps.running.run import Run, Settings
 from firstscan.store import open_workspace
 

@@ -12,7 +12,8 @@ from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Selection
 from firstscan.steps.measuring.covariates import covariates, known_columns, stored
 from firstscan.steps.measuring.pipeline import Started, indexed, measured, measured_files, opened, settled, started
-from firstscan.steps.running.config import INSTANT, SelectCommand
+from firstscan.steps.running.batch_config import SelectCommand
+from firstscan.steps.running.config import INSTANT
 from firstscan.steps.running.results import FINDINGS, REPORT, selection_files
 from firstscan.steps.running.run import Settings
 from firstscan.steps.selecting.pick import (

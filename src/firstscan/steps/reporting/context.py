@@ -17,7 +17,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.report import Afterwards, Collection, GroupRow, HandOver, OtherChoice, ReviewEntry, Spread
 from firstscan.selection import select as choose
-from firstscan.steps.running.config import PickConfig, parse_quota
+from firstscan.steps.running.batch_config import PickConfig, parse_quota
 from firstscan.steps.running.history import HANDOFFS, REVIEW, read_log
 from firstscan.steps.running.run import Run
 from firstscan.steps.selecting.pick import constraints_of

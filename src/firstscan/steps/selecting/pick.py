@@ -24,7 +24,7 @@ from firstscan.selection.checks import check_uncertainty
 from firstscan.selection.history import begun
 from firstscan.selection.registry import strategy_class
 from firstscan.steps.measuring.covariates import with_columns
-from firstscan.steps.running.config import PickConfig, parse_quota
+from firstscan.steps.running.batch_config import PickConfig, parse_quota
 from firstscan.steps.running.identity import in_neutral, key_of, neutral_quota
 from firstscan.steps.running.origin import known_scans, note_origin
 from firstscan.steps.running.results import FEATURES, FINDINGS, finished, guard, selection_files

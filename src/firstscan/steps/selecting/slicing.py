@@ -14,17 +14,16 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.domain.slices import PlannedSlices, ScanGeometry, SlicePlan
 from firstscan.selection.slices.planning import (
-    Slicing,
     minutes_of,
     most_slices,
     plan_slices,
     scans_for,
     share_slices,
     slice_counts,
-    slicing_of,
     unplannable,
 )
-from firstscan.steps.running.config import PickConfig
+from firstscan.selection.slices.settings import Slicing, slicing_of
+from firstscan.steps.running.batch_config import PickConfig
 from firstscan.steps.running.results import SLICES
 from firstscan.store import atomic_write
 from firstscan.store.slice_plans import slices_table

@@ -17,7 +17,7 @@ from firstscan.selection import Association, Constraints, remedy_of, signal_audi
 from firstscan.selection.geometry import typicality
 from firstscan.selection.signals import effective_budget, pacing, spearman
 from firstscan.selection.trust.confounds import STATED_SHARE, in_short
-from firstscan.steps.running.config import PickConfig
+from firstscan.steps.running.batch_config import PickConfig
 
 from .slicing import MINUTES
 

@@ -14,7 +14,7 @@ from firstscan.domain.features import FeatureTable
 from firstscan.domain.selection import Selection
 from firstscan.selection import Constraints, Quota, adjust, replace_pick
 from firstscan.selection import extend as more_picks
-from firstscan.steps.running.config import PickConfig, parse_quota
+from firstscan.steps.running.batch_config import PickConfig, parse_quota
 from firstscan.steps.running.identity import in_neutral, key_of
 from firstscan.steps.running.results import FEATURES, FINDINGS, REPORT, SELECTION, SLICES
 from firstscan.steps.running.run import Run, Settings

@@ -25,7 +25,8 @@ from firstscan.steps.annotating.predicted import PREDICTIONS
 from firstscan.steps.annotating.tool_folder import all_linkable
 from firstscan.steps.measuring.index import index
 from firstscan.steps.reporting.report import STORY
-from firstscan.steps.running.config import Config, Scalar
+from firstscan.steps.running.batch_config import Scalar
+from firstscan.steps.running.config import Config
 from firstscan.steps.running.headers import known_headers
 from firstscan.steps.running.identity import key_file, key_of
 from firstscan.steps.running.origin import folders_behind, scans_of
