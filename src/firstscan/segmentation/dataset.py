@@ -12,6 +12,7 @@ import numpy as np
 from firstscan.domain.errors import DataError
 from firstscan.domain.slices import IGNORE, ignore_value
 
+from .aligning import laid_on
 from .grids import read_grid, read_labels
 
 ENDING = ".nii.gz"
@@ -112,9 +113,11 @@ def list_images(folder: Path, channels: int) -> dict[str, tuple[Path, ...]]:
 def check_dataset(dataset: RawDataset) -> tuple[str, ...]:
     """Check that label maps fit their scans and the class list; return the classes that no pick holds.
 
+    A label map that is stored along other axes than its scan fits it: whoever trains turns it.
+
     Raises
     ------
-    DataError : a label map on another grid than its scan, or values that are no class; every such case is named.
+    DataError : a label map on other voxels than its scan, or values that are no class; every such case is named.
     """
     problems: list[str] = []
     remedies: dict[str, None] = {}
@@ -123,7 +126,9 @@ def check_dataset(dataset: RawDataset) -> tuple[str, ...]:
     classes = ", ".join(f"{name} = {value}" for name, value in dataset.classes.items())
     for case in dataset.cases:
         labels, grid = read_labels(case.label)
-        if difference := read_grid(case.images[0]).difference(grid):
+        try:
+            laid_on(labels, grid, read_grid(case.images[0]))
+        except DataError as difference:
             problems.append(f"{case.name}: the label map has another geometry than the scan: {difference}")
             remedies["Draw a label map on its own scan, or resample it to the scan's grid."] = None
         values = {int(v) for v in np.unique(labels)}

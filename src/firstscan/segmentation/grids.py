@@ -23,6 +23,10 @@ TOLERANCE_VOXELS = 0.1
 """How far a corner of one grid may lie from the same corner of another that counts as equal, in voxels."""
 
 
+_ROUNDED = 1e-3
+"""The same for grids of files that were written from one another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """Where voxels lie: ``shape``, ``spacing_mm``, ``origin_mm`` along stored axes (x, y, z), and ``direction``."""
@@ -44,6 +48,10 @@ class Grid:
             key=lambda both: float(np.abs(np.subtract(both[0], both[1])).max()),
         )
         return f"{name.removesuffix('_mm')} {_listed(ours)} against {_listed(theirs)}{unit}"
+
+    def is_same(self, other: Grid) -> bool:
+        """Tell whether two grids are one up to the rounding of files, so that arrays can be compared as they are."""
+        return self.shape == other.shape and self.apart(other) <= _ROUNDED
 
     @property
     def affine(self) -> Float[np.ndarray, "4 4"]:

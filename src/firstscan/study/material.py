@@ -15,6 +15,7 @@ from firstscan.domain.pool import Pool
 from firstscan.execution import run_cases
 from firstscan.handoff.names import safe_names
 from firstscan.handoff.place import place_file
+from firstscan.segmentation.aligning import laid_on
 from firstscan.segmentation.dataset import ENDING
 from firstscan.segmentation.grids import read_grid, read_labels
 from firstscan.steps.annotating.tool_folder import convert
@@ -102,7 +103,9 @@ def _unfit(item: tuple[Path, Path, frozenset[int]]) -> str:
     """Say what keeps a scan and its label map from being scored; empty where nothing does."""
     scan, label, allowed = item
     values, grid = read_labels(label)
-    if difference := read_grid(scan).difference(grid):
+    try:
+        laid_on(values, grid, read_grid(scan))
+    except DataError as difference:
         return f"the label map has another geometry than the scan: {difference}"
     extra = sorted(set(np.unique(values).tolist()) - allowed)
     return f"the label map holds {extra[:5]}, which the class list does not name" if extra else ""

@@ -15,8 +15,9 @@ from firstscan.domain.errors import DataError, FirstscanError
 from firstscan.domain.pool import Pool
 from firstscan.domain.selection import Pick, Selection
 from firstscan.domain.slices import SlicePlan
+from firstscan.segmentation.aligning import read_laid_on
 from firstscan.segmentation.evaluate import score_folder
-from firstscan.segmentation.grids import read_labels
+from firstscan.segmentation.grids import read_grid
 from firstscan.segmentation.protocol import Progress, silent
 from firstscan.segmentation.registry import segmenter
 from firstscan.steps.annotating.tool_folder import HandoffConfig, handoff
@@ -131,7 +132,7 @@ def _annotated(labels: Mapping[str, str], job: Job) -> tuple[dict[str, int], int
     found = dict.fromkeys(job.classes, 0)
     held = None if job.work is None else 0
     for case_id, path in labels.items():
-        values = read_labels(Path(path))[0]
+        values = read_laid_on(Path(path), read_grid(Path(job.pool[case_id].path)))
         planned = None if job.work is None else job.work.of(case_id)
         if planned is not None and held is not None:
             looked = np.take(values, planned.indices, axis=planned.axis)

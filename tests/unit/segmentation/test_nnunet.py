@@ -13,55 +13,6 @@ from firstscan.segmentation.nnunet import program
 from firstscan.segmentation.nnunet.segmenter import NnUnet
 from firstscan.segmentation.registry import resolved, segmenter
 
-FAKE = """#!{python}
-import json, os, pathlib, shutil, sys
-name, arguments = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
-keys = [k for k in os.environ if k.startswith(("nnUNet_", "FIRSTSCAN_"))]
-with open({calls!r}, "a") as log:
-    log.write(json.dumps([name, arguments, {{k: os.environ[k] for k in keys}}]) + "\\n")
-mode = pathlib.Path({mode!r}).read_text()
-if mode == name:
-    print("doing things")
-    print("RuntimeError: it broke")
-    sys.exit(1)
-if name == "nnUNetv2_plan_and_preprocess":
-    pathlib.Path(os.environ["nnUNet_preprocessed"], "Dataset001_Picks").mkdir(parents=True)
-if name == "nnUNetv2_train":
-    for epoch in range(2):
-        print(f"2026-01-01 00:00:00.1: Epoch {{epoch}}")
-        print(f"2026-01-01 00:00:00.2: train_loss {{0.5 - epoch / 10}}")
-    fold = pathlib.Path(os.environ["nnUNet_results"], "Dataset001_Picks", "T__nnUNetPlans__3d_fullres", "fold_0")
-    fold.mkdir(parents=True, exist_ok=True)
-    (fold / "checkpoint_latest.pth").write_text("x")
-if name == "nnUNetv2_predict":
-    out = pathlib.Path(arguments[arguments.index("-o") + 1])
-    for image in sorted(pathlib.Path(arguments[arguments.index("-i") + 1]).iterdir()):
-        case = image.name.removesuffix("_0000.nii.gz")
-        print(f"Predicting {{case}}:")
-        if mode != "lazy":
-            shutil.copy(image, out / f"{{case}}.nii.gz")
-"""
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """Programs that note how they were called instead of training."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    calls, mode = tmp_path / "calls.jsonl", tmp_path / "mode"
-    mode.write_text("")
-    for name in ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict"):
-        path = folder / name
-        path.write_text(FAKE.format(python=sys.executable, calls=str(calls), mode=str(mode)))
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("FIRSTSCAN_NNUNET", str(tmp_path))
-
-    def told():
-        return [json.loads(line) for line in calls.read_text().splitlines()]
-
-    told.mode = mode
-    return told
-
 
 def test_trains_on_all_picks_in_one_split_and_predicts(raw_dataset, tmp_path, fake):
     notes = []

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import DataError, UsageError
@@ -53,6 +54,25 @@ def test_any_format_becomes_a_dataset_that_trains(tmp_path, ending):
     assert dict(dataset.classes) == {"class 1": 1, "class 2": 2}
     train(handed.open_this, tmp_path / "m", Unet(iterations=1, features=4, patch=16))
     assert (tmp_path / "m" / "unet.pt").exists()
+
+
+def test_nnunet_is_handed_label_maps_on_the_arrays_of_their_scans(tmp_path):
+    """It looks at arrays alone: a label map that is stored flipped would be learnt mirrored."""
+    pool = scans(tmp_path, ".nii.gz")
+    flipped, moved = (tmp_path / "labels" / f"{name}_seg.nii.gz" for name in "ab")
+    want, grid = read_labels(flipped)
+    image = sitk.DICOMOrient(sitk.ReadImage(str(flipped)), "PIR")
+    sitk.WriteImage(image, str(flipped))
+    (tmp_path / "out").mkdir()
+    config = HandoffConfig(target="nnunet", labels=tmp_path / "labels")
+    dataset = read_dataset(handoff(chosen(), pool, config, tmp_path / "out").open_this)
+    labels, placed = read_labels(next(c.label for c in dataset.cases if c.name == "a"))
+    np.testing.assert_array_equal(labels, want)
+    assert placed.is_same(grid)
+    write_labels(*((labels, Grid(grid.shape, grid.spacing_mm, (9.0, 9.0, 9.0), grid.direction))), moved)
+    (tmp_path / "again").mkdir()
+    with pytest.raises(DataError, match=r"1 label map\(s\) do not lie on the voxels of their scans: b: origin"):
+        handoff(chosen(), pool, config, tmp_path / "again")
 
 
 def test_conversion_keeps_positions_in_space(tmp_path):

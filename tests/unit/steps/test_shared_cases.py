@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
+from firstscan.cli import run
 from firstscan.domain.errors import DataError
 from firstscan.imaging import index, inspect
 from firstscan.steps.annotating.matching import match_labels
@@ -124,3 +130,81 @@ def test_predictions_against_segmentations_of_slicer(case):
     scores = evaluate(folder / "pred", folder / "true")
     assert {s.case_id for s in scores} == {"c0", "c1"}
     assert {s.dice for s in scores} == {1.0}
+
+
+def dataset_of(case, tmp_path):
+    """The label maps of ``label-geometry-rounding`` with scans 0.004 mm off, as nnU-Net keeps both."""
+    folder = case("label-geometry-rounding") / "geom_rounding"
+    dataset = tmp_path / "Dataset001_Rounding"
+    for part in ("imagesTr", "labelsTr"):
+        (dataset / part).mkdir(parents=True)
+    for name in ("c0", "c1"):
+        shutil.copy(folder / "pred" / f"{name}.nii.gz", dataset / "imagesTr" / f"{name}_0000.nii.gz")
+        shutil.copy(folder / "true" / f"{name}.nii.gz", dataset / "labelsTr" / f"{name}.nii.gz")
+    labels = {"background": 0, "anterior": 1, "posterior": 2}
+    content = {"channel_names": {"0": "MR"}, "labels": labels, "numTraining": 2, "file_ending": ".nii.gz"}
+    (dataset / "dataset.json").write_text(json.dumps(content))
+    return dataset
+
+
+def test_a_rounded_origin_is_no_other_grid(case, tmp_path, capfd):
+    folder = case("label-geometry-rounding") / "geom_rounding"
+    apart = [sitk.ReadImage(str(folder / part / "c0.nii.gz")).GetOrigin() for part in ("pred", "true")]
+    assert np.abs(np.subtract(*apart)).max() == pytest.approx(0.004, abs=1e-4)
+    assert {s.dice for s in evaluate(folder / "pred", folder / "true")} == {1.0}
+    plan = ["train", str(dataset_of(case, tmp_path)), "--segmenter", "unet", "--out", str(tmp_path / "out")]
+    assert run([*plan, "--option", "iterations=2", "--option", "features=4"]) == 0
+    assert (tmp_path / "out" / "model" / "unet.pt").is_file()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def lits(case, folder, *, labels):
+    """A folder as LiTS has it, of the scans and label maps that another case holds."""
+    folder.mkdir()
+    source = case("kits-segmentation-as-scan")
+    for number in range(3):
+        scan = source / f"case_{number:05d}"
+        shutil.copy(scan / "imaging.nii.gz", folder / f"volume-{number}.nii.gz")
+        if labels:
+            shutil.copy(scan / "segmentation.nii.gz", folder / f"segmentation-{number}.nii.gz")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_plan_that_left_a_traceback_runs_to_its_end(case, tmp_path):
+    """In a process of its own: what a library's thread writes after the end is seen, too."""
+    told = (case("study-stray-traceback") / "plan_l2.yaml").read_text()
+    folder = lits(case, tmp_path / "lits", labels=True)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        told.replace("in/layout/lits", str(folder)).replace("budgets: [2]", "budgets: [1]").replace("fast", "instant")
+    )
+    done = in_a_process(["study", str(plan), "--out", str(tmp_path / "out"), "--workers", "2"])
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "out" / "summary.json").is_file() or list((tmp_path / "out").glob("*.csv"))
+
+
+@pytest.mark.slow
+def test_an_error_of_the_same_study_stays_one_message(case, tmp_path):
+    """Scans where label maps should be: 2 of 2 runs wrote a traceback of joblib after the message."""
+    told = (case("study-stray-traceback") / "plan_l2.yaml").read_text()
+    scans = lits(case, tmp_path / "lits", labels=False)
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for path in scans.iterdir():
+        for copy in range(8):  # enough of them for several processes
+            shutil.copy(path, labels / path.name.replace("volume-", f"volume-{copy or ''}"))
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(told.replace("source: in/layout/lits", f"source: {scans}").replace("in/layout/lits", str(labels)))
+    done = in_a_process(["study", str(plan), "--out", str(tmp_path / "out"), "--workers", "2"])
+    assert done.returncode != 0
+    assert "label values must be whole numbers" in done.stderr or "no label map" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+
+
+def in_a_process(arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "firstscan.cli", *arguments], capture_output=True, text=True, timeout=300, check=False
+    )

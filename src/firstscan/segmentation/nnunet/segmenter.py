@@ -15,6 +15,7 @@ from firstscan.segmentation.protocol import Progress, silent
 from firstscan.segmentation.whole import is_whole
 
 from .program import Program, find_programs, package_versions, program, require_version
+from .raw import link_dataset
 
 DATASET = "Dataset001_Picks"
 TRAINERS = {
@@ -155,17 +156,6 @@ class NnUnet(BaseModel, frozen=True, extra="forbid"):
         wanted = {"FIRSTSCAN_SEED": seed, "FIRSTSCAN_EPOCHS": self.epochs, "FIRSTSCAN_ITERATIONS": self.iterations}
         in_order = {"nnUNet_n_proc_DA": "0"} if self.device == "cpu" else {}
         return {k: str(v) for k, v in wanted.items() if v is not None} | in_order
-
-
-def link_dataset(raw: RawDataset, target: Path) -> None:
-    """Give the dataset folder the one name that nnU-Net sees, so that no other dataset can be mistaken for it."""
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.symlink_to(raw.folder.resolve(), target_is_directory=True)
-    except (OSError, NotImplementedError):
-        shutil.copytree(raw.folder, target)
 
 
 def write_split(raw: RawDataset, folder: Path) -> None:

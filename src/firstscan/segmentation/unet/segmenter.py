@@ -11,8 +11,9 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from firstscan.domain.errors import DataError, UsageError
+from firstscan.segmentation.aligning import read_laid_on
 from firstscan.segmentation.dataset import ENDING, RawDataset, check_dataset, list_images, read_dataset
-from firstscan.segmentation.grids import Grid, read_channels, read_labels, write_labels
+from firstscan.segmentation.grids import Grid, read_channels, write_labels
 from firstscan.segmentation.protocol import Progress, silent
 from firstscan.segmentation.standardise import Scale, labels_to_spacing, scale_of, to_spacing, working_spacing
 
@@ -126,7 +127,7 @@ def _prepared(
         lookup[value] = index
     if raw.ignore is not None:
         lookup[raw.ignore] = IGNORED
-    labels = [lookup[read_labels(c.label)[0]] for c in raw.cases]
+    labels = [lookup[read_laid_on(c.label, grid)] for c, (_, grid) in zip(raw.cases, volumes, strict=True)]
     spacing = working_spacing([grid for _, grid in volumes], largest_voxels)
     inside = [v[:, m > 0] for (v, _), m in zip(volumes, labels, strict=True)]
     scales = tuple(

@@ -51,6 +51,36 @@ def prefilled(
     return made
 
 
+def laid_on_scans(labels: Mapping[str, str], cases: Pool, folder: Path) -> dict[str, str]:
+    """Return ``labels`` with those that are stored otherwise than their scans written along the scans' axes.
+
+    For programs that look at arrays alone, as nnU-Net does: they would take such a label map mirrored.
+
+    Raises
+    ------
+    DataError : label maps that cannot be read or lie on other voxels than their scans; all of them are named.
+    """
+    placed, problems = dict(labels), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, case in enumerate(case for case in cases if case.case_id in labels):
+        given = Path(labels[case.case_id])
+        try:
+            scan = read_grid(Path(case.path))
+            if read_grid(given).is_same(scan):
+                continue
+            target = folder / f"{number:06d}{ENDING}"
+            write_labels(laid_on(*read_labels(given), scan), scan, target)
+            placed[case.case_id] = str(target)
+        except DataError as error:
+            problems.append(f"{case.case_id}: {error}")
+    if problems:
+        raise DataError(
+            f"{len(problems)} label map(s) do not lie on the voxels of their scans: {'; '.join(problems[:5])}. Draw a "
+            "label map on its own scan, or resample it to the scan's grid"
+        )
+    return placed
+
+
 def _as_stored(case: Case, planned: PlannedSlices, given: Path | None, ignore: int, target: Path) -> None:
     grid = read_grid(Path(case.path))
     values = np.zeros(grid.shape, dtype=np.int32)

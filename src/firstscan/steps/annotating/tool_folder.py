@@ -25,7 +25,7 @@ from firstscan.steps.running.config import Config
 
 from .label_maps import find_classes, labels_of, read_classes, read_ignore
 from .matching import refuse_scans
-from .prefilled import ignore_of, prefilled
+from .prefilled import ignore_of, laid_on_scans, prefilled
 
 SEGMENTATION = (".seg.nrrd", ".seg.nhdr")
 """Endings of segmentations of 3D Slicer."""
@@ -96,44 +96,32 @@ def handoff(
     cases = pool.only(selection.case_ids)
     refuse_scans(found, [Path(channel.path) for case in pool for channel in case.channels])
     neutral = pool.pseudonyms is not None
-    place = place_of(cases, config.files, anew=neutral)
-    if selection.slices is None:
-        material = Material(
-            selection,
-            pool,
-            name=config.name,
-            labels=found,
-            classes=named,
-            ignore=ignore,
-            given=found,
-            predicted=frozenset(predicted),
-            neutral=neutral,
-        )
-        return write(material, out.absolute(), place)
-    if config.target == "nnunet":
-        named = named or {"target": 1}
-    ignore = ignore_of(named) if ignore is None else ignore
+    linked = all_linkable(cases) and not neutral
+    if selection.slices is not None:
+        if config.target == "nnunet":
+            named = named or {"target": 1}
+        ignore = ignore_of(named) if ignore is None else ignore
     with TemporaryDirectory() as folder:
-        maps = prefilled(
-            selection.slices.only(selection.case_ids),
-            pool,
-            found,
-            ignore,
-            Path(folder),
-            linked=(all_linkable(cases) and not neutral) or not cases,
-        )
+        placed = found
+        if selection.slices is not None:
+            planned = selection.slices.only(selection.case_ids)
+            placed = prefilled(planned, pool, found, ignore or 0, Path(folder), linked=linked or not cases)
+        elif config.target == "nnunet" and linked:
+            placed = laid_on_scans(found, cases, Path(folder))
         material = Material(
             selection,
             pool,
             name=config.name,
-            labels=maps,
+            labels=placed,
             classes=named,
             ignore=ignore,
             given=found,
             predicted=frozenset(predicted),
             neutral=neutral,
         )
-        handed = write(material, out.absolute(), place)
+        handed = write(material, out.absolute(), place_of(cases, config.files, anew=neutral))
+    if selection.slices is None:
+        return handed
     maps_say = f" In the label maps all other slices hold {ignore}." if any(i.given for i in handed.items) else ""
     count = len(selection.slices.only(selection.case_ids))
     return replace(handed, message=f"{handed.message} slices.csv lists the {count} slices to annotate.{maps_say}")
