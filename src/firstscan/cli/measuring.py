@@ -30,6 +30,7 @@ def index(
     only: o.Only = None,
     pseudonyms: o.Pseudonyms = None,
     table: o.Table = None,
+    severity: o.Severity = None,
     workers: o.Workers = None,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -37,11 +38,11 @@ def index(
     options = locals()
     from firstscan.steps.measuring.commands import CASES, run_index
     from firstscan.steps.measuring.index import described, found
-    from firstscan.steps.running.config import IndexConfig
+    from firstscan.steps.running.config import IndexCommand
 
     from . import terminal
 
-    pool = run_index(IndexConfig.of(**o.given_of(options)), out, o.settings_of(options))
+    pool = run_index(IndexCommand.of(**o.given_of(options)), out, o.settings_of(options))
     for line in described(pool):
         terminal.say(line)
     terminal.show_findings(pool.findings, found(pool), len(pool), out / "findings.csv", read=False)

@@ -17,7 +17,7 @@ from firstscan.steps.running.config import (
     CheckCommand,
     Config,
     ExtractCommand,
-    IndexConfig,
+    IndexCommand,
     PickConfig,
     PretrainCommand,
     SelectCommand,
@@ -35,7 +35,7 @@ CALLED = {c.name or c.callback.__name__: c.callback for c in app.registered_comm
 """The function behind each command."""
 COMMANDS: dict[str, type[Config]] = {
     "select": SelectCommand,
-    "index": IndexConfig,
+    "index": IndexCommand,
     "check": CheckCommand,
     "pretrain": PretrainCommand,
     "extract": ExtractCommand,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+import firstscan
 from firstscan.cli import run
 from firstscan.domain.errors import DataError
 from firstscan.domain.pool import Pool
@@ -123,6 +124,25 @@ def test_severity_overrules_a_look_at_the_content_through_the_steps(tmp_path, ca
     known = known_scans(tmp_path / "b")  # hand-offs index the scans again
     assert known is not None
     assert index_step(known).case_ids == ("p0", "p0_liver", "p1")
+
+
+def test_severity_overrules_it_for_index_too(tmp_path, capsys):
+    (tmp_path / "scans").mkdir()
+    silent(tmp_path / "scans")
+    index_command = ["index", str(tmp_path / "scans"), "--workers", "1", "--out"]
+    assert run([*index_command, str(tmp_path / "a")]) == 0
+    assert "3 scan(s) found, 1 left out." in capsys.readouterr().out
+    assert run([*index_command, str(tmp_path / "b"), "--severity", "looks-like-labels=warn"]) == 0
+    assert "3 scan(s) found.\n" in capsys.readouterr().out
+    with (tmp_path / "b" / "cases.csv").open() as file:
+        assert [row["case_id"] for row in csv.DictReader(file)] == ["p0", "p0_liver", "p1"]
+    assert run([*index_command, str(tmp_path / "c"), "--severity", "looks-like-label=warn"]) == 2
+    assert "looks-like-labels" in capsys.readouterr().err
+    assert firstscan.index(tmp_path / "scans", severity={"looks-like-labels": "note"}).case_ids == (
+        "p0",
+        "p0_liver",
+        "p1",
+    )
 
 
 def test_hand_offs_and_results_of_earlier_versions_are_still_read(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from firstscan.execution import Progress, Silent, run_cases
 from firstscan.imaging import inspect
 from firstscan.steps.measuring.index import index as index_source
 from firstscan.steps.measuring.pipeline import extracted, opened, settled
-from firstscan.steps.running.config import ExtractCommand, IndexConfig, Modality, PickConfig, PresetName
+from firstscan.steps.running.config import ExtractCommand, IndexCommand, Modality, PickConfig, PresetName
 from firstscan.steps.running.headers import HeaderReader
 from firstscan.steps.running.run import Settings, shown
 from firstscan.steps.selecting.slicing import geometries, laid
@@ -34,6 +34,7 @@ def index(
     only: Sequence[str] = (),
     table: str | Path | None = None,
     pseudonyms: bool | None = None,
+    severity: Mapping[str, str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Pool:
@@ -47,6 +48,7 @@ def index(
     table : more columns of the scans (CSV, TSV, Parquet), one row each, joined by the column ``case_id``.
     pseudonyms : give scans and metadata neutral names (``case-0001``); None: where the source is DICOM. The key is
         ``pool.pseudonyms``.
+    severity : how to take single kinds of findings, code → ``drop``, ``warn``, ``note`` or ``off``.
     workers : processes that read the headers of DICOM files; None: one a CPU core.
     progress : told of the headers as they are read; None: nobody is.
 
@@ -55,13 +57,14 @@ def index(
     UsageError : no such source, an unknown layout or channel, a table that fits no scan.
     DataError : no scan in it.
     """
-    config = IndexConfig.of(
+    config = IndexCommand.of(
         source=str(source),
         layout=layout,
         channel=tuple(channels),
         only=tuple(only),
         table=table,
         pseudonyms=pseudonyms,
+        severity=dict(severity or {}),
     )
     return index_source(config, HeaderReader(partial(run_cases, workers=workers), partial(shown, progress or Silent())))
 

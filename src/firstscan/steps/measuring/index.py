@@ -14,7 +14,7 @@ from firstscan.domain.pool import Pool
 from firstscan.imaging import index as find_scans
 from firstscan.imaging import with_channels
 from firstscan.imaging.dicom.headers import Headers, read_headers
-from firstscan.steps.running.config import CheckConfig, IndexConfig
+from firstscan.steps.running.config import CheckConfig, IndexConfig, SeverityConfig
 from firstscan.steps.running.identity import named
 
 _SHOWN = 4
@@ -60,9 +60,10 @@ def index(config: IndexConfig, headers: Headers = read_headers, key: Path | None
 
 def _policy(config: IndexConfig) -> Callable[[Iterable[Finding]], tuple[Finding, ...]]:
     """Return what gives findings of the index their severity; those that no network can be fed with stay drops."""
-    if not isinstance(config, CheckConfig):
+    if not isinstance(config, SeverityConfig):
         return apply_policy
-    audit, severity = config.audit, config.severity
+    audit = config.audit if isinstance(config, CheckConfig) else "normal"
+    severity = config.severity
 
     def judged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         found = tuple(findings)

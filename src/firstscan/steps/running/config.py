@@ -81,16 +81,21 @@ class IndexConfig(TableConfig):
         return str(Path(value).expanduser().absolute())
 
 
-class CheckConfig(Config):
+class SeverityConfig(Config):
+    """How single kinds of findings are taken: ``severity`` maps codes to ``drop``, ``warn``, ``note`` or ``off``."""
+
+    severity: Mapping[str, Literal["drop", "warn", "note", "off"]] = Field(default_factory=dict)
+
+
+class CheckConfig(SeverityConfig):
     """How scans are read and judged.
 
     ``modality`` overrides what headers and intensities say; ``audit`` says how strictly findings are taken, and
-    ``severity`` (finding code → ``drop``, ``warn``, ``note`` or ``off``) wins over it.
+    ``severity`` wins over it.
     """
 
     modality: Modality | None = None
     audit: Literal["strict", "normal", "off"] = "normal"
-    severity: Mapping[str, Literal["drop", "warn", "note", "off"]] = Field(default_factory=dict)
 
 
 class PretrainConfig(Config):
@@ -260,7 +265,11 @@ class PickConfig(TableConfig, SlicesConfig):
         return {**thin, **self.option}
 
 
-class CheckCommand(IndexConfig, CheckConfig):
+class IndexCommand(IndexConfig, SeverityConfig):
+    """Settings of ``firstscan index``."""
+
+
+class CheckCommand(IndexCommand, CheckConfig):
     """Settings of ``firstscan check``."""
 
 
