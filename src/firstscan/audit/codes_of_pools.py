@@ -33,6 +33,13 @@ NAMES = (
         "A file holds few distinct whole values on the grid of another one: it looks like a label map.",
         "Nothing to do if it is one. If it is a scan: --severity looks-like-labels=warn.",
     ),
+    k(
+        "converted-copy",
+        "drop",
+        "A DICOM series is there as a converted file, too: the same voxels at the same places. The file is kept.",
+        "Nothing to do. To take the series instead of such files: --layout dicom.",
+        "corners at most 0.1 voxel apart, and a correlation of 0.999 in the middle slice",
+    ),
     k("name-encoding", "drop", "A file name is not written in UTF-8.", "Rename the file or its folder."),
     k("same-name", "drop or warn", "Two files make one case id.", "Rename one of the two files."),
     k(
@@ -49,7 +56,12 @@ PASSED_OVER = (
     k("own-results", "note", "A folder that firstscan wrote.", "Nothing to do."),
     k("hidden", "note", "Hidden files and folders.", "Nothing to do, or rename what is wanted."),
     k("format-not-read", "warn", "Images or archives in a format that is not read.", "Unpack or convert them."),
-    k("dicom-not-taken", "warn", "DICOM files beside scans of other formats.", "Take them with --layout dicom."),
+    k(
+        "dicom-not-taken",
+        "warn",
+        "DICOM files that --layout, or the layout of the other files (BIDS, nnU-Net, …), leaves out.",
+        "Take them with --layout dicom.",
+    ),
     k("volumes-not-taken", "warn", "Scans of other formats in a DICOM source.", "Take them with --layout folder."),
     k("outside-images", "note", "Scans outside of the folder that the layout reads.", "Name their folder as SOURCE."),
     k("other-files", "note", "Files of other kinds.", "Nothing to do."),

@@ -30,6 +30,14 @@ class Header:
     modality_hint: Modality | None = None
     axes_off: float = 0.0
 
+    @property
+    def affine(self) -> Float[np.ndarray, "4 4"]:
+        """Voxel index → LPS mm."""
+        affine = np.eye(4)
+        affine[:3, :3] = np.reshape(self.direction, (3, 3)) * np.array(self.spacing_mm)
+        affine[:3, 3] = self.origin_mm
+        return affine
+
 
 @dataclass(frozen=True, slots=True)
 class Volume:

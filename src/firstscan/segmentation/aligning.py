@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Int
 
 from firstscan.domain.arrays import LabelMap
+from firstscan.domain.axes import turn_onto
 from firstscan.domain.errors import DataError
 
-from .grids import TOLERANCE_VOXELS, Grid, read_labels
+from .grids import Grid, read_labels
 
 
 def read_laid_on(path: Path, scan: Grid) -> LabelMap:
@@ -33,22 +34,10 @@ def laid_on(labels: LabelMap, grid: Grid, scan: Grid) -> Int[np.ndarray, "_ _ _"
     ------
     DataError : the label map covers another part of space, or has other voxels, than the scan.
     """
-    to_scan = np.linalg.inv(scan.affine) @ grid.affine
-    turn = np.round(to_scan[:3, :3]).astype(int)
-    if not _is_turn(turn) or tuple(np.abs(turn) @ np.array(grid.shape)) != scan.shape:
-        raise DataError(scan.difference(grid) or "its axes run otherwise than the scan's")
-    last = np.array(grid.shape) - 1
-    corners = np.array([[0, 0, 0], *np.diag(last), last], dtype=np.float64)
-    there = corners @ to_scan[:3, :3].T + to_scan[:3, 3]
-    start = np.where(turn.sum(axis=1) < 0, np.array(scan.shape) - 1, 0)
-    if np.abs(there - (corners @ turn.T + start)).max() > TOLERANCE_VOXELS:
-        raise DataError(scan.difference(grid) or "it is shifted against the scan")
+    turn = turn_onto(scan.affine, scan.shape, grid.affine, grid.shape)
+    if turn is None:
+        raise DataError(scan.difference(grid) or "its axes run otherwise than the scan's, or it is shifted against it")
     order = np.abs(turn).argmax(axis=1)
     flipped = tuple(int(axis) for axis in range(3) if turn[axis].sum() < 0)
     turned: np.ndarray = np.ascontiguousarray(np.flip(labels.transpose(order), flipped))
     return turned
-
-
-def _is_turn(matrix: np.ndarray) -> bool:
-    """Tell whether a matrix of whole numbers swaps and flips axes and does nothing else."""
-    return bool((np.abs(matrix).sum(axis=0) == 1).all() and (np.abs(matrix).sum(axis=1) == 1).all())

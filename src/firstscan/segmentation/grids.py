@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from firstscan.domain.arrays import Float, LabelMap
-from firstscan.domain.axes import rounded_axes_allowed
+from firstscan.domain.axes import TOLERANCE_VOXELS, rounded_axes_allowed
 from firstscan.domain.errors import DataError
 
 from .layers import flattened, segments_of
@@ -19,12 +19,8 @@ from .whole import has_place, is_whole, require_written
 
 T = TypeVar("T")
 
-TOLERANCE_VOXELS = 0.1
-"""How far a corner of one grid may lie from the same corner of another that counts as equal, in voxels."""
-
-
 _ROUNDED = 1e-3
-"""The same for grids of files that were written from one another."""
+"""How far apart, in voxels, the corners of grids may lie of files that were written from one another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,8 @@ def test_dicom_beside_other_formats(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(bytes(128) + b"DICM" + bytes(50))
     (tmp_path / "s2" / "LICENSE").write_text("x")
-    pool = index(tmp_path)
+    assert {f.code for f in index(tmp_path).findings} == {"not-an-image", "other-files"}  # they hold no image
+    pool = index(tmp_path, layout="folder")
     assert pool.case_ids == ("converted",)
     assert found(pool) == {"dicom-not-taken": ("warn", 5.0), "other-files": ("note", 1.0)}
     assert "s1 (2), s2 (2)" in message(pool, "dicom-not-taken")

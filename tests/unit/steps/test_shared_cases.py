@@ -71,8 +71,11 @@ def test_spreadsheet_habits(case):
         assert inspect(next(iter(pool)))[0] is not None
 
 
-def test_what_was_not_looked_at_is_said(case):
+def test_series_beside_one_nifti_file_are_read(case):
     pool = index(case("dicom-hidden-by-one-nifti"))
+    assert pool.case_ids == ("converted_case", "plain0", "plain1")
+    assert codes(pool) == set()
+    pool = index(case("dicom-hidden-by-one-nifti"), layout="folder")
     assert codes(pool) == {"dicom-not-taken"}
     assert {f.measured for f in pool.findings if f.code == "dicom-not-taken"} == {67.0}
     assert pool.case_ids == ("converted_case",)

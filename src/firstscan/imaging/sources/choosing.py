@@ -52,6 +52,11 @@ def choose(
     return kept, (Finding("not-asked-for", "note", "", message, "nothing to do", path, float(gone)),)
 
 
+def fits(row: Mapping[str, MetadataValue], only: Iterable[str]) -> bool:
+    """Tell whether what is known of an item fits ``only``; what is not known fits nothing but ``*``."""
+    return _fits(row, _parsed(only))
+
+
 def _parsed(only: Iterable[str]) -> dict[str, list[str]]:
     patterns: dict[str, list[str]] = {}
     for text in only:

@@ -17,6 +17,7 @@ from firstscan.imaging.dicom.headers import NO_DICOM, Header, Headers, read_head
 from firstscan.imaging.files import VOLUME_ENDINGS, is_other, is_volume, split_ending
 from firstscan.imaging.formats.other_formats import header_beside
 
+from .beside import BOTH, Beside, read_both
 from .choosing import choose
 from .label_maps import As, as_found
 from .layouts.bids import is_bids, is_feta, read_bids
@@ -54,7 +55,8 @@ def index(
     Parameters
     ----------
     source : a folder of scans, or a table (CSV, TSV, Parquet) that lists them.
-    layout : ``auto`` recognises it; or one of the names in ``LAYOUTS``.
+    layout : ``auto`` recognises it, and reads both where DICOM files lie beside scans in other formats in a plain
+        folder; or one of the names in ``LAYOUTS``, which reads one of them.
     channels : names of the channels to keep, in that order; all when None. Cases that lack one are dropped.
     only : which scans (DICOM: series), each ``COLUMN=PATTERN`` on what the source or the table tells of them.
     table : more columns of the scans, one row each, joined by case id (CSV, TSV, Parquet).
@@ -89,7 +91,7 @@ def index(
         left_out = {f.case_id for f in findings if f.case_id}
         cases, joined = join(cases, sheet, left_out)
         findings = (*findings, *joined)
-    late = [text for text in only if text not in early] if kind == "dicom" else only
+    late = [text for text in only if text not in early] if kind in {"dicom", BOTH} else only
     cases, findings = _only(cases, findings, late, root)
     pool = Pool(source=str(source), cases=cases, layout=kind)
     return with_channels(pool, channels, findings) if channels else pool.with_findings(findings)
@@ -123,8 +125,12 @@ def _read(
     numbers = {"nnunet": "channel", "folder": "scan" if layout == "folder" else "asked"}.get(kind, "asked")
     foreign: list[Path] = []
     noted = _noting(headers, foreign)
+
+    def read_plain(*, beside_scans: bool) -> Found:
+        return read_folder(root, files, numbers=numbers, judged=judged, beside_scans=beside_scans)
+
     readers: Mapping[str, Callable[[], Found]] = {
-        "folder": lambda: read_folder(root, files, numbers=numbers, judged=judged),
+        "folder": lambda: read_plain(beside_scans=False),
         "nnunet": lambda: read_folder(start, files, names, numbers=numbers, judged=judged),
         "msd": lambda: read_msd(start, files, names),
         "bids": lambda: read_bids(root, files, channels),
@@ -135,9 +141,17 @@ def _read(
     }
     if kind == "table":
         raise UsageError(f"{root} is a folder; layout 'table' needs a CSV, TSV or Parquet file")
-    cases, findings = readers[kind]()
     looked_at = sidecars(walked.files) | set(files)
-    left = foreign if kind == "dicom" else [path for path in walked.files if path not in looked_at]
+    left = [path for path in walked.files if path not in looked_at]
+    series = [path for path in left if is_dicom(path)] if (layout, kind) == ("auto", "folder") else []
+    if series:
+        order = Beside(root, series, only, noted, judged)
+        (cases, findings), both = read_both(order, lambda scans: read_plain(beside_scans=scans))
+        left = sorted({*left} - {*series} | {*foreign})
+        kind = BOTH if both else kind
+    else:
+        cases, findings = readers[kind]()
+        left = foreign if kind == "dicom" else left
     return kind, (cases, (*findings, *passed_over(root, walked.passed, left, kind)))
 
 
@@ -171,7 +185,7 @@ def _recognise(root: Path, start: Path, everything: Sequence[Path], description:
         return "msd" if four_dimensional and not grouped else "nnunet"
     if not files:
         others = any(is_other(path.name) and _is_own_scan(path) for path in everything)
-        return "folder" if others and not any(map(is_dicom, everything)) else "dicom"
+        return "folder" if others else "dicom"
     if is_bids(files):
         return "feta" if is_feta(files) else "bids"
     return brats_year(files) or "folder"

@@ -116,7 +116,7 @@ class Looker:
             if near.has_any(path)
             and self._could_be(path, near)
             and any(self._lies_under(path, other) for other in near.of(path))
-            and self._is_label(path)
+            and self.holds_labels(path)
         ]
 
     def _could_be(self, path: Path, near: _Neighbours) -> bool:
@@ -136,9 +136,10 @@ class Looker:
         own, theirs = self._of(path), self._of(other)
         if own is None or theirs is None or not _same_grid(own.header, theirs.header):
             return False
-        return not self._is_label(other)
+        return not self.holds_labels(other)
 
-    def _is_label(self, path: Path) -> bool:
+    def holds_labels(self, path: Path) -> bool:
+        """Tell whether a file holds few distinct whole values, none below 0."""
         if path not in self._labels:
             stored = self._of(path)
             try:

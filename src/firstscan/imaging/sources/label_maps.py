@@ -37,15 +37,18 @@ class Looked:
         return (*self.left_out, *(replace(finding, case_id=ids[key]) for key, finding in self.kept))
 
 
-def without_labels(root: Path, files: Iterable[Path]) -> tuple[list[Path], tuple[Finding, ...]]:
+def without_labels(
+    root: Path, files: Iterable[Path], *, beside_scans: bool = False
+) -> tuple[list[Path], tuple[Finding, ...]]:
     """Split off what is called after label maps (:mod:`firstscan.domain.names.label_maps`), with a note on how many.
 
-    Where all files are called so there is nothing to tell them from: all are scans, and a warning says so.
+    Where all files are called so there is nothing to tell them from: all are scans, and a warning says so; but not
+    where there are scans in another format (``beside_scans``).
     """
     listed = list(files)
     folders = [path.relative_to(root).parts[:-1] for path in listed]
     told = are_labels([split_ending(path.name)[0] for path in listed], folders)
-    if listed and all(told):
+    if listed and all(told) and not beside_scans:
         return listed, (_all_named(root, listed),)
     skipped: dict[Path, list[Path]] = defaultdict(list)
     for path, is_label in zip(listed, told, strict=True):
@@ -66,7 +69,7 @@ def looking_like_labels(
     seen = Looker().like_labels(list(single), files)
     left_out, kept, gone = [], [], set()
     for path in seen:
-        for finding in judged([_seen(root, path)]):
+        for finding in judged([like_labels(root, path)]):
             if finding.severity == "drop":
                 left_out.append(finding)
                 gone.add(single[path].key)
@@ -103,7 +106,8 @@ def _all_named(root: Path, files: Sequence[Path]) -> Finding:
     )
 
 
-def _seen(root: Path, path: Path) -> Finding:
+def like_labels(root: Path, path: Path) -> Finding:
+    """Return the finding on a file that looks like a label map by its content."""
     within = path.relative_to(root)
     stem = safe_id("_".join((*within.parts[:-1], split_ending(path.name)[0])))
     return Finding(

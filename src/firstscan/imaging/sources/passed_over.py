@@ -8,6 +8,7 @@ from pathlib import Path
 
 from firstscan.domain.errors import DataError
 from firstscan.domain.finding import Finding, Severity
+from firstscan.imaging.dicom.tags import is_dicom as begins_as_dicom
 from firstscan.imaging.files import digest, is_other, is_volume, printable, safe_id, split_ending
 
 NOT_READ = {
@@ -56,7 +57,7 @@ _REASONS: dict[str, tuple[Severity, str, str]] = {
     ),
     "dicom-not-taken": (
         "warn",
-        "{n} DICOM file(s) were not looked at, because there are scans in other formats: {names}",
+        "{n} DICOM file(s) were not looked at, because the source is read as layout {kind}: {names}",
         "read them in a run of their own with --layout dicom, or move them to a folder of their own",
     ),
     "volumes-not-taken": (
@@ -88,7 +89,7 @@ def passed_over(root: Path, passed: Mapping[str, Sequence[Path]], files: Iterabl
     misnamed = [path for path in groups.pop("name-encoding", []) if is_volume(path.name)]
     for path in files:
         groups.setdefault(_code(path, kind), []).append(path)
-    found = [_finding(root, code, paths) for code, paths in sorted(groups.items()) if paths]
+    found = [_finding(root, code, paths, kind) for code, paths in sorted(groups.items()) if paths]
     return [*found, *(_misnamed(path) for path in misnamed)]
 
 
@@ -140,15 +141,14 @@ def is_dicom(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdigit():
         return False
     try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+        return begins_as_dicom(path)
     except OSError:
         return False
 
 
-def _finding(root: Path, code: str, paths: Sequence[Path]) -> Finding:
+def _finding(root: Path, code: str, paths: Sequence[Path], kind: str) -> Finding:
     severity, message, remedy = _REASONS[code]
-    text = message.format(n=len(paths), names=_named(root, code, paths))
+    text = message.format(n=len(paths), names=_named(root, code, paths), kind=kind)
     return Finding(code, severity, "", text, remedy, printable(root), float(len(paths)))
 
 

@@ -16,6 +16,8 @@ from firstscan.store import atomic_write, identity
 from .origin import FINGERPRINT, KEY, folders_behind
 
 COLUMNS = ("kind", "name", "original", "path")
+DICOM = "dicom"
+"""In the name of every layout by which DICOM files were read."""
 PRIVATE = ("source", "table", "only", "channel")
 """Settings that may name a person or a place; results with neutral names hold a fingerprint of them."""
 
@@ -25,7 +27,7 @@ def named(pool: Pool, key: Path | None, *, pseudonyms: bool | None) -> Pool:
 
     ``key``: the file of the names in use so far, which is extended; without one names are given anew.
     """
-    asked = pool.layout == "dicom" if pseudonyms is None else pseudonyms
+    asked = DICOM in pool.layout if pseudonyms is None else pseudonyms
     if not asked:
         return pool
     before = Pseudonyms() if key is None or not key.is_file() else read_key(key)

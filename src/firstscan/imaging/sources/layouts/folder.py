@@ -20,6 +20,7 @@ def read_folder(
     *,
     numbers: str = "asked",
     judged: As = as_found,
+    beside_scans: bool = False,
 ) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
     """Group volumes below ``root`` into cases.
 
@@ -29,6 +30,7 @@ def read_folder(
     channel_names : what the channel numbers mean (``{"0": "T1"}``, nnU-Net's dataset.json).
     numbers : what ``_0000`` at the end of a name is: a ``channel``, part of the name of a ``scan``, or what names and
         grids of all files say (``asked``).
+    beside_scans : there are scans in another format, too, so that files called after label maps are none.
     judged : the severity of what is found, which decides whether a file that looks like a label map is a scan.
 
     Returns
@@ -36,7 +38,7 @@ def read_folder(
     (cases, findings): label maps are left out, by name with one note, by content with a finding each; so are
     files of one name but for the ending. Cases that lack a channel which others in the same folder have are dropped.
     """
-    scans, notes = without_labels(root, files)
+    scans, notes = without_labels(root, files, beside_scans=beside_scans)
     named = {_number(k): v for k, v in (channel_names or {}).items()}
     scans, doubled = one_of_each_name(root, scans)
     groups, asked = grouped(root, scans, numbers=numbers, channels=len(named))
