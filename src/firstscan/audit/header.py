@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from firstscan.domain.arrays import Float
-from firstscan.domain.finding import Finding
+from firstscan.domain.finding import Finding, Severity
 from firstscan.domain.volume import Header
 
 IMPOSSIBLE_SPACING_MM = (0.01, 50.0)
@@ -43,73 +43,37 @@ def channel_geometry_problem(first: Header, other: Header) -> str:
 
 def check_header(case_id: str, header: Header, path: str = "") -> tuple[Finding, ...]:
     """Return the findings on one header: spacing and extent that are impossible (drop) or unusual (warn)."""
+
+    def made(code: str, severity: Severity, message: str, remedy: str, beyond: tuple[float, float]) -> Finding:
+        return Finding(code, severity, case_id, message, remedy, path, *beyond)
+
     found: list[Finding] = []
-    spacing = header.spacing_mm
+    spacing, fewest = header.spacing_mm, min(header.shape)
     if header.axes_off > AXES_EXACT:
-        message = (
-            f"its axes are off right angles by {header.axes_off:.2g} (as a cosine), as rounding leaves them; they "
-        )
-        message += "were made right"
-        remedy = "nothing to do"
-        found.append(Finding("axes-repaired", "note", case_id, message, remedy, path, header.axes_off, AXES_EXACT))
-    worst = _worst(spacing, IMPOSSIBLE_SPACING_MM)
-    if worst is not None:
-        found.append(
-            Finding(
-                code="spacing-implausible",
-                severity="drop",
-                case_id=case_id,
-                message=f"voxels of {_mm(spacing)} mm cannot be right",
-                remedy="correct the voxel spacing in the file's header",
-                path=path,
-                measured=worst[0],
-                threshold=worst[1],
-            )
-        )
-        return tuple(found)
+        message = f"its axes are off right angles by {header.axes_off:.2g} (as a cosine), as rounding leaves them; "
+        message += "they were made right"
+        found.append(made("axes-repaired", "note", message, "nothing to do", (header.axes_off, AXES_EXACT)))
+    if worst := _worst(spacing, IMPOSSIBLE_SPACING_MM):
+        message = f"voxels of {_mm(spacing)} mm cannot be right"
+        remedy = "correct the voxel spacing in the file's header"
+        return (*found, made("spacing-implausible", "drop", message, remedy, worst))
     extents = [n * s for n, s in zip(header.shape, spacing, strict=False)]
     far = _worst(tuple(extents), IMPOSSIBLE_EXTENT_MM)
-    if far is not None:
-        found.append(
-            Finding(
-                code="extent-implausible",
-                severity="drop",
-                case_id=case_id,
-                message=f"a field of view of {_mm(extents)} mm cannot be right",
-                remedy="correct the voxel spacing in the file's header (unit millimetre)",
-                path=path,
-                measured=far[0],
-                threshold=far[1],
-            )
-        )
-    fewest = min(header.shape)
+    if far:
+        message = f"a field of view of {_mm(extents)} mm cannot be right"
+        remedy = "correct the voxel spacing in the file's header (unit millimetre)"
+        found.append(made("extent-implausible", "drop", message, remedy, far))
     if fewest < FEW_SLICES:
-        found.append(
-            Finding(
-                code="too-few-slices",
-                severity="drop" if fewest < FEWEST_SLICES else "warn",
-                case_id=case_id,
-                message=f"only {fewest} slices ({_by(header.shape)} voxels)",
-                remedy="look at this scan: is it a localiser, or a part of a series?",
-                path=path,
-                measured=float(fewest),
-                threshold=float(FEWEST_SLICES if fewest < FEWEST_SLICES else FEW_SLICES),
-            )
-        )
-    unusual = _worst(spacing, UNUSUAL_SPACING_MM)
-    if unusual is not None and far is None:
-        found.append(
-            Finding(
-                code="spacing-unusual",
-                severity="warn",
-                case_id=case_id,
-                message=f"voxels of {_mm(spacing)} mm are unusual",
-                remedy="look at this scan: is its spacing right, is it a localiser?",
-                path=path,
-                measured=unusual[0],
-                threshold=unusual[1],
-            )
-        )
+        message = f"only {fewest} slices ({_by(header.shape)} voxels)"
+        remedy = "look at this scan: is it a localiser, or a part of a series?"
+        severity: Severity = "drop" if fewest < FEWEST_SLICES else "warn"
+        limit = float(FEWEST_SLICES if fewest < FEWEST_SLICES else FEW_SLICES)
+        found.append(made("too-few-slices", severity, message, remedy, (float(fewest), limit)))
+    unusual = None if far else _worst(spacing, UNUSUAL_SPACING_MM)
+    if unusual:
+        message = f"voxels of {_mm(spacing)} mm are unusual"
+        remedy = "look at this scan: is its spacing right, is it a localiser?"
+        found.append(made("spacing-unusual", "warn", message, remedy, unusual))
     return tuple(found)
 
 

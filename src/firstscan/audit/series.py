@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -98,11 +97,9 @@ def check_series(
     steps = stack.steps_mm
     if steps.size == 0:
         return tuple(found)
-    repeats = int(np.count_nonzero(steps < 1e-3))
-    if repeats:
-        message = (
-            f"{repeats} slice(s) lie where another one lies: a time series, or copies with identifiers of their own"
-        )
+    if repeats := int(np.count_nonzero(steps < 1e-3)):
+        message = f"{repeats} slice(s) lie where another one lies: a time series, or copies with identifiers of "
+        message += "their own"
         remedy = "split the series by time or echo, or remove the copies"
         return (*found, made("repeated-slices", message, remedy, float(repeats), 0.0))
     if widest := widest_gap(steps):
@@ -110,18 +107,21 @@ def check_series(
         message = f"slices are missing: the widest step is {widest:.2f} mm where {usual:.2f} mm is usual"
         remedy = "export this series again, complete"
         return (*found, made("missing-slices", message, remedy, widest, GAP_FACTOR * usual))
+    return (*found, *_regridded(case_id, stack, path))
+
+
+def _regridded(case_id: str, stack: Stack, path: str) -> list[Finding]:
+    """Warn of slices that are shifted or unevenly spaced, so that the series is resampled when it is read."""
+    found = []
     if stack.is_sheared:
         far = stack.widest_drift
-        message = (
-            f"its slices are shifted against each other by up to {far:.1f} pixels ({stack.tilt_degrees:.1f}° off the "
-        )
-        message += "normal, as with a tilted gantry); it is read on a straight grid"
-        found.append(replace(made("sheared-slices", message, _REGRIDDED, far, DRIFT_TOLERANCE), severity="warn"))
+        message = f"its slices are shifted against each other by up to {far:.1f} pixels ({stack.tilt_degrees:.1f}° off "
+        message += "the normal, as with a tilted gantry); it is read on a straight grid"
+        found.append(Finding("sheared-slices", "warn", case_id, message, _REGRIDDED, path, far, DRIFT_TOLERANCE))
     if stack.is_uneven:
-        message = (
-            f"the steps between its slices differ, from {steps.min():.2f} to {steps.max():.2f} mm; it is read on a "
-        )
-        message += f"grid with steps of {stack.even_step_mm:.2f} mm"
-        uneven = made("uneven-slices", message, _REGRIDDED, stack.unevenness, STEP_TOLERANCE)
-        found.append(replace(uneven, severity="warn"))
-    return tuple(found)
+        steps = stack.steps_mm
+        message = f"the steps between its slices differ, from {steps.min():.2f} to {steps.max():.2f} mm; it is read on "
+        message += f"a grid with steps of {stack.even_step_mm:.2f} mm"
+        off = stack.unevenness
+        found.append(Finding("uneven-slices", "warn", case_id, message, _REGRIDDED, path, off, STEP_TOLERANCE))
+    return found

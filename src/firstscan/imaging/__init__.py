@@ -1,10 +1,11 @@
 """Files → Pool, Volume, Crop. The home of SimpleITK, nibabel and pydicom, each imported on first use."""
 
+from .channels import read_header
 from .encoder_input import encoder_input
 from .files import fingerprint
 from .foreground import foreground
 from .inspection import inspect, inspect_header
-from .reading import read_array, read_header, read_volume
+from .reading import read_array, read_volume
 from .sources.indexing import LAYOUTS, index, with_channels
 from .standardise import pool_spacing, standardise, summarise
 from .thumbnails import thumbnails

@@ -20,11 +20,12 @@ from firstscan.domain.errors import ScanError
 from firstscan.domain.finding import Finding, dropped_ids
 from firstscan.domain.volume import CaseSummary, Header, Modality
 
-from .axes import righted
+from .channels import check_readable, read_header
 from .files import file_type, fingerprint, is_nifti, is_other
+from .formats.axes import righted
 from .formats.nifti import nifti_header, nifti_orientations
 from .formats.other_formats import other_orientations
-from .reading import as_volume, check_readable, choose_channels, geometry_error, read_header, read_raw
+from .reading import as_volume, choose_channels, geometry_error, read_raw
 from .standardise import summarise
 
 

@@ -12,8 +12,9 @@ from phantoms import head
 
 from firstscan.domain.case import Case, Channel
 from firstscan.imaging import inspect, inspect_header
+from firstscan.imaging.channels import read_header
 from firstscan.imaging.formats.nifti import nifti_header
-from firstscan.imaging.reading import read_header, read_raw
+from firstscan.imaging.reading import read_raw
 from firstscan.segmentation.grids import read_labels
 
 SHAPE = (20, 22, 18)

@@ -63,9 +63,7 @@ def test_a_layout_takes_one_of_them_and_says_what_of_the_other(tmp_path):
     assert (pool.case_ids, found(pool)) == (("p1",), {("volumes-not-taken", "warn", "")})
 
 
-@pytest.mark.parametrize(
-    ("axes", "scale"), [("LPS", None), ("RAS", None), ("PIR", 0.5), ("SAL", None)], ids=lambda v: str(v)
-)
+@pytest.mark.parametrize(("axes", "scale"), [("LPS", None), ("RAS", None), ("PIR", 0.5), ("SAL", None)], ids=str)
 def test_a_converted_copy_is_told_however_it_is_stored(tmp_path, axes, scale):
     files = series(tmp_path / "p1", 1)
     series(tmp_path / "p2", 2)

@@ -7,6 +7,7 @@ import bz2
 import nibabel as nib
 import numpy as np
 import pytest
+from dicoms import slices, straight
 from phantoms import head, save
 
 from firstscan.imaging import index, inspect, inspect_header, read_volume
@@ -102,12 +103,11 @@ def test_rarer_formats_do_not_decide_how_a_source_is_read(tmp_path):
     assert pool.layout == "bids"
     assert pool.case_ids == ("sub-01",)
     assert [(f.code, f.measured) for f in pool.findings] == [("format-not-read", 3.0)]
-    (tmp_path / "dicom").mkdir()
-    write(tmp_path / "dicom", "v.mgz", head(SHAPE))
-    (tmp_path / "dicom" / "0.dcm").write_bytes(bytes(128) + b"DICM")
-    from firstscan.imaging.sources.indexing import _recognise
-
-    assert _recognise(tmp_path / "dicom", tmp_path / "dicom", sorted((tmp_path / "dicom").iterdir()), {}) == "dicom"
+    voxels = np.random.default_rng(0).integers(0, 900, (9, 8, 7)).astype(np.uint16)
+    slices(tmp_path / "both" / "series", voxels, straight(9))
+    write(tmp_path / "both", "v.mgz", head(SHAPE))
+    pool = index(tmp_path / "both")
+    assert (pool.layout, pool.case_ids) == ("folder and dicom", ("series", "v"))
 
 
 def test_two_compressions_of_one_name(tmp_path):

@@ -15,11 +15,12 @@ from firstscan.domain.errors import ScanError
 from firstscan.domain.finding import Finding
 from firstscan.domain.volume import Header
 from firstscan.imaging._sitk import sitk
+from firstscan.imaging.channels import read_header
 from firstscan.imaging.dicom.headers import Headers
 from firstscan.imaging.dicom.reading import read_series
 from firstscan.imaging.files import is_nifti
 from firstscan.imaging.formats.nifti import nifti_header
-from firstscan.imaging.reading import read_array, read_header
+from firstscan.imaging.reading import read_array
 
 from .choosing import fits
 from .label_content import Looker
@@ -86,7 +87,8 @@ def _renamed(cases: Sequence[Case], findings: Sequence[Finding], taken: set[str]
 
 def _compared(order: Beside, cases: Sequence[Case], others: Sequence[Case]) -> Found:
     """Leave out series that are there as converted files, and files that are label maps of series."""
-    looker, findings, labels = Looker(), [], set()
+    looker, labels = Looker(), set[Path]()
+    findings: list[Finding] = []
     single = {Path(c.path): case.case_id for case in others for c in case.channels if c.component is None}
     near = _by_shape(single)
     for case in cases:

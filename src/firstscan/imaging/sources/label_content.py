@@ -20,10 +20,10 @@ from firstscan.domain.case import Channel
 from firstscan.domain.errors import ScanError
 from firstscan.domain.names.label_maps import core_of
 from firstscan.domain.volume import Header
+from firstscan.imaging.channels import read_header
 from firstscan.imaging.files import is_nifti, split_ending
 from firstscan.imaging.formats.integrity import voxel_data
 from firstscan.imaging.formats.nifti import nifti_header
-from firstscan.imaging.reading import read_header
 
 FEW_VALUES = 32
 """A file with no more distinct whole values than this looks like labels, wherever they lie."""

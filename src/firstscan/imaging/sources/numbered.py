@@ -13,9 +13,9 @@ from firstscan.domain.case import Channel
 from firstscan.domain.errors import ScanError
 from firstscan.domain.finding import Finding
 from firstscan.domain.volume import Header
+from firstscan.imaging.channels import read_header
 from firstscan.imaging.files import is_nifti, split_ending
 from firstscan.imaging.formats.nifti import nifti_header
-from firstscan.imaging.reading import read_header
 
 MOST_CHANNELS = 16
 """Numbers from here on are no channels."""

@@ -109,15 +109,7 @@ def handoff(
         elif config.target == "nnunet" and linked:
             placed = laid_on_scans(found, cases, Path(folder))
         material = Material(
-            selection,
-            pool,
-            name=config.name,
-            labels=placed,
-            classes=named,
-            ignore=ignore,
-            given=found,
-            predicted=frozenset(predicted),
-            neutral=neutral,
+            selection, pool, config.name, placed, named, ignore, found, neutral=neutral, predicted=frozenset(predicted)
         )
         handed = write(material, out.absolute(), place_of(cases, config.files, anew=neutral))
     if selection.slices is None:

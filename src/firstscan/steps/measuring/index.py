@@ -14,7 +14,7 @@ from firstscan.domain.pool import Pool
 from firstscan.imaging import index as find_scans
 from firstscan.imaging import with_channels
 from firstscan.imaging.dicom.headers import Headers, read_headers
-from firstscan.steps.running.config import CheckConfig, IndexConfig, SeverityConfig
+from firstscan.steps.running.config import CheckCommand, IndexCommand, IndexConfig
 from firstscan.steps.running.identity import named
 
 _SHOWN = 4
@@ -60,9 +60,9 @@ def index(config: IndexConfig, headers: Headers = read_headers, key: Path | None
 
 def _policy(config: IndexConfig) -> Callable[[Iterable[Finding]], tuple[Finding, ...]]:
     """Return what gives findings of the index their severity; those that no network can be fed with stay drops."""
-    if not isinstance(config, SeverityConfig):
+    if not isinstance(config, IndexCommand):
         return apply_policy
-    audit = config.audit if isinstance(config, CheckConfig) else "normal"
+    audit = config.audit if isinstance(config, CheckCommand) else "normal"
     severity = config.severity
 
     def judged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
