@@ -1,6 +1,6 @@
 """Pure checks on headers, voxels and the pool → findings. Nothing here prints, or raises for bad data."""
 
-from .header import channel_geometry_problem, check_header, check_orientation
+from .header import channel_geometry_problem, check_header, check_orientation, check_voxel_sizes
 from .policy import STRICTNESS, apply_policy
 from .pool import (
     check_channel_count,
@@ -34,6 +34,7 @@ __all__ = [
     "check_quality",
     "check_series",
     "check_spacing_outliers",
+    "check_voxel_sizes",
     "cut_share",
     "ghost_share",
     "noise_share",

@@ -113,6 +113,13 @@ HEADERS = (
         f"corners more than {header.ORIENTATION_SHARE:.0%} of the longest side apart, at least 1 mm",
     ),
     k(
+        "spacing-conflict",
+        "drop",
+        "A NIfTI file with an sform alone states other voxel sizes in pixdim: programs differ in which they take.",
+        "Find out which is right, and store it in both.",
+        f"more than {header.SPACING_SHARE:.0%} apart",
+    ),
+    k(
         "crashed-reader",
         "drop",
         "The process that read it died.",

@@ -17,6 +17,7 @@ GEOMETRY_TOLERANCE = 1e-3
 FEWEST_SLICES = 3
 FEW_SLICES = 8
 ORIENTATION_SHARE = 0.01
+SPACING_SHARE = 0.01
 AXES_REPAIRED = 1e-2
 """Axes that are off right angles or unit length by no more than this, as a cosine, are made right: that is rounding."""
 AXES_EXACT = 1e-4
@@ -123,6 +124,28 @@ def check_orientation(
             threshold=limit,
         ),
     )
+
+
+def check_voxel_sizes(
+    case_id: str, spacing_mm: tuple[float, ...], sform: Float[np.ndarray, "4 4"], path: str = ""
+) -> tuple[Finding, ...]:
+    """Find NIfTI files with an sform alone whose voxel sizes (pixdim) are others than those of that sform (drop).
+
+    Parameters
+    ----------
+    spacing_mm : as SimpleITK takes it, from pixdim.
+    sform : voxel → mm.
+    """
+    by_sform = np.linalg.norm(sform[:3, :3], axis=0)
+    off = np.abs(np.array(spacing_mm) - by_sform) / np.where(by_sform > 0, by_sform, 1.0)
+    if not (off > SPACING_SHARE).any():
+        return ()
+    message = (
+        f"its header states two voxel sizes: {_mm(spacing_mm)} mm (pixdim), as SimpleITK and nnU-Net take them, "
+    )
+    message += f"and {_mm(by_sform.tolist())} mm (sform), as nibabel does"
+    remedy = "find out which is right, and store it in both"
+    return (Finding("spacing-conflict", "drop", case_id, message, remedy, path, float(off.max()), SPACING_SHARE),)
 
 
 def _worst(values: tuple[float, ...], bounds: tuple[float, float]) -> tuple[float, float] | None:

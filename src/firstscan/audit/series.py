@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from firstscan.domain.arrays import Float
-from firstscan.domain.finding import Finding
+from firstscan.domain.axes import off_right_angles
+from firstscan.domain.finding import Finding, Severity
 
+from .header import AXES_REPAIRED
 from .stack import DRIFT_TOLERANCE, STEP_TOLERANCE, Stack
 
 GAP_FACTOR = 1.5
@@ -44,18 +46,13 @@ def check_places(
         message = "the files do not tell the size of their pixels (PixelSpacing)"
         found.append(Finding("spacing-missing", "drop", case_id, message, "store PixelSpacing in the files", path))
     if not placed:
-        known = f"slices are taken {step_mm:g} mm apart ({step_from}), by number" if step_mm else "nor how far apart"
-        found.append(
-            Finding(
-                "position-missing",
-                "warn" if step_mm else "drop",
-                case_id,
-                f"the files do not tell where their slices lie (ImagePositionPatient); {known}",
-                "check the order of slices, left and right in a viewer" if step_mm else "export this series again",
-                path,
-                step_mm if step_mm else None,
-            )
+        message = "the files do not tell where their slices lie (ImagePositionPatient, ImageOrientationPatient)"
+        message += (
+            f"; they are taken {step_mm:g} mm apart ({step_from}), by number" if step_mm else ", nor how far apart"
         )
+        remedy = "check the order of slices, left and right in a viewer" if step_mm else "export this series again"
+        severity: Severity = "warn" if step_mm else "drop"
+        found.append(Finding("position-missing", severity, case_id, message, remedy, path, step_mm or None))
     return tuple(found)
 
 
@@ -89,6 +86,11 @@ def check_series(
     if _SCOUT.search(description) or any(_SCOUT.search(t) for t in image_type):
         message = f"series {description!r} is a localiser"
         return (*found, made("localiser", message, "nothing to do: it is left out", 1.0, 0.0))
+    crooked = off_right_angles(np.stack([stack.orientation[:3], stack.orientation[3:], stack.normal], axis=1))
+    if crooked > AXES_REPAIRED:
+        message = f"rows and columns of its slices are not at right angles (off by {crooked:.3g}, as a cosine)"
+        remedy = "export this series again: its ImageOrientationPatient is wrong"
+        return (*found, made("not-orthogonal", message, remedy, crooked, AXES_REPAIRED))
     tilt = float(np.abs(orientations - orientations[0]).max(initial=0.0))
     if tilt > ORIENTATION_TOLERANCE:
         message = "slices of this series point in different directions"

@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 from firstscan.domain.axes import rounded_axes_allowed
 from firstscan.domain.case import Channel
 from firstscan.domain.errors import ScanError
+from firstscan.domain.silence import silenced
 from firstscan.domain.volume import Header
 
 from ._sitk import sitk
@@ -22,7 +23,8 @@ from .files import ENDINGS, is_dicom_name, is_nifti, is_other, split_ending
 from .formats.axes import refuse_shear, righted
 from .formats.integrity import check_complete
 from .formats.metaimage import check_metaimage
-from .formats.nifti import NiftiVoxels, check_orientation_numbers, is_nifti2, nifti_axes_off, nifti_voxels
+from .formats.nifti import NiftiVoxels, check_orientation_numbers, nifti_axes_off, nifti_voxels
+from .formats.not_nifti import refuse_what_is_none
 from .formats.other_formats import other_header, other_voxels
 from .modality import modality_of_text
 from .orientation import Placed
@@ -66,18 +68,18 @@ def _reader(channel: Channel) -> Any:
     reader.SetFileName(str(path))
     reader.SetImageIO(_IMAGE_IO.get(kind, ""))
     try:
-        reader.ReadImageInformation()
+        with silenced():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         if kind == "nifti" and (off := nifti_axes_off(path)):
             refuse_shear(off, path)
             with rounded_axes_allowed():
                 reader.ReadImageInformation()
             return reader
-        if kind == "nifti" and is_nifti2(path):
-            what, remedy = "is a NIfTI-2 file, which SimpleITK and nnU-Net cannot read", "convert it to NIfTI-1"
-        else:
-            what, remedy = f"is not a readable image: {reason_of(error)}", "copy or export this scan again"
-        raise ScanError("unreadable", f"{path} {what}", remedy) from error
+        if kind == "nifti":
+            refuse_what_is_none(path)
+        message = f"{path} is not a readable image: {reason_of(error)}"
+        raise ScanError("unreadable", message, "copy or export this scan again") from error
     return reader
 
 
@@ -123,7 +125,8 @@ def read_channel(channel: Channel, inflated: Inflated) -> tuple[Placed, Header]:
         check_complete(Path(channel.path), header)
     try:
         if channel.files or is_dicom_name(channel.path):
-            image = read_series(channel.files) if channel.files else read_frames(Path(channel.path))
+            with silenced():
+                image = read_series(channel.files) if channel.files else read_frames(Path(channel.path))
             header = righted(_as_stored(image, header), channel.path)
             return _on_grid_of(header, sitk().GetArrayFromImage(image).T), header
         if reader.GetDimension() > 3:
@@ -131,7 +134,8 @@ def read_channel(channel: Channel, inflated: Inflated) -> tuple[Placed, Header]:
             size = list(reader.GetSize())
             reader.SetExtractSize([*size[:3], *([0] * (len(size) - 3))])
             reader.SetExtractIndex([0, 0, 0, *_unravel(index, size[3:])])
-        image = reader.Execute()
+        with silenced():
+            image = reader.Execute()
     except RuntimeError as error:
         raise _voxel_error(channel.path, error) from error
     if image.GetNumberOfComponentsPerPixel() > 1:
@@ -196,6 +200,9 @@ def reason_of(error: BaseException) -> str:
 
 
 def _voxel_error(path: str, error: RuntimeError) -> ScanError:
+    if "Refusing to change spacing" in str(error):
+        message, remedy = f"{path} states a voxel size of 0", "correct the voxel spacing in the file's header"
+        return ScanError("spacing-implausible", message, remedy)
     return ScanError(
         "truncated",
         f"{path}: the header is readable but the voxels are not ({reason_of(error)}); the file is cut short or damaged",

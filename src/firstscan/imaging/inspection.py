@@ -14,6 +14,7 @@ from firstscan.audit import (
     check_header,
     check_orientation,
     check_quality,
+    check_voxel_sizes,
 )
 from firstscan.domain.case import Case, Channel
 from firstscan.domain.errors import ScanError
@@ -92,6 +93,8 @@ def _header_findings(case: Case, headers: Sequence[Header]) -> list[Finding]:
         orientations = nifti_orientations if is_nifti(case.path) else other_orientations
         qform, sform = orientations(Path(case.path))
         found += check_orientation(case.case_id, qform, sform, float(extent_mm), case.path)
+        if qform is None and sform is not None:
+            found += check_voxel_sizes(case.case_id, headers[0].spacing_mm, sform, case.path)
     return found
 
 

@@ -84,13 +84,15 @@ def read_raw(case: Case, *, channels: Sequence[str] | None = None) -> RawVolume:
     first, header = read_channel(chosen[0], inflated)
     headers, placed = [header], canonical(first)
     voxels = np.empty((len(chosen), *placed.voxels.shape[::-1]), dtype=np.float32)
-    voxels[0] = placed.voxels.T
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is a finding
+        voxels[0] = placed.voxels.T
     for i, channel in enumerate(chosen[1:], 1):
         stored, header = read_channel(channel, inflated)
         if problem := channel_geometry_problem(headers[0], header):
             raise geometry_error(case, chosen[0], channel, problem)
         headers.append(header)
-        voxels[i] = canonical(stored, first).voxels.T
+        with np.errstate(over="ignore"):
+            voxels[i] = canonical(stored, first).voxels.T
     spacing = placed.spacing_mm
     return RawVolume(
         voxels=voxels.transpose(0, 3, 2, 1),

@@ -13,6 +13,7 @@ import numpy as np
 from firstscan.domain.arrays import Float, LabelMap
 from firstscan.domain.axes import TOLERANCE_VOXELS, rounded_axes_allowed
 from firstscan.domain.errors import DataError
+from firstscan.domain.silence import silenced
 
 from .layers import flattened, segments_of
 from .whole import has_place, is_whole, require_written
@@ -185,13 +186,14 @@ def read_any(path: Path) -> Any:
 
 def _with_rounded_axes(read: Callable[[], T]) -> T:
     """Read a NIfTI file; where its axes are not quite at right angles, make them right, as scans are read."""
-    try:
-        return read()
-    except RuntimeError as error:
-        if "orthonormal" not in str(error):
-            raise
-        with rounded_axes_allowed():
+    with silenced():
+        try:
             return read()
+        except RuntimeError as error:
+            if "orthonormal" not in str(error):
+                raise
+            with rounded_axes_allowed():
+                return read()
 
 
 def _single(image: Any) -> Any:

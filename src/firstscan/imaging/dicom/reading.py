@@ -15,6 +15,7 @@ from firstscan.domain.arrays import Float
 from firstscan.domain.errors import ScanError
 from firstscan.imaging._sitk import sitk
 
+from .classic_frames import classic_frames, is_classic
 from .frame_values import groups_of, part_of, rescaled
 from .regridding import on_straight_grid
 from .tags import UPRIGHT, pydicom
@@ -44,13 +45,13 @@ def read_series(files: Sequence[str]) -> Any:
         return image
     if stack.is_sheared or stack.is_uneven:
         return _placed(sitk().GetArrayFromImage(image), stack)
-    if not series.HasMetaDataKey(0, _POSITION):
+    if not _tells_places(series):
         _place(image, stack, stack.positions_mm[0], stack.even_step_mm)
     return image
 
 
 def read_frames(path: Path) -> Any:
-    """Return the image of an enhanced multi-frame file as float32, its frames sorted along their normal.
+    """Return the image of a multi-frame file as float32, its frames sorted along their normal.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def read_frames(path: Path) -> Any:
     stored = sitk().GetArrayFromImage(image)
     if stored.ndim != 3 or len(stored) != len(order):
         raise ScanError("unreadable", f"{path} holds {len(order)} positions for {len(stored)} frames", _REMEDY)
-    return _placed(rescaled(stored, tags)[order], stack)
+    voxels = stored.astype(np.float32) if is_classic(tags) else rescaled(stored, tags)
+    return _placed(voxels[order], stack)
 
 
 def frames_stack(path: Path) -> Stack:
@@ -101,6 +103,13 @@ def _place(image: Any, stack: Stack, first: Float[np.ndarray, "3"], step: float)
     image.SetOrigin([float(v) for v in first])
 
 
+def _tells_places(series: Any) -> bool:
+    """Tell whether the first slice of a series that was just read states its position, and directions for it."""
+    if not (series.HasMetaDataKey(0, _POSITION) and series.HasMetaDataKey(0, _ORIENTATION)):
+        return False
+    return any(float(v) for v in series.GetMetaData(0, _ORIENTATION).split("\\"))
+
+
 def _stack(series: Any, count: int) -> Stack | None:
     """Return where the slices of a series that was just read lie; None where their tags make no sense."""
 
@@ -111,7 +120,8 @@ def _stack(series: Any, count: int) -> Stack | None:
         pixel = numbers(0, _PIXEL) or [1.0, 1.0]
         orientation = np.array(numbers(0, _ORIENTATION) or UPRIGHT)
         positions = [numbers(i, _POSITION) for i in range(count)]
-        if not any(positions):
+        if not any(positions) or not orientation.any():
+            orientation = orientation if orientation.any() else np.array(UPRIGHT)
             instances = np.array([(numbers(i, _INSTANCE) or [0.0])[0] for i in range(count)])
             step = (numbers(0, _BETWEEN) or numbers(0, _THICKNESS) or [1.0])[0]
             placed = assumed_positions(instances, orientation, abs(step) or 1.0)
@@ -135,6 +145,8 @@ def _frames(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tags = pydicom().dcmread(path, stop_before_pixels=True)
+            if is_classic(tags) and int(tags.get("NumberOfFrames") or 1) > 1:
+                return tags, *classic_frames(tags, path)
             shared, frames = groups_of(tags)
             positions = [part_of(f, shared, "PlanePositionSequence").ImagePositionPatient for f in frames]
             orientation = part_of(frames[0], shared, "PlaneOrientationSequence").ImageOrientationPatient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ _TAGS = (
     "ConvolutionKernel",
     "ContrastBolusAgent",
     "DirectoryRecordType",
+    "DetectorInformationSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
@@ -119,7 +121,8 @@ class Slice:
 
 @cache
 def pydicom() -> Any:
-    """Return the pydicom module, imported on first use."""
+    """Return the pydicom module, imported on first use; what it would log, findings tell."""
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     return importlib.import_module("pydicom")
 
 
@@ -214,6 +217,8 @@ def _placed(
     None for a position or a spacing that the file does not tell.
     """
     source = tags
+    if detectors := tags.get("DetectorInformationSequence"):
+        source = _Joined(detectors[0], tags)
     for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         groups = tags.get(name)
         if groups:
@@ -227,8 +232,10 @@ def _placed(
     spacing = [float(v) for v in next(filter(None, stated), ())]
     if not np.isfinite([*orientation, *position, *spacing]).all():
         raise ValueError("its position or spacing is not a number")
-    placed = (position[0], position[1], position[2]) if position else None
-    return orientation, placed, (spacing[0], spacing[1]) if spacing else None
+    if len(orientation) != 6 or min(np.linalg.norm(np.reshape(orientation, (2, 3)), axis=1)) == 0:
+        orientation, position = UPRIGHT, []
+    placed = (position[0], position[1], position[2]) if len(position) == 3 else None
+    return orientation, placed, (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None
 
 
 def _frame_positions(tags: Any) -> tuple[tuple[float, ...], ...]:

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from firstscan.audit.header import AXES_EXACT
+from firstscan.audit.header import AXES_EXACT, SPACING_SHARE
 from firstscan.domain.arrays import Float
 from firstscan.domain.axes import off_right_angles
 from firstscan.domain.errors import ScanError
 from firstscan.domain.volume import Header
 
 _CHUNK = 1 << 20
-_HEADER_BYTES = 348
+HEADER_BYTES = 348
 _FIRST_VOXEL = 352
 """Where voxels begin in a single file that does not say it."""
 _GZIP = b"\x1f\x8b"
@@ -32,7 +32,7 @@ _REMEDY = "copy or export this scan again"
 
 
 @cache
-def _nibabel() -> Any:
+def nibabel() -> Any:
     """Return the nibabel module, imported on first use; what it would log, findings tell."""
     module: Any = importlib.import_module("nibabel")
     module.imageglobals.logger.setLevel(logging.CRITICAL)
@@ -50,7 +50,7 @@ class NiftiVoxels:
     def volume(self, component: int = 0) -> Shaped[np.ndarray, "x y z"]:
         """Return one volume, scaled as the header says; where that changes nothing, a view of what was read."""
         with np.errstate(all="ignore"):
-            scaled = _nibabel().volumeutils.apply_read_scaling(
+            scaled = nibabel().volumeutils.apply_read_scaling(
                 self.stored[..., component], np.float64(self.slope), np.float64(self.intercept)
             )
         kept = np.float64 if scaled.dtype.itemsize > 8 else scaled.dtype.newbyteorder("=")
@@ -68,18 +68,18 @@ def nifti_voxels(path: Path, header: Header) -> NiftiVoxels:
     ScanError : ``truncated`` (less data than promised), ``damaged`` (broken gzip stream or wrong checksum),
         ``oversized`` (as a gzip bomb), ``unreadable`` (a header without sense, complex numbers).
     """
-    nibabel = _nibabel()
-    damaged = (nibabel.spatialimages.HeaderDataError, nibabel.wrapstruct.WrapStructError)
+    library = nibabel()
+    damaged = (library.spatialimages.HeaderDataError, library.wrapstruct.WrapStructError)
     content = _content(path, math.prod(header.shape) * max(header.components, 1) * 16)
     try:
-        parsed = nibabel.Nifti1Header(bytes(content[:_HEADER_BYTES]))
+        parsed = library.Nifti1Header(bytes(content[:HEADER_BYTES]))
         parsed.get_best_affine()  # refuses rotations that are none
         shape, stored = tuple(int(n) for n in parsed.get_data_shape()), parsed.get_data_dtype()
         slope, intercept = parsed.get_slope_inter()
         offset = int(parsed.get_data_offset()) or _FIRST_VOXEL
     except (*damaged, ValueError, OverflowError) as error:
         raise ScanError("unreadable", f"{path} is not a readable NIfTI file: {error}", _REMEDY) from error
-    if stored.kind not in "fiu" or shape[:3] != header.shape or min(shape) < 1 or offset < _HEADER_BYTES:
+    if stored.kind not in "fiu" or shape[:3] != header.shape or min(shape) < 1 or offset < HEADER_BYTES:
         raise ScanError(
             "unreadable", f"{path} claims {shape} voxels of type {stored} from byte {offset}: no 3D scan", _REMEDY
         )
@@ -101,7 +101,8 @@ def nifti_voxels(path: Path, header: Header) -> NiftiVoxels:
 def nifti_header(path: Path) -> Header | None:
     """Return the header of a NIfTI file, read ten times faster than by SimpleITK; None where it makes no sense.
 
-    For audits of many headers: where qform and sform disagree, SimpleITK may choose the other one.
+    For audits of many headers: where qform and sform disagree, SimpleITK may choose the other one. None also where
+    there is an sform alone and pixdim states other voxel sizes.
     """
     parsed = _raw_header(path)
     if parsed is None:
@@ -112,6 +113,8 @@ def nifti_header(path: Path) -> Header | None:
         return None
     qform, sform = _orientations(parsed)
     crooked = sform is not None and _off(sform) > AXES_EXACT and qform is not None
+    if qform is None and sform is not None and not _sizes_agree(parsed, sform):
+        return None
     stated = sform if sform is not None and not crooked else qform
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ (stated if stated is not None else np.diag([*_zooms(parsed), 1.0]))
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -142,20 +145,24 @@ def nifti_axes_off(path: Path) -> float:
     return _off(sform) if sform is not None and qform is None else 0.0
 
 
+def _sizes_agree(parsed: Any, sform: Float[np.ndarray, "4 4"]) -> bool:
+    return bool(np.allclose(_zooms(parsed), np.linalg.norm(sform[:3, :3], axis=0), rtol=SPACING_SHARE, atol=0))
+
+
 def _off(affine: Float[np.ndarray, "4 4"]) -> float:
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    return off_right_angles(affine[:3, :3] / lengths) if lengths.all() else 0.0
+    return off_right_angles(affine[:3, :3] / lengths) if lengths.all() else 1.0
 
 
 def _raw_header(path: Path) -> Any:
     """Return nibabel's header of a file, or None where it cannot be parsed."""
-    nibabel = _nibabel()
+    library = nibabel()
     try:
-        parsed = nibabel.Nifti1Header(_start(path)[:_HEADER_BYTES], check=False)
+        parsed = library.Nifti1Header(start_of(path)[:HEADER_BYTES], check=False)
         parsed.get_data_dtype(), parsed.get_data_shape()
     except (
-        nibabel.spatialimages.HeaderDataError,
-        nibabel.wrapstruct.WrapStructError,
+        library.spatialimages.HeaderDataError,
+        library.wrapstruct.WrapStructError,
         zlib.error,
         ValueError,
         KeyError,
@@ -164,7 +171,7 @@ def _raw_header(path: Path) -> Any:
     return parsed if parsed["magic"].item().rstrip(b"\0")[:3] in {b"n+1", b"ni1"} else None
 
 
-def _start(path: Path) -> bytes:
+def start_of(path: Path) -> bytes:
     """Return the first bytes of a file, inflated.  Raises OSError, zlib.error."""
     with path.open("rb") as file:
         start = file.read(4096)
@@ -186,26 +193,22 @@ def check_orientation_numbers(path: Path) -> None:
     ScanError : code ``unreadable``.
     """
     parsed = _raw_header(path)
-    if parsed is None or parsed["sform_code"] <= 0:
+    if parsed is None or max(parsed["sform_code"], parsed["qform_code"]) <= 0:
         return
-    if not all(np.isfinite(parsed[f"srow_{axis}"]).all() for axis in "xyz"):
+    rows = [parsed[f"srow_{axis}"] for axis in "xyz"]
+    rotation = [parsed[f"{name}_{axis}"] for name, axes in (("quatern", "bcd"), ("qoffset", "xyz")) for axis in axes]
+    if not np.isfinite(rows if parsed["sform_code"] > 0 else rotation).all():
         raise ScanError("unreadable", f"{path}: its orientation holds numbers that are not finite", _REMEDY)
-
-
-def is_nifti2(path: Path) -> bool:
-    """Tell whether a file is NIfTI-2, which neither SimpleITK nor what is built on it can read."""
-    try:
-        return _start(path)[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
-    except (OSError, zlib.error):
-        return False
 
 
 def _orientations(parsed: Any) -> tuple[Float[np.ndarray, "4 4"] | None, Float[np.ndarray, "4 4"] | None]:
     to_mm = _to_mm(parsed)
     with np.errstate(all="ignore"):
         try:
+            if parsed["pixdim"][0] not in (-1, 1):  # only its sign counts, by the standard
+                parsed["pixdim"][0] = -1 if parsed["pixdim"][0] < 0 else 1
             qform = parsed.get_qform(coded=True)[0]
-        except (_nibabel().spatialimages.HeaderDataError, ValueError):
+        except (nibabel().spatialimages.HeaderDataError, ValueError):
             qform = None
         return _plain(qform, to_mm), _plain(parsed.get_sform(coded=True)[0], to_mm)
 

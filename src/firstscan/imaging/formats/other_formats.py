@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 import math
 import warnings
-import zlib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +14,11 @@ from firstscan.domain.arrays import Float
 from firstscan.domain.errors import ScanError
 from firstscan.domain.volume import Header
 
+from .axes import righted
+from .nifti import nibabel
+
 _REMEDY = "copy or export this scan again, as NIfTI if you can"
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_SKEW = 1e-2
-"""How far the axes of a file may be from right angles (cosine): rounding, not shear."""
 
 
 def other_header(path: Path) -> Header:
@@ -29,7 +26,7 @@ def other_header(path: Path) -> Header:
 
     Raises
     ------
-    ScanError : ``missing-file``, or ``unreadable`` where it makes no sense or its axes are not at right angles.
+    ScanError : ``missing-file``, or ``unreadable`` where it makes no sense, ``not-orthogonal``.
     """
     return _header(path, _opened(path))
 
@@ -46,7 +43,9 @@ def other_voxels(path: Path, component: int = 0) -> Shaped[np.ndarray, "x y z"]:
     try:
         with np.errstate(all="ignore"):
             voxels = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # as above
         raise ScanError(
             "truncated", f"{path}: its voxels cannot be read; it is cut short or damaged", _REMEDY
         ) from error
@@ -59,16 +58,11 @@ def other_orientations(path: Path) -> tuple[Float[np.ndarray, "4 4"] | None, Flo
     """Return (qform, sform) of a file as it states them; one of them where the format knows only one orientation."""
     image = _opened(path)
     if hasattr(image.header, "get_qform"):
-        return image.header.get_qform(coded=True)[0], image.header.get_sform(coded=True)[0]
+        try:
+            return image.header.get_qform(coded=True)[0], image.header.get_sform(coded=True)[0]
+        except (nibabel().spatialimages.HeaderDataError, ValueError):
+            return None, image.header.get_sform(coded=True)[0]
     return None, None if _is_analyze(image) else np.asarray(image.affine, np.float64)
-
-
-@cache
-def _nibabel() -> Any:
-    """Return the nibabel module, imported on first use; what it would log, findings tell."""
-    module: Any = importlib.import_module("nibabel")
-    module.imageglobals.logger.setLevel(logging.CRITICAL)
-    return module
 
 
 def _is_analyze(image: Any) -> bool:
@@ -76,7 +70,6 @@ def _is_analyze(image: Any) -> bool:
 
 
 def _opened(path: Path) -> Any:
-    nibabel = _nibabel()
     if path.suffix.lower() == ".img" and header_beside(path) is None:
         raise ScanError("missing-file", f"{path} has no header {path.stem}.hdr beside it", "put that file beside it")
     try:
@@ -84,25 +77,21 @@ def _opened(path: Path) -> Any:
             raise ScanError("unreadable", f"{path} is empty (0 bytes)", _REMEDY)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return nibabel.load(path)
+            return nibabel().load(path)
     except FileNotFoundError as error:
         message = f"{path} cannot be opened: {error.strerror or 'No such file or directory'}"
         raise ScanError("missing-file", message, "restore the file or its read permission") from error
     except PermissionError as error:
         message = f"{path} cannot be opened: {error.strerror}"
         raise ScanError("missing-file", message, "restore the file or its read permission") from error
-    except (
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-        nibabel.wrapstruct.WrapStructError,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        OverflowError,
-        zlib.error,
-    ) as error:
-        raise ScanError("unreadable", f"{path} is not a readable image", _REMEDY) from error
+    except EOFError as error:
+        raise ScanError("truncated", f"{path} is cut short: {_words(error)}", _REMEDY) from error
+    except Exception as error:  # a damaged file can fail anywhere in the parsers, with errors of their own
+        raise ScanError("unreadable", f"{path} is not a readable image ({_words(error)})", _REMEDY) from error
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:150]
 
 
 def header_beside(path: Path) -> Path | None:
@@ -116,20 +105,12 @@ def _header(path: Path, image: Any) -> Header:
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if len(shape) < 2 or min(shape) < 1 or not np.isfinite(affine).all() or not (spacing > 0).all():
         raise ScanError("unreadable", f"{path} claims {shape} voxels of {spacing.tolist()} mm: no 3D scan", _REMEDY)
-    direction = affine[:3, :3] / spacing
-    skew = float(np.abs(direction.T @ direction - np.eye(3)).max())
-    if skew > _SKEW:
-        raise ScanError(
-            "unreadable",
-            f"{path}: its axes are not at right angles (cosine {skew:.2f})",
-            "resample this scan to a straight grid",
-        )
-    left, _, right = np.linalg.svd(direction)
-    return Header(
+    header = Header(
         shape=shape[:3],
         spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
-        direction=tuple(float(d) for d in (left @ right).ravel()),
+        direction=tuple(float(d) for d in (affine[:3, :3] / spacing).ravel()),
         origin_mm=(float(affine[0, 3]), float(affine[1, 3]), float(affine[2, 3])),
         components=math.prod(shape[3:]),
         dtype=str(image.get_data_dtype()),
     )
+    return righted(header, path)

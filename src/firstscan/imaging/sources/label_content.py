@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import zlib
 from bisect import bisect_left
 from collections import defaultdict
@@ -23,7 +22,7 @@ from firstscan.domain.volume import Header
 from firstscan.imaging.channels import read_header
 from firstscan.imaging.files import is_nifti, split_ending
 from firstscan.imaging.formats.integrity import voxel_data
-from firstscan.imaging.formats.nifti import nifti_header
+from firstscan.imaging.formats.nifti import nibabel, nifti_header
 
 FEW_VALUES = 32
 """A file with no more distinct whole values than this looks like labels, wherever they lie."""
@@ -174,8 +173,7 @@ def _nifti(path: Path) -> _Stored | None:
         packed = file.read(2) == b"\x1f\x8b"
     with gzip.open(path) if packed else path.open("rb") as file:
         start = file.read(348)
-    nibabel: Any = importlib.import_module("nibabel")
-    parsed = nibabel.Nifti1Header(start, check=False)
+    parsed = nibabel().Nifti1Header(start, check=False)
     offset = float(parsed["vox_offset"])
     if parsed.get_data_dtype().kind not in "iuf":
         return None
