@@ -14,6 +14,7 @@ from firstscan.handoff.names import read_names
 from firstscan.handoff.nnunet import NAMES
 from firstscan.segmentation.dataset import RawCase, read_dataset
 from firstscan.segmentation.grids import read_channels, read_labels
+from firstscan.segmentation.registry import segmenter
 from firstscan.segmentation.unet.segmenter import Unet
 from firstscan.steps.collecting.corrections import corrected_before
 from firstscan.store import atomic_write, dump_json, identity, load_json
@@ -90,7 +91,8 @@ def so_far(at: Standing, config: NextConfig, device: str) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if config.curve:
         steps = {} if config.steps is None else {"iterations": config.steps}
-        unet = Unet(device=device_of(device), **steps)
+        unet = segmenter("unet", {"device": device_of(device), **steps})
+        assert isinstance(unet, Unet)
         told["curve"] = measured_curve(at, unet, int(identity(config.seed, "curve"), 16) % 2**31)
     if (corrected := corrected_before(config.labels)) is not None:
         told["corrections"] = corrected

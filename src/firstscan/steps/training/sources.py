@@ -208,7 +208,8 @@ class TrainedBefore:
             ordered = dict(sorted(self.models.classes.items(), key=lambda kv: kv[1]))
             settings = self.models.nnunet(self.device)
             return _by_nnunet(at, self.models.folders, settings, self.given(), ordered), absent
-        unet = Unet(device=device_of(self.device))
+        unet = segmenter("unet", {"device": device_of(self.device)})
+        assert isinstance(unet, Unet)
         unet.check()
         as_stored = all_linkable(scans)
         source = ByModel(self.models.folders, unet, at.pool, as_stored, self.models.classes, at.contents, self.given())
