@@ -130,7 +130,8 @@ def _told(folder: Path, kind: str) -> dict[str, Any]:
     own = dict(manifest.config.get("segmenter", {})) if manifest is not None else {}
     own.pop("name", None)
     checkpoints = [[p.name, file_sha256(p)] for p in sorted(folder.glob("results/*/*/fold_*/checkpoint_final.pth"))]
-    return {"classes": kept["classes"], "channels": kept["channel_names"], "settings": own, "content": [kept, checkpoints]}
+    content = [kept, checkpoints]
+    return {"classes": kept["classes"], "channels": kept["channel_names"], "settings": own, "content": content}
 
 
 def _said(what: Any) -> str:
