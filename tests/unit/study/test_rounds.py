@@ -116,7 +116,7 @@ def test_mistakes_in_a_plan_with_rounds_are_named(content, changes, words):
         ({"segmenter": "nnunet"}, UsageError, "rules that ask a model .entropy. need segmenter unet"),
         ({"segmenter": "nnunet", "queries": ["random"], "restart": "warm"}, UsageError, "restart: warm need"),
         ({"rounds": [3, 3, 3]}, DataError, r"rounds \[3, 3, 3\] pick 9 scans in all, and there are 6"),
-        ({"annotation": {"every": 2}}, DataError, "pick 8 scans in all .every 2th slice"),
+        ({"annotation": {"every": 2}}, DataError, "pick 8 scans in all .annotation every 2 takes 2 times as many"),
         ({"pools": {"draws": 2, "share": 0.5}}, DataError, "up to 4 are picked"),
     ],
 )

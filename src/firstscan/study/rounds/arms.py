@@ -175,7 +175,7 @@ def check_rounds(plan: Plan, pools: Sequence[Sequence[str]]) -> None:
     every = max(every_of(a) for entry in plan.strategies for a in plan.annotations_of(entry))
     wanted, least = sum(plan.rounds or ()) * every, min(map(len, pools))
     if wanted > least:
-        sliced = f" (every {every}th slice of {every} times as many scans)" if every > 1 else ""
+        sliced = f" (annotation every {every} takes {every} times as many)" if every > 1 else ""
         raise DataError(
             f"rounds {list(plan.rounds or ())} pick {wanted} scans in all{sliced}, and there are {least} to choose "
             "from. Shorten the rounds, or raise pools.share"
