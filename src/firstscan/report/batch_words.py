@@ -109,7 +109,7 @@ def strata_sentence(data: ReportData) -> str:
     if not ranks:
         return ""
     which = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {_spans(ranks)}"
-    return f"Strata were formed anew for the scans added later; {which} keep the number of an earlier step's stratum."
+    return f"Strata were formed anew for the scans added later; {which} keep the stratum numbers of an earlier step."
 
 
 def _spans(numbers: list[int]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -11,11 +9,12 @@ import firstscan as fs
 from firstscan.selection import replace_pick
 from firstscan.steps.reporting import context as module
 from firstscan.steps.reporting.context import afterwards, other_choices, spreads
+from firstscan.steps.running.carried import note
 from firstscan.steps.running.config import PickConfig
-from firstscan.steps.running.history import HANDOFFS, REVIEW, note, read_log
+from firstscan.steps.running.history import History, event
 from firstscan.steps.running.run import Run, Settings
 from firstscan.steps.selecting.pick import pick
-from firstscan.store import open_workspace
+from firstscan.store import open_workspace, write_selection
 
 NOW = Settings(workers=1)
 IDS = tuple(f"c{i:02d}" for i in range(40))
@@ -88,39 +87,26 @@ def test_groups_hold_values_only_where_they_were_named_or_may_be_shown(table):
     assert [r.group for r in shown.rows] == ["Ash", "Elm", "Oak"]
 
 
-def test_logs_are_read_as_they_are(table, tmp_path):
+def test_the_history_is_told(table, tmp_path):
     out = tmp_path / "out"
     with open_workspace(out) as workspace:
         run = Run(workspace, NOW)
         selection = pick(table, PickConfig(budget=2))
+        write_selection(out, selection, {}, "0")
         empty = afterwards(run, selection, table, {}, show_values=False)
         assert (empty.others, empty.spreads, empty.handovers, empty.collections, empty.review) == ((), (), (), (), ())
-        note(out, NOW.progress, action="handoff", target="slicer", folder="x", readers={"": ["c00"]})
-        note(out, NOW.progress, action="collect", folder="y", handoffs=["x"], labelled=["c00"])
-        entries = [
-            {
-                "seq": 0,
-                "time": "t",
-                "action": "budget",
-                "case_id": None,
-                "why": "",
-                "detail": {"from": 8, "picks": [{}, {}], "pick": {"case_id": "c02", "rank": 1}},
-            },
-            {"seq": 1, "time": "t", "action": "never heard of", "case_id": "c01", "why": None, "detail": "free text"},
-        ]
-        text = "\n".join([*map(json.dumps, entries), "{half a li", "[]", ""])
-        (out / REVIEW).write_text(text, encoding="utf-8")
+        note(out, NOW.progress, "handoff", target="slicer", folder="x", readers={"": ["c00"]})
+        note(out, NOW.progress, "collect", folder="y", handoffs=["x"], labelled=["c00"])
+        detail = {"from": 8, "picks": [{}, {}], "pick": {"case_id": "c02", "rank": 1}, "file": "history/0.json"}
+        History(out).append(event("review", "budget", detail=detail))
+        History(out).append(event("review", "veto", "c01", "motion"))
         found = afterwards(run, selection, table, {}, show_values=False)
     assert [(h.target, h.folder, dict(h.readers)) for h in found.handovers] == [("slicer", "x", {"": ("c00",)})]
     assert [(c.folder, c.labelled) for c in found.collections] == [("y", ("c00",))]
-    assert [(e.action, e.case_id, e.detail) for e in found.review] == [
-        ("budget", "", "from: 8, picks: 2 of them, pick: c02"),
-        ("never heard of", "c01", "free text"),
-        ("a line that cannot be read", "", "{half a li"),
-        ("a line that cannot be read", "", "[]"),
+    assert [(e.action, e.case_id, e.why, e.detail) for e in found.review] == [
+        ("budget", "", "", "from: 8, picks: 2 of them, pick: c02"),
+        ("veto", "c01", "motion", ""),
     ]
-    assert len(read_log(out / HANDOFFS)) == 2
-    assert read_log(out / "none.jsonl") == ()
 
 
 def test_results_that_are_gone_do_not_stop_a_hand_off(tmp_path):
@@ -136,5 +122,5 @@ def test_results_that_are_gone_do_not_stop_a_hand_off(tmp_path):
 
         def finish(self, note=""): ...
 
-    note(tmp_path / "gone", Ear(), action="handoff")
+    note(tmp_path / "gone", Ear(), "handoff")
     assert "its report will not show this" in said[0]
