@@ -141,14 +141,17 @@ def _pack(scans: dict[str, tuple[str, str]], path: Path) -> None:
 
 
 def bring(files: list[Path], work: Path) -> None:
-    """Put the results in ``files`` (one JSON line a training) where their studies look for them."""
+    """Put the results in ``files`` (one JSON line a training) where their studies look for them.
+
+    Those of a confirmation run count for the wider design as well, whose first sub-pools are the same.
+    """
     for file in files:
         count = 0
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         for line in content.decode().splitlines():
             row = json.loads(line)
             plan, key = row.pop("plan"), row.pop("key")
-            for name in (plan, plan.replace("-confirmation", "-wider")):
+            for name in {plan, plan.replace("-confirmation", "-wider")}:
                 target = work / "studies" / name / "work" / "cells" / "results" / f"{key}.json"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 atomic_write(target, json.dumps(row).encode())

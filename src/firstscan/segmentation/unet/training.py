@@ -195,7 +195,7 @@ def augmented(
     ``images`` (patch, channel, x, y, z), ``labels`` (patch, 1, x, y, z) class indices.
     """
     shape = images.shape
-    size = torch.stack([images.new_full((), float(n)) for n in shape[:1:-1]])  # no copy from the host: see unet_graph
+    size = torch.stack([images.new_full((), float(n)) for n in shape[:1:-1]])  # no copy from the host: see graph.py
     turn = drawn.matrix.flip(1, 2) * (size[None, None, :] / size[None, :, None])  # z y x, in relative units
     theta = torch.cat([turn, torch.zeros_like(turn[:, :, :1])], dim=2)
     field = functional.affine_grid(theta, list(shape), align_corners=False)
